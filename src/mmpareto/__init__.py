@@ -1,0 +1,17 @@
+"""Balanced multimodal learning: one call in place of ``loss.backward()``."""
+
+from mmpareto.balancing import MGDA as MGDA
+from mmpareto.balancing import GradientIntegration as GradientIntegration
+from mmpareto.balancing import Joint as Joint
+from mmpareto.balancing import LossWeighting as LossWeighting
+from mmpareto.balancing import Method as Method
+from mmpareto.balancing import MMPareto as MMPareto
+from mmpareto.balancing import ScaledUniform as ScaledUniform
+from mmpareto.balancing import Uniform as Uniform
+from mmpareto.errors import MMParetoError as MMParetoError
+from mmpareto.partition import Partition as Partition
+from mmpareto.step import backward as backward
+from mmpareto.step_report import EncoderReport as EncoderReport
+from mmpareto.step_report import StepReport as StepReport
+
+__version__ = "0.1.0"

@@ -1,0 +1,13 @@
+"""Balancing methods, one file each. What this package exports is the catalogue."""
+
+from mmpareto.balancing._joint import Joint as Joint
+from mmpareto.balancing._method import CustomWeighting as CustomWeighting
+from mmpareto.balancing._method import GradientIntegration as GradientIntegration
+from mmpareto.balancing._method import GramianWeighting as GramianWeighting
+from mmpareto.balancing._method import LossWeighting as LossWeighting
+from mmpareto.balancing._method import Method as Method
+from mmpareto.balancing._method import as_method as as_method
+from mmpareto.balancing._mgda import MGDA as MGDA
+from mmpareto.balancing._mmpareto import MMPareto as MMPareto
+from mmpareto.balancing._uniform import ScaledUniform as ScaledUniform
+from mmpareto.balancing._uniform import Uniform as Uniform

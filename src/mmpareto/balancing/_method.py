@@ -1,0 +1,107 @@
+"""The families of methods, one abstract method each."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import ClassVar, TypeAlias
+
+from torch import Tensor
+
+from mmpareto.errors import MMParetoError
+
+GramianWeighting: TypeAlias = Callable[[Tensor], Tensor]
+
+
+class Method(ABC):
+    """How several objectives share a training step. Subclass one of the two families, not this class.
+
+    Attributes:
+        name: What the command line and the tables call the method.
+    """
+
+    name: ClassVar[str]
+
+
+class GradientIntegration(Method):
+    """Weights the objectives' gradients by their geometry, encoder by encoder."""
+
+    @abstractmethod
+    def weights(self, gramians: Tensor) -> Tensor:
+        """Weights of the objectives' gradients on one encoder.
+
+        Called once per step and encoder, under ``torch.no_grad``. It must not wait for the device (no
+        ``.item()``, no branch on a tensor's value), must be unchanged by a common factor of all gradients, and
+        must treat the objectives alike: permuting them permutes the weights.
+
+        Args:
+            gramians: Tensor [T, m, m], the Gramian of the m objectives' gradients for each of the encoder's
+                T parameter tensors; the sum over T is the encoder's.
+
+        Returns:
+            Tensor [m], or [T, m] for weights of each parameter tensor. All ones is the plain sum.
+        """
+
+
+class LossWeighting(Method):
+    """Weights the objectives before they are differentiated; encoders need a single backward pass."""
+
+    @abstractmethod
+    def loss_weights(self, objectives: Sequence[str]) -> list[float]:
+        """Weight of each objective in what the encoders receive (the rest receives the plain sum).
+
+        Args:
+            objectives: Names of the objectives present in this step, ``"joint"`` among them.
+
+        Returns:
+            One finite number per objective.
+        """
+
+
+class CustomWeighting(GradientIntegration):
+    """Any function from a Gramian to weights, for example one of TorchJD's weightings.
+
+    Args:
+        weighting: Takes the encoder's Gramian [m, m] and returns weights [m].
+
+    Example:
+        >>> import torch
+        >>> method = CustomWeighting(lambda gramian: 1 / gramian.diagonal().sqrt())
+        >>> method.weights(torch.tensor([[[4.0, 1.0], [1.0, 1.0]]]))
+        tensor([0.5000, 1.0000])
+    """
+
+    name = "custom"
+
+    def __init__(self, weighting: GramianWeighting) -> None:
+        self.weighting = weighting
+
+    def weights(self, gramians: Tensor) -> Tensor:
+        gramian = gramians.sum(0)
+        weights = self.weighting(gramian)
+        if not isinstance(weights, Tensor) or weights.shape != gramian.shape[:1]:
+            found = tuple(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
+            raise MMParetoError(
+                f"Parameter `method`, a callable, should return a tensor of {len(gramian)} weights for a Gramian "
+                f"of shape {tuple(gramian.shape)}. Found {found}."
+            )
+        return weights
+
+
+def as_method(method: Method | GramianWeighting) -> Method:
+    """Returns `method`, wrapped if it is a plain callable from a Gramian to weights."""
+    if isinstance(method, GradientIntegration | LossWeighting):
+        return method
+    if isinstance(method, type) or not callable(method):
+        raise MMParetoError(
+            "Parameter `method` should be a method such as MMPareto(), or a callable from a Gramian [m, m] to "
+            f"weights [m]. Found {method!r}."
+        )
+    return CustomWeighting(method)
+
+
+def check_gamma(gamma: float) -> None:
+    """Raises unless `gamma` is a positive, finite number."""
+    if not (isinstance(gamma, int | float) and math.isfinite(gamma) and gamma > 0):
+        raise MMParetoError(f"Parameter `gamma` should be positive and finite. Found {gamma!r}.")

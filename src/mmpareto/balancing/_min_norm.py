@@ -1,0 +1,115 @@
+r"""The min-norm point of the convex hull of gradients, from their Gramian.
+
+:math:`\min_w w^\top G w` over the simplex. The point is zero, or it has a positive product with every gradient
+in the hull: a direction common to all objectives. Nothing here waits for the device, and a common factor of
+the gradients, which scales G, changes nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor
+
+from mmpareto.gradients import nonzero
+
+_LARGEST_ENUMERATED = 8
+
+
+def min_norm_weights(gramian: Tensor) -> Tensor:
+    """Weights on the simplex that give the shortest combination of gradients.
+
+    Zero gradients take no part (weight 0): an objective that a batch says nothing about, such as a loss that
+    is masked out, does not stop the others. If all are zero, any weights do.
+
+    Args:
+        gramian: Positive semi-definite tensor [m, m].
+
+    Returns:
+        Tensor [m], non-negative, of sum 1. Exact up to rounding: closed form for m = 2, all faces of the
+        simplex at once up to m = 8, an active-set method beyond.
+
+    Example:
+        >>> import torch
+        >>> min_norm_weights(torch.tensor([[4.0, -1.0], [-1.0, 1.0]]))
+        tensor([0.2857, 0.7143])
+    """
+    alive = nonzero(gramian)
+    # Rounding in G is what limits the result; the tiny systems that follow must add none of their own.
+    wide = gramian if gramian.device.type == "mps" else gramian.double()
+    if len(gramian) == 1:
+        weights = torch.ones_like(wide[0])
+    elif len(gramian) == 2:
+        weights = _of_two(wide, alive)
+    else:
+        # In units of each gradient's own length, x_i = w_i |g_i|, the systems stay well-conditioned however far
+        # apart the lengths are: the cosines C replace G, and sum(w) = 1 becomes b.x = 1 up to a factor.
+        length = torch.where(alive, wide.diagonal().sqrt(), torch.inf)
+        b = length.amin() / length
+        cosines = (wide / length[:, None] / length).masked_fill(~(alive[:, None] & alive), 0.0)
+        solve = _over_faces if len(gramian) <= _LARGEST_ENUMERATED else _active_set
+        weights = _normalized(b * solve(cosines, b, alive))
+    return weights.to(gramian.dtype)
+
+
+def _of_two(gramian: Tensor, alive: Tensor) -> Tensor:
+    (a, c), (_, b) = gramian
+    distance = a + b - 2 * c
+    # Where both gradients are equal every point is the shortest.
+    first = torch.where(distance > 0, (b - c) / distance, 0.5).clamp(0, 1)
+    first = torch.where(alive[0], torch.where(alive[1], first, 1.0), 0.0)
+    return torch.stack([first, 1 - first])
+
+
+def _over_faces(cosines: Tensor, b: Tensor, alive: Tensor) -> Tensor:
+    """Minimizes ``x C x`` over x >= 0, b.x = 1 by solving every face of the simplex; x is returned up to scale.
+
+    By Caratheodory's theorem the min-norm point lies inside a face of affinely independent vertices, whose
+    system is regular; what singular faces return is either discarded or an honest point of the simplex.
+    """
+    m = len(cosines)
+    vertices = torch.arange(m, device=cosines.device)
+    faces = (torch.arange(1, 2**m, device=cosines.device)[:, None] >> vertices) & 1 == 1
+    x = _stationary(cosines, b, faces)
+    x = x / (x @ b)[:, None]
+    length = (x @ cosines * x).sum(-1)
+    inside = ((x >= 0) & x.isfinite() & (alive | ~faces)).all(-1)
+    return x.index_select(0, torch.where(inside, length, torch.inf).argmin().view(1))[0]
+
+
+def _active_set(cosines: Tensor, b: Tensor, alive: Tensor) -> Tensor:
+    """Minimizes ``x C x + (b.x - 1)^2`` over x >= 0, which gives the same x up to scale.
+
+    The method of Lawson and Hanson (Solving Least Squares Problems, 1974, chapter 23), with masks in place of
+    branches and a fixed number of moves.
+    """
+    m = len(cosines)
+    tolerance = 10 * m * torch.finfo(cosines.dtype).eps
+    x, face = torch.zeros_like(b), torch.zeros_like(alive)
+    settled = torch.ones_like(alive[0])
+    for _ in range(4 * m):
+        # Once settled on a face, the vertex that promises the steepest descent joins it.
+        descent = torch.where(alive & ~face, b * (1 - b @ x) - cosines @ x, -torch.inf)
+        face = face | (settled & (descent > tolerance) & (descent == descent.amax()))
+        # Move to the face's minimum, or as far as x stays inside; the vertices that stop it are dropped.
+        target = torch.where(face, _stationary(cosines, b, face), 0.0)
+        stops = face & (target <= 0)
+        reach = torch.where(stops, x / (x - target), 1.0).nan_to_num(0.0)
+        step = reach.amin()
+        dropped = stops & (reach == step)
+        x = torch.where(dropped, 0.0, x + step * (target - x))
+        face, settled = face & ~dropped, ~dropped.any()
+    return x
+
+
+def _stationary(cosines: Tensor, b: Tensor, faces: Tensor) -> Tensor:
+    """Stationary points [..., m] of ``x C x + (b.x - 1)^2`` on `faces`, masks [..., m]; 0 outside the face."""
+    both = faces[..., :, None] & faces[..., None, :]
+    system = torch.where(both, cosines + b[:, None] * b, torch.eye(len(b), dtype=b.dtype, device=b.device))
+    return torch.linalg.solve_ex(system, torch.where(faces, b, 0.0))[0]
+
+
+def _normalized(weights: Tensor) -> Tensor:
+    total = weights.sum()
+    return torch.where(total == 0, 1 / len(weights), weights / total)

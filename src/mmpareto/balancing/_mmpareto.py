@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from mmpareto.balancing._method import GradientIntegration, check_gamma
+from mmpareto.balancing._min_norm import min_norm_weights
+from mmpareto.errors import MMParetoError
+from mmpareto.gradients import conflict, nonzero
+
+Granularity = Literal["encoder", "tensor"]
+
+
+@dataclass(frozen=True)
+class MMPareto(GradientIntegration):
+    r"""The common direction where objectives conflict, their sum where they do not, at no less than its length.
+
+    With objectives' gradients :math:`g_1, \dots, g_m` on an encoder and :math:`a` the min-norm weights where any
+    two conflict (:math:`g_i \cdot g_j \le 0`), else :math:`a_i = 1/m`:
+
+    .. math:: h = m \sum_i a_i g_i, \qquad
+              h \leftarrow \gamma \, \max\left(1, \frac{|\sum_i g_i|}{|h|}\right) h
+
+    Where the gradients cancel, :math:`h = 0` up to rounding, no direction is common to all and none is made
+    up from rounding errors: the encoder's step is (nearly) zero.
+
+    Source: Wei and Hu, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance", ICML 2024,
+    arXiv 2405.17730.
+
+    Args:
+        gamma: Factor of the step, positive and finite; 1.5 in the paper. Under Adam and other optimizers that
+            normalize the gradient it does nothing.
+        granularity: Over what the lengths are taken. ``"encoder"`` as in the paper, which keeps the direction
+            common to all objectives; ``"tensor"``, each parameter tensor by itself, as in the authors' code,
+            which can lose it.
+
+    Raises:
+        MMParetoError: If `gamma` or `granularity` is none of these.
+
+    Example:
+        >>> import torch
+        >>> MMPareto(gamma=1.0).weights(torch.tensor([[[1.0, -0.5], [-0.5, 1.0]]]))  # equally long: the sum
+        tensor([1., 1.])
+    """
+
+    name = "mmpareto"
+
+    gamma: float = 1.5
+    granularity: Granularity = "encoder"
+
+    def __post_init__(self) -> None:
+        check_gamma(self.gamma)
+        if self.granularity not in get_args(Granularity):
+            raise MMParetoError(
+                f"Parameter `granularity` should be one of {get_args(Granularity)}. Found {self.granularity!r}."
+            )
+
+    def weights(self, gramians: Tensor) -> Tensor:
+        gramian = gramians.sum(0)
+        alive = nonzero(gramian)
+        a = torch.where(conflict(gramian), alive.sum() * min_norm_weights(gramian), torch.ones_like(gramian[0]))
+        measured = gramian if self.granularity == "encoder" else gramians
+        return self.gamma * _stretch(measured, a)[..., None] * a
+
+
+def _stretch(gramian: Tensor, a: Tensor) -> Tensor:
+    """Factor max(1, |sum g| / |h|) of h = sum a_i g_i, for Gramians [..., m, m]; 1 where h cancels to rounding."""
+    total = gramian.sum((-2, -1)).clamp(min=0)
+    length = (gramian * a[:, None] * a).sum((-2, -1))
+    scale = (gramian.diagonal(dim1=-2, dim2=-1) * a.square()).sum(-1)
+    # |h|^2 is a difference of terms as large as `scale`. Where it is below their rounding error its direction
+    # is noise, and the authors' ratio (infinite or NaN at zero) would blow that up to a full step.
+    cancels = length <= 16 * torch.finfo(gramian.dtype).eps * scale
+    return torch.where(cancels, 1.0, (total / length).sqrt().clamp(min=1))

@@ -1,0 +1,89 @@
+r"""Inner products of objectives' gradients, and what they tell.
+
+Everything a method decides on is a function of the Gramian :math:`G_{ij} = g_i \cdot g_j` of the objectives'
+gradients on one encoder. Nothing here waits for the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
+    """Per-tensor Gramians of several objectives' gradients on one encoder.
+
+    Args:
+        gradients: For each of the m objectives, its gradient for each of the encoder's T parameter tensors;
+            None stands for zero.
+
+    Returns:
+        Tensor [T, m, m], in float32 or the gradients' own precision, whichever is higher. Summed over T it is
+        the Gramian of the whole encoder.
+
+    Example:
+        >>> import torch
+        >>> gramians([[torch.tensor([3.0, 4.0])], [torch.tensor([1.0, 0.0])]])
+        tensor([[[25.,  3.],
+                 [ 3.,  1.]]])
+    """
+    m = len(gradients)
+    present = next(g for row in gradients for g in row if g is not None)
+    zero = torch.zeros((), device=present.device, dtype=torch.promote_types(present.dtype, torch.float32))
+    entries = []
+    for tensors in zip(*gradients, strict=True):
+        products = {(i, j): _dot(tensors[i], tensors[j], zero) for i in range(m) for j in range(i, m)}
+        entries += [products[min(i, j), max(i, j)] for i in range(m) for j in range(m)]
+    return torch.stack(entries).view(-1, m, m)
+
+
+def _dot(a: Tensor | None, b: Tensor | None, zero: Tensor) -> Tensor:
+    if a is None or b is None:
+        return zero
+    return torch.dot(a.flatten().to(zero.dtype), b.flatten().to(zero.dtype))
+
+
+def norms(gramian: Tensor) -> Tensor:
+    """Euclidean norms [m] of the objectives' gradients, from their Gramian [m, m]."""
+    return gramian.diagonal().sqrt()
+
+
+def nonzero(gramian: Tensor) -> Tensor:
+    """Which objectives' gradients differ from zero, as a boolean tensor [m]; a non-finite one does."""
+    return gramian.diagonal() != 0
+
+
+def conflict(gramian: Tensor) -> Tensor:
+    """Whether any two objectives conflict: their gradients' inner product is not positive.
+
+    A zero gradient conflicts with nothing.
+
+    Args:
+        gramian: Tensor [m, m].
+
+    Returns:
+        Boolean 0-d tensor.
+    """
+    return (_pairs(gramian) & ~(gramian > 0)).any()
+
+
+def cosine(gramian: Tensor) -> Tensor:
+    """Smallest cosine between two objectives' gradients; for two objectives simply their cosine.
+
+    Args:
+        gramian: Tensor [m, m].
+
+    Returns:
+        0-d tensor in [-1, 1]; 0 where no two gradients differ from zero.
+    """
+    length, pairs = norms(gramian), _pairs(gramian)
+    cosines = (gramian / length[:, None] / length).clamp(-1, 1)
+    return torch.where(pairs.any(), cosines.masked_fill(~pairs, torch.inf).amin(), 0.0)
+
+
+def _pairs(gramian: Tensor) -> Tensor:
+    """Mask [m, m] of the pairs i < j of objectives whose gradients both differ from zero."""
+    alive = nonzero(gramian)
+    return (alive[:, None] & alive).triu(1)

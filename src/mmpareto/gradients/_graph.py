@@ -1,0 +1,40 @@
+"""What an objective reaches."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.autograd.graph import Node, get_gradient_edge
+
+
+def leaves(loss: Tensor) -> list[Tensor]:
+    """Leaf tensors into which ``loss.backward()`` would accumulate.
+
+    The graph alone is read, on the host: nothing is computed and no device is waited for.
+
+    Args:
+        loss: Scalar that requires gradient.
+
+    Returns:
+        The leaves, each once, in the order of a depth-first walk.
+
+    Example:
+        >>> import torch
+        >>> w, x = torch.ones(2, requires_grad=True), torch.ones(2)
+        >>> [leaf is w for leaf in leaves((w * x).sum())]
+        [True]
+    """
+    root = get_gradient_edge(loss).node
+    seen, stack, found = {root}, [root], []
+    while stack:
+        node = stack.pop()
+        following = [child for child, _ in node.next_functions if child is not None and child not in seen]
+        seen.update(following)
+        stack.extend(following)
+        if (leaf := _leaf(node)) is not None:
+            found.append(leaf)
+    return found
+
+
+def _leaf(node: Node) -> Tensor | None:
+    # A custom autograd.Function may carry an attribute of this name too; it is no accumulation node.
+    return node.variable if node.name() == "torch::autograd::AccumulateGrad" else None  # type: ignore[attr-defined]

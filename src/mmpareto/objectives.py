@@ -1,0 +1,96 @@
+"""The losses of one step, checked, with what each of them reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from mmpareto.errors import MMParetoError
+from mmpareto.gradients import leaves
+from mmpareto.partition import JOINT, Partition
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss and the leaf tensors that its gradient reaches."""
+
+    name: str
+    loss: Tensor
+    leaves: list[Tensor]
+
+
+def check_objectives(losses: Mapping[str, Tensor], partition: Partition) -> list[Objective]:
+    """Checks the losses of a step and traces their graphs.
+
+    Args:
+        losses: Scalars by objective: ``"joint"`` and any of the partition's modalities.
+        partition: The encoders.
+
+    Returns:
+        The objectives, the joint one first.
+
+    Raises:
+        MMParetoError: If a loss is missing, unknown, no scalar, without a graph, or reaches no parameter; or if
+            losses and encoders are on different devices.
+    """
+    _check_names(losses, partition)
+    objectives = [_objective(name, losses[name], partition) for name in sorted(losses, key=lambda n: n != JOINT)]
+    _check_devices(objectives, partition)
+    return objectives
+
+
+def _check_names(losses: Mapping[str, Tensor], partition: Partition) -> None:
+    if not isinstance(losses, Mapping):
+        raise MMParetoError(
+            "Parameter `losses` should be a mapping from objective to scalar loss, "
+            f"{{'{JOINT}': ..., {_listed(partition, ': ...')}}}. Found {type(losses).__name__}."
+        )
+    if JOINT not in losses:
+        raise MMParetoError(f"Parameter `losses` should have the key '{JOINT}'. Found {_listed(losses) or 'no key'}.")
+    if unknown := [name for name in losses if name != JOINT and name not in partition]:
+        raise MMParetoError(
+            f"Parameter `losses` should have '{JOINT}' and modalities of `encoders` as keys, i.e. "
+            f"{_listed(partition)}. Found {_listed(unknown)}."
+        )
+
+
+def _objective(name: str, loss: Tensor, partition: Partition) -> Objective:
+    if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.is_floating_point():
+        found = f"{loss.dtype} of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise MMParetoError(
+            f"Loss '{name}' should be a tensor with one real number. Found {found}. Reduce it, e.g. by .mean()."
+        )
+    if not loss.requires_grad:
+        raise MMParetoError(
+            f"Loss '{name}' should depend on a trainable parameter. Found a tensor without a graph: was it computed "
+            "under torch.no_grad(), detached, or from frozen parameters only? Leave an objective that has nothing "
+            "to train out of `losses`."
+        )
+    reached = leaves(loss)
+    inside = {parameter for parameters in partition.values() for parameter in parameters}
+    if not any(isinstance(leaf, nn.Parameter) or leaf in inside for leaf in reached):
+        raise MMParetoError(
+            f"Loss '{name}' should reach a parameter. Found a graph that ends in "
+            f"{len(reached)} other tensors. Was the model's output detached, or its input made to require a gradient?"
+        )
+    return Objective(name, loss, reached)
+
+
+def _check_devices(objectives: list[Objective], partition: Partition) -> None:
+    where = {f"loss '{objective.name}'": objective.loss.device for objective in objectives}
+    where |= {f"encoder '{name}'": p.device for name, parameters in partition.items() for p in reversed(parameters)}
+    for name, parameters in partition.items():
+        if len(devices := {p.device for p in parameters}) > 1:
+            raise MMParetoError(
+                f"Encoder '{name}' should be on one device. Found {_listed(sorted(map(str, devices)))}. Split it "
+                "into one encoder per device, or move it."
+            )
+    if len(set(where.values())) > 1:
+        found = ", ".join(f"{what} on {device}" for what, device in where.items())
+        raise MMParetoError(f"Losses and encoders should be on one device. Found {found}. Move them with .to(device).")
+
+
+def _listed(names: Iterable[str], suffix: str = "") -> str:
+    return ", ".join(f"'{name}'{suffix}" for name in names)

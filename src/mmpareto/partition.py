@@ -1,0 +1,120 @@
+"""Which parameters belong to which modality's encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
+
+from torch import Tensor, nn
+
+from mmpareto.errors import MMParetoError
+
+Encoder: TypeAlias = nn.Module | Iterable[Tensor]
+
+JOINT = "joint"
+"""Name of the objective computed from all modalities together."""
+
+
+class Partition(Mapping[str, tuple[Tensor, ...]]):
+    """A checked assignment of parameters to modality encoders.
+
+    What is in no encoder (fusion, heads) needs no mention: it receives the plain sum of all objectives'
+    gradients. Frozen parameters may be listed; they are skipped while ``requires_grad`` is false.
+
+    The parameters are read once, here. Make a new partition after adding or replacing parameters.
+
+    Args:
+        model: The whole model. If given, every encoder's parameters must belong to it.
+        **encoders: For each modality its encoder, as a module or as an iterable of parameters. Modality
+            names that are no Python identifiers are passed as ``**{"left-eye": module}``.
+
+    Raises:
+        MMParetoError: If there is no encoder, an encoder is empty, holds something other than leaf tensors, is
+            named ``"joint"``, shares a parameter with another encoder, or has one that is not in ``model``.
+
+    Example:
+        >>> from torch import nn
+        >>> import mmpareto as mp
+        >>> model = nn.ModuleDict({"ear": nn.Linear(4, 2), "eye": nn.Linear(3, 2), "head": nn.Linear(4, 2)})
+        >>> encoders = mp.Partition(model, audio=model["ear"], visual=model["eye"])
+        >>> {modality: len(parameters) for modality, parameters in encoders.items()}
+        {'audio': 2, 'visual': 2}
+    """
+
+    def __init__(self, model: nn.Module | None = None, /, **encoders: Encoder) -> None:
+        if not encoders:
+            raise MMParetoError(
+                "Parameter `encoders` should name at least one modality, e.g. Partition(model, audio=model.audio). "
+                "Found none."
+            )
+        self._parameters = {modality: _parameters(modality, encoder) for modality, encoder in encoders.items()}
+        self._check_disjoint()
+        if model is not None:
+            self._check_inside(model)
+
+    def _check_disjoint(self) -> None:
+        owner: dict[Tensor, str] = {}
+        for modality, parameters in self._parameters.items():
+            for parameter in parameters:
+                if (other := owner.setdefault(parameter, modality)) != modality:
+                    raise MMParetoError(
+                        "Parameter `encoders` should be disjoint. Found a parameter of shape "
+                        f"{tuple(parameter.shape)} in both '{other}' and '{modality}'. Leave what they share out of "
+                        "both (it then receives the plain sum), or give it to one of them."
+                    )
+
+    def _check_inside(self, model: nn.Module) -> None:
+        known = set(model.parameters())
+        for modality, parameters in self._parameters.items():
+            if outside := sum(parameter not in known for parameter in parameters):
+                raise MMParetoError(
+                    f"Encoder '{modality}' should be a part of `model`. Found {outside} of its {len(parameters)} "
+                    "parameters outside it. Pass modules of this very model, not of a copy."
+                )
+
+    def __getitem__(self, modality: str) -> tuple[Tensor, ...]:
+        return self._parameters[modality]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __repr__(self) -> str:
+        sizes = (f"{name}={sum(p.numel() for p in parameters):,}" for name, parameters in self.items())
+        return f"Partition({', '.join(sizes)})"
+
+
+def as_partition(encoders: Partition | Mapping[str, Encoder]) -> Partition:
+    """Returns `encoders` as a checked partition."""
+    if isinstance(encoders, Partition):
+        return encoders
+    if not isinstance(encoders, Mapping):
+        raise MMParetoError(
+            "Parameter `encoders` should be a Partition or a mapping from modality to module or parameters. "
+            f"Found {type(encoders).__name__}."
+        )
+    return Partition(**encoders)
+
+
+def _parameters(modality: str, encoder: Encoder) -> tuple[Tensor, ...]:
+    if modality == JOINT:
+        raise MMParetoError(
+            f"Parameter `encoders` should be keyed by modality. Found '{JOINT}', the name of the joint objective."
+        )
+    if isinstance(encoder, Tensor) or not isinstance(encoder, nn.Module | Iterable):
+        raise MMParetoError(
+            f"Encoder '{modality}' should be a module or an iterable of parameters. Found {type(encoder).__name__}."
+        )
+    parameters = tuple(dict.fromkeys(encoder.parameters() if isinstance(encoder, nn.Module) else encoder))
+    if not parameters:
+        raise MMParetoError(
+            f"Encoder '{modality}' should have at least one parameter. Found none. "
+            "An iterator that was already consumed is empty too: pass the module or a list."
+        )
+    for parameter in parameters:
+        if not isinstance(parameter, Tensor) or not parameter.is_leaf:
+            found = "a computed tensor" if isinstance(parameter, Tensor) else type(parameter).__name__
+            raise MMParetoError(f"Encoder '{modality}' should hold parameters (leaf tensors) only. Found {found}.")
+    return parameters
