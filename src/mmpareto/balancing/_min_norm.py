@@ -49,17 +49,18 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
         b = length.amin() / length
         cosines = (wide / length[:, None] / length).masked_fill(~(alive[:, None] & alive), 0.0)
         solve = _over_faces if len(gramian) <= _LARGEST_ENUMERATED else _active_set
-        weights = _normalized(b * solve(cosines, b, alive))
+        weights = b * solve(cosines, b, alive)
+    weights = torch.where(alive.any(), weights / weights.sum(), 1 / len(weights))
     return weights.to(gramian.dtype)
 
 
 def _of_two(gramian: Tensor, alive: Tensor) -> Tensor:
     (a, c), (_, b) = gramian
-    distance = a + b - 2 * c
+    # Each weight by itself: as 1 - the other, the small weight of a long gradient would lose its digits.
+    weights = torch.stack([b - c, a - c]).clamp(min=0)
     # Where both gradients are equal every point is the shortest.
-    first = torch.where(distance > 0, (b - c) / distance, 0.5).clamp(0, 1)
-    first = torch.where(alive[0], torch.where(alive[1], first, 1.0), 0.0)
-    return torch.stack([first, 1 - first])
+    weights = torch.where(weights.sum() == 0, 0.5, weights)
+    return torch.where(alive.all(), weights, alive.to(weights.dtype))
 
 
 def _over_faces(cosines: Tensor, b: Tensor, alive: Tensor) -> Tensor:
@@ -87,11 +88,12 @@ def _active_set(cosines: Tensor, b: Tensor, alive: Tensor) -> Tensor:
     m = len(cosines)
     tolerance = 10 * m * torch.finfo(cosines.dtype).eps
     x, face = torch.zeros_like(b), torch.zeros_like(alive)
-    settled = torch.ones_like(alive[0])
+    settled, vertices = torch.ones_like(alive[0]), torch.arange(m, device=cosines.device)
     for _ in range(4 * m):
-        # Once settled on a face, the vertex that promises the steepest descent joins it.
+        # Once settled on a face, the vertex that promises the steepest descent joins it; one of those that tie,
+        # since equal gradients on one face would make its system singular.
         descent = torch.where(alive & ~face, b * (1 - b @ x) - cosines @ x, -torch.inf)
-        face = face | (settled & (descent > tolerance) & (descent == descent.amax()))
+        face = face | (settled & (descent > tolerance) & (vertices == descent.argmax()))
         # Move to the face's minimum, or as far as x stays inside; the vertices that stop it are dropped.
         target = torch.where(face, _stationary(cosines, b, face), 0.0)
         stops = face & (target <= 0)
@@ -108,8 +110,3 @@ def _stationary(cosines: Tensor, b: Tensor, faces: Tensor) -> Tensor:
     both = faces[..., :, None] & faces[..., None, :]
     system = torch.where(both, cosines + b[:, None] * b, torch.eye(len(b), dtype=b.dtype, device=b.device))
     return torch.linalg.solve_ex(system, torch.where(faces, b, 0.0))[0]
-
-
-def _normalized(weights: Tensor) -> Tensor:
-    total = weights.sum()
-    return torch.where(total == 0, 1 / len(weights), weights / total)

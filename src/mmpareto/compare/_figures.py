@@ -1,0 +1,136 @@
+"""The paper's figures 1(a), 1(c) and 1(d), and a summary, drawn from the runs of a comparison."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from mmpareto.compare._drawing import BLUE, GREY, ORANGE, finite, literal, looks, panels, styled
+from mmpareto.compare._folder import GeometryStep, Magnitude
+from mmpareto.compare._results import Result, methods, modalities, values
+from mmpareto.compare._statistics import half_width, spread
+
+
+@styled
+def cosine_figure(geometry: Sequence[GeometryStep]) -> Figure:
+    """Figure 1(a): cosine between the joint and the unimodal gradient in each step, a panel per modality.
+
+    Args:
+        geometry: The steps of one run, at least one.
+
+    Returns:
+        The figure; the share of steps in conflict is in the titles.
+    """
+    figure, axes = panels(list(dict.fromkeys(row.modality for row in geometry)), 2.7)
+    for name, ax in axes.items():
+        rows = [row for row in geometry if row.modality == name]
+        step, cosine = np.array([row.step for row in rows]), np.array([row.cosine for row in rows])
+        for chosen, colour, area in ((cosine > 0, BLUE, 5), (cosine <= 0, ORANGE, 9)):
+            ax.scatter(step[chosen], cosine[chosen], area if len(step) < 3000 else 2, colour, linewidths=0, alpha=0.8)
+        share = np.mean([row.conflict for row in rows])
+        ax.set_title(f"{100 * share:.1f}% of {len(rows):,} steps in conflict", loc="right", fontsize="small")
+        ax.axhline(0, color=GREY, linewidth=0.8)
+        ax.set(xlabel="training step", ylabel="cosine (joint, unimodal)", ylim=(-1.05, 1.05))
+    handles = [Line2D([], [], color=c, marker="o", linestyle="") for c in (BLUE, ORANGE)]
+    figure.legend(handles, ["cosine > 0", "cosine ≤ 0: conflict"], loc="outside lower center", ncols=2)
+    return figure
+
+
+@styled
+def accuracy_figure(results: Sequence[Result]) -> Figure:
+    """Figure 1(c): test joint accuracy against unimodal accuracy, a marker per method, a panel per modality.
+
+    Args:
+        results: Results on one data set, with the accuracy of at least one modality.
+
+    Returns:
+        The figure; bars are sample standard deviations over seeds, dashed lines training with a single loss: the
+        joint accuracy of ``joint`` (vertical), the modality's in ``ensemble`` (horizontal).
+    """
+    names = [name for name in methods(results) if values(results, name, "joint_accuracy")]
+    parts = [part for part in modalities(results) if any(values(results, n, f"{part}_accuracy") for n in names)]
+    figure, axes = panels(parts, 3.2)
+    look = looks(names)
+    for part, ax in axes.items():
+        for name in names:
+            x, y = (spread(values(results, name, f"{m}_accuracy").values()) for m in ("joint", part))
+            dx, dy = np.nan_to_num(x.sd), np.nan_to_num(y.sd)
+            if math.isfinite(x.mean + y.mean):
+                ax.errorbar(100 * x.mean, 100 * y.mean, 100 * dy, 100 * dx, lw=1, **look[name])
+        _single_loss_lines(ax, results, part)
+        ax.set(xlabel="joint accuracy (%)", ylabel=f"{literal(part)} accuracy (%)")
+    handles = [Line2D([], [], ls="", **look[name]) for name in names] + [Line2D([], [], color=GREY, ls="--", lw=1)]
+    labels = [*map(literal, names), "one loss alone"]
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
+    return figure
+
+
+def _single_loss_lines(ax: Axes, results: Sequence[Result], part: str) -> None:
+    joint = spread(values(results, "joint", "joint_accuracy").values()).mean
+    alone = spread(values(results, "ensemble", f"{part}_accuracy").values()).mean
+    for draw, at in ((ax.axvline, joint), (ax.axhline, alone)):
+        if math.isfinite(at):
+            draw(100 * at, color=GREY, linestyle="--", lw=1, zorder=0.9)
+
+
+@styled
+def magnitudes_figure(magnitudes: Sequence[Magnitude]) -> Figure:
+    """Figure 1(d): histograms of both gradients' lengths over mini-batches at a fixed encoder, a panel per modality.
+
+    Args:
+        magnitudes: Of one method, at least one.
+
+    Returns:
+        The figure; mean and variance are in the legends.
+    """
+    figure, axes = panels(list(dict.fromkeys(row.modality for row in magnitudes)), 2.9)
+    for name, ax in axes.items():
+        norms = {
+            objective: np.array(finite(r.norm for r in magnitudes if (r.modality, r.objective) == (name, objective)))
+            for objective in ("joint", "unimodal")
+        }
+        everything = np.concatenate(list(norms.values()))
+        bins = np.histogram_bin_edges(everything, 30).tolist()
+        for (objective, norm), colour in zip(norms.items(), (BLUE, ORANGE), strict=True):
+            if norm.size:
+                label = f"{objective}: mean {norm.mean():.3g}, variance {norm.var():.3g}"
+                ax.hist(norm, bins, histtype="stepfilled", fc=(colour, 0.5), ec=colour, lw=1.2, label=label)
+        ax.margins(y=0.35)  # room for the legend
+        ax.legend(loc="upper left")
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set(xlabel="gradient norm", ylabel="mini-batches")
+    return figure
+
+
+@styled
+def summary_figure(results: Sequence[Result]) -> Figure:
+    """Test joint accuracy of each method: every seed, the mean, and its 95% interval.
+
+    Args:
+        results: Results on one data set, with at least one test joint accuracy.
+
+    Returns:
+        The figure.
+    """
+    by_method = {name: finite(values(results, name, "joint_accuracy").values()) for name in methods(results)}
+    names = [name for name, sample in by_method.items() if sample]
+    look = looks(methods(results))
+    figure, axes = panels([""], 0.9 + 0.36 * len(names))
+    ax = axes[""]
+    for y, name in enumerate(names):
+        of = spread(by_method[name])
+        half = 100 * np.nan_to_num(half_width(of))
+        dots = look[name]["color"]
+        ax.scatter(100 * np.array(by_method[name]), [y + 0.18] * of.count, 14, dots, alpha=0.5, linewidths=0)
+        ax.errorbar(100 * of.mean, y - 0.1, xerr=half, lw=2, **look[name])
+    ax.set_title("dots: trainings; bar: their mean and its 95% interval", loc="right", fontsize="small")
+    ax.set(yticks=range(len(names)), yticklabels=map(literal, names), xlabel="joint accuracy on the test split (%)")
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(axis="y", visible=False)
+    return figure

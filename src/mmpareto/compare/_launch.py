@@ -1,0 +1,58 @@
+"""Independent trainings in processes of their own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import torch
+
+from mmpareto.errors import MMParetoError
+
+
+def launch(call: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[tuple[int, Future[Any]]]:
+    """Runs ``call(*task)`` for all tasks, `jobs` of them at a time.
+
+    Each of the `jobs` workers has one process, which serves task after task: what it imports is imported once,
+    and a process that dies takes no other task along.
+
+    Args:
+        call: A picklable function.
+        tasks: Its picklable arguments.
+        jobs: Number of processes.
+
+    Yields:
+        The number of each task when it is done, with its finished future.
+    """
+    workers = threading.local()
+    alive: list[ProcessPoolExecutor] = []
+
+    def work(task: tuple[Any, ...]) -> Any:
+        if not hasattr(workers, "process"):
+            workers.process = _process(max(1, (os.cpu_count() or 1) // jobs))
+            alive.append(workers.process)
+        try:
+            return workers.process.submit(call, *task).result()
+        except BrokenProcessPool as error:
+            del workers.process
+            raise MMParetoError("The process died. Was it killed, or did it run out of memory?") from error
+
+    threads = ThreadPoolExecutor(jobs)
+    try:
+        numbers = {threads.submit(work, task): number for number, task in enumerate(tasks)}
+        for future in as_completed(numbers):
+            yield numbers[future], future
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        for process in alive:
+            process.shutdown(cancel_futures=True)
+
+
+def _process(threads: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, context, initializer=torch.set_num_threads, initargs=(threads,))

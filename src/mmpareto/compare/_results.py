@@ -1,0 +1,122 @@
+"""The results of a comparison: one number per dataset, method, seed, split and metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mmpareto.compare._records import read_records, write_records
+from mmpareto.errors import MMParetoError
+
+_ACCURACY = "_accuracy"
+_CONFLICT_RATE = "conflict_rate/"
+_ORDER = ("joint", "uniform", "scaled-uniform", "mgda", "mmpareto", "ensemble")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measured number.
+
+    Args:
+        dataset: Name of the data set.
+        method: Name of the balancing method, or ``"ensemble"``.
+        seed: Seed of the training.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+        metric: ``"joint_accuracy"``, ``"{modality}_accuracy"`` (fractions), ``"conflict_rate/{modality}"``
+            (fraction of the measured steps), ``"seconds"`` (wall-clock), ``"epoch"``.
+        value: The number; NaN where it is not defined.
+    """
+
+    dataset: str
+    method: str
+    seed: int
+    split: str
+    metric: str
+    value: float
+
+
+def read_results(path: str | Path) -> list[Result]:
+    """Reads ``results.csv``.
+
+    Args:
+        path: A file with the columns ``dataset,method,seed,split,metric,value``.
+
+    Returns:
+        The results, in the file's order.
+
+    Raises:
+        MMParetoError: If the file cannot be read, a row is malformed, or two rows give the same number.
+    """
+    path = Path(path)
+    results = read_records(path, Result)
+    seen: dict[Result, int] = {}
+    for row, result in enumerate(results, start=2):
+        key = replace(result, value=0.0)
+        if key in seen:
+            raise MMParetoError(
+                f"{path}, row {row}: expected each dataset, method, seed, split and metric once. "
+                f"Found those of row {seen[key]} again. Remove one of the two."
+            )
+        seen[key] = row
+    return results
+
+
+def write_results(path: str | Path, results: Iterable[Result]) -> None:
+    """Writes ``results.csv``, replacing the file in one step; reading it gives back the same numbers.
+
+    Args:
+        path: The file, in a folder that exists.
+        results: What to write, in this order.
+
+    Raises:
+        MMParetoError: If the file cannot be written.
+    """
+    write_records(Path(path), Result, results)
+
+
+def values(results: Iterable[Result], method: str, metric: str, split: str = "test") -> dict[int, float]:
+    """One metric of one method, by seed in ascending order.
+
+    Args:
+        results: Results on one data set.
+        method: The method.
+        metric: The metric.
+        split: The split.
+
+    Returns:
+        Seed -> value; empty where there is none.
+
+    Raises:
+        MMParetoError: If there are two values for one seed, as with results on several data sets.
+
+    Example:
+        >>> values([Result("cg-digits", "uniform", 0, "test", "joint_accuracy", 0.75)], "uniform", "joint_accuracy")
+        {0: 0.75}
+    """
+    chosen = [r for r in results if (r.method, r.metric, r.split) == (method, metric, split)]
+    by_seed = {r.seed: r.value for r in sorted(chosen, key=lambda r: r.seed)}
+    if len(by_seed) < len(chosen):
+        found = ", ".join(sorted({f"'{r.dataset}'" for r in chosen}))
+        raise MMParetoError(
+            f"`results` should hold one {split} {metric} of '{method}' per seed. Found several, on {found}. "
+            "Report one data set at a time."
+        )
+    return by_seed
+
+
+def methods(results: Iterable[Result]) -> list[str]:
+    """The methods in the order of the tables: the library's own, then others by name."""
+    return sorted({r.method for r in results}, key=lambda name: (_rank(name), name))
+
+
+def _rank(name: str) -> int:
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
+
+
+def modalities(results: Iterable[Result]) -> list[str]:
+    """The modalities that have an accuracy or a conflict rate, in the order in which they appear."""
+    metrics = [r.metric for r in results]
+    names = [m.removesuffix(_ACCURACY) for m in metrics if m.endswith(_ACCURACY) and m != f"joint{_ACCURACY}"]
+    names += [m.removeprefix(_CONFLICT_RATE) for m in metrics if m.startswith(_CONFLICT_RATE)]
+    return list(dict.fromkeys(names))

@@ -1,0 +1,78 @@
+"""Geometry of many steps, kept on the device until it is asked for."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmpareto.partition import JOINT
+from mmpareto.step_report import EncoderReport, StepReport
+
+
+class GeometryRow(NamedTuple):
+    """Geometry of one step on one encoder, between its joint and its own unimodal objective."""
+
+    step: int
+    modality: str
+    cosine: float
+    conflict: int
+    norm_joint: float
+    norm_unimodal: float
+
+
+class GeometryLog:
+    """Collects step reports without waiting for the device.
+
+    Example:
+        >>> log = GeometryLog()
+        >>> log.to_csv()
+        'step,modality,cosine,conflict,norm_joint,norm_unimodal\\n'
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[GeometryRow] = []
+        self._pending: list[tuple[int, str, Tensor]] = []
+
+    def record(self, step: int, report: StepReport) -> None:
+        """Adds the encoders of `report` that both the joint and their own unimodal objective reach."""
+        for modality, encoder in report.items():
+            if {JOINT, modality} <= set(encoder.objectives):
+                self._pending.append((step, modality, _numbers(modality, encoder)))
+
+    def rows(self) -> list[GeometryRow]:
+        """All rows so far; the one place where the device is waited for."""
+        if self._pending:
+            numbers = torch.stack([values for _, _, values in self._pending]).tolist()
+            for (step, modality, _), (cosine, conflict, joint, unimodal) in zip(self._pending, numbers, strict=True):
+                self._rows.append(GeometryRow(step, modality, cosine, int(conflict), joint, unimodal))
+            self._pending.clear()
+        return self._rows
+
+    def restore(self, rows: list[tuple[int, str, float, int, float, float]]) -> None:
+        """Continues from `rows` of an earlier log."""
+        self._rows, self._pending = [GeometryRow(*row) for row in rows], []
+
+    def conflict_rates(self) -> dict[str, float]:
+        """Share of recorded steps in conflict, by modality."""
+        flags: dict[str, list[int]] = {}
+        for row in self.rows():
+            flags.setdefault(row.modality, []).append(row.conflict)
+        return {modality: sum(values) / len(values) for modality, values in flags.items()}
+
+    def to_csv(self) -> str:
+        """The rows as CSV text."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(GeometryRow._fields)
+        writer.writerows(self.rows())
+        return text.getvalue()
+
+
+def _numbers(modality: str, encoder: EncoderReport) -> Tensor:
+    norms = encoder.norms
+    values = (encoder.cosine, encoder.conflict.to(encoder.cosine.dtype), norms[JOINT], norms[modality])
+    return torch.stack(values)

@@ -1,0 +1,118 @@
+"""The complete description of one training, and its file."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from mmpareto.balancing import Method
+from mmpareto.data import DatasetRecipe
+from mmpareto.errors import MMParetoError
+from mmpareto.files import write_atomically
+from mmpareto.models import ModelRecipe
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent with the paper's settings.
+
+    Args:
+        lr: Learning rate.
+        momentum: Factor of the running sum of gradients.
+        weight_decay: Factor of the weights added to their gradient.
+    """
+
+    lr: float = 2e-3
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "momentum", "weight_decay"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise MMParetoError(f"Parameter `optimizer.{name}` should be finite and not negative. Found {value!r}.")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training: everything its result depends on.
+
+    Args:
+        data: The data set.
+        method: How the objectives are balanced.
+        model: The model to train from scratch.
+        optimizer: The optimizer's settings.
+        epochs: Passes over the training part.
+        batch_size: Samples per step; what is left at the end of an epoch is dropped.
+        seed: Of the weights and the order of samples.
+        modalities: The modalities to train on; None for all of the data set.
+        geometry_every: Measure the gradients' geometry in every so-many-th step with methods that do not need it
+            in each (a measured step costs more).
+    """
+
+    data: DatasetRecipe
+    method: Method
+    model: ModelRecipe
+    optimizer: SGD = SGD()
+    epochs: int = 30
+    batch_size: int = 64
+    seed: int = 0
+    modalities: tuple[str, ...] | None = None
+    geometry_every: int = 10
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 2), ("seed", 0), ("geometry_every", 1)):
+            if (value := getattr(self, name)) < least:
+                raise MMParetoError(f"Parameter `{name}` should be at least {least}. Found {value!r}.")
+        known = tuple(self.data.shapes)
+        if self.modalities is not None and (not self.modalities or not set(self.modalities) <= set(known)):
+            raise MMParetoError(f"Parameter `modalities` should be some of {known}. Found {self.modalities!r}.")
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one sample of each modality that is trained on."""
+        return {name: shape for name, shape in self.data.shapes.items() if name in (self.modalities or self.data.shapes)}
+
+
+def describe(value: Any) -> Any:
+    """`value` in terms of YAML: a frozen dataclass as its fields, one of a catalogue with its class path."""
+    if is_dataclass(value) and not isinstance(value, type):
+        settings = {field.name: describe(getattr(value, field.name)) for field in fields(value)}
+        if isinstance(value, DatasetRecipe | Method | ModelRecipe):
+            kind = type(value)
+            path = f"{kind.__module__.split('._')[0]}.{kind.__qualname__}"
+            return {"class_path": path, **({"init_args": settings} if settings else {})}
+        return settings
+    if isinstance(value, list | tuple):
+        return [describe(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def save_config(config: RunConfig, path: Path) -> None:
+    """Writes a configuration that `mmpareto train --config` takes."""
+    import yaml
+
+    write_atomically(path, yaml.safe_dump(describe(config), sort_keys=False))
+
+
+def load_config(path: Path) -> RunConfig:
+    """Reads what `save_config` wrote.
+
+    Raises:
+        MMParetoError: If there is no such file, or it is no configuration.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    if not path.is_file():
+        raise MMParetoError(f"Parameter `run` should be a folder that `mmpareto train` wrote. Found no file {path}.")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(RunConfig, "run")
+    try:
+        import yaml
+
+        parsed = parser.parse_object({"run": yaml.safe_load(path.read_text())})
+        return parser.instantiate(parsed).run
+    except (ArgumentError, yaml.YAMLError) as error:
+        raise MMParetoError(f"{path} should be a training's configuration. Found: {error}") from error

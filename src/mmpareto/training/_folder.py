@@ -1,0 +1,53 @@
+"""The folder of one training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mmpareto.errors import MMParetoError
+from mmpareto.training._config import RunConfig, describe, load_config, save_config
+
+CONFIG, CHECKPOINT, LAST = "config.yaml", "best.ckpt", "last.ckpt"
+METRICS, GEOMETRY = "metrics.json", "geometry.csv"
+
+Metrics = dict[str, dict[str, float]]
+"""``{split: {metric: value}}``."""
+
+
+def stored_metrics(folder: Path) -> Metrics | None:
+    """Results of a finished training; None where it is not finished.
+
+    Raises:
+        MMParetoError: If the file is not what a training writes.
+    """
+    path = folder / METRICS
+    if not path.exists():
+        return None
+    try:
+        metrics: Metrics = json.loads(path.read_text())
+        return {split: {name: float(value) for name, value in values.items()} for split, values in metrics.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise MMParetoError(f"{path} should hold a training's metrics. Found: {error}. Delete it to repeat.") from error
+
+
+def check_same(config: RunConfig, folder: Path) -> None:
+    """Checks that `folder` holds no training other than this.
+
+    Raises:
+        MMParetoError: If it does; the message says in what they differ.
+    """
+    if (folder / CONFIG).exists() and (there := load_config(folder / CONFIG)) != config:
+        here, before = describe(config), describe(there)
+        changes = [f"{key} {before[key]} there, {here[key]} now" for key in here if here[key] != before[key]]
+        raise MMParetoError(
+            f"Parameter `out` should be a new folder, or one with this very training. Found in {folder} another "
+            f"({'; '.join(changes)}). Choose another folder."
+        )
+
+
+def claim(config: RunConfig, folder: Path) -> None:
+    """Makes `folder` that of this training, unless it is another's."""
+    check_same(config, folder)
+    if not (folder / CONFIG).exists():
+        save_config(config, folder / CONFIG)

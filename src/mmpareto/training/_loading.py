@@ -1,0 +1,59 @@
+"""Batches in an order that depends on the seed and the epoch alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from mmpareto.data import Batch, MultimodalDataset
+from mmpareto.errors import MMParetoError
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Batches of indices, shuffled anew in each epoch; a resumed training sees the batches it would have seen.
+
+    Args:
+        size: Number of samples.
+        batch_size: Of every batch; the remainder is dropped.
+        seed: Of the order.
+
+    Example:
+        >>> batches = EpochBatches(size=5, batch_size=2, seed=0)
+        >>> first = list(batches)
+        >>> batches.set_epoch(1)
+        >>> len(first), first == list(batches)
+        (2, False)
+    """
+
+    def __init__(self, size: int, batch_size: int, seed: int) -> None:
+        if batch_size > size:
+            raise MMParetoError(
+                f"Parameter `batch_size` should be at most the size of the training part, {size}. Found {batch_size}."
+            )
+        self.size, self.batch_size, self.seed, self.epoch = size, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the order of `epoch`; Lightning calls it."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        # Distinct seeds for all pairs in reach: an epoch of one seed must not repeat another seed's.
+        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        order = torch.randperm(self.size, generator=generator)
+        return iter(order[: len(self) * self.batch_size].view(len(self), -1).tolist())
+
+    def __len__(self) -> int:
+        return self.size // self.batch_size
+
+
+def training_loader(dataset: MultimodalDataset, batch_size: int, seed: int) -> DataLoader[Batch]:
+    """Shuffled batches; each is one look-up in the data set."""
+    return DataLoader(dataset, batch_size=None, sampler=EpochBatches(len(dataset), batch_size, seed))
+
+
+def evaluation_loader(dataset: MultimodalDataset, batch_size: int = 500) -> DataLoader[Batch]:
+    """All samples, in order."""
+    order = torch.arange(len(dataset)).split(batch_size)
+    return DataLoader(dataset, batch_size=None, sampler=[part.tolist() for part in order])

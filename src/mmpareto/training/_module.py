@@ -1,0 +1,82 @@
+"""The training step, as Lightning sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from mmpareto.balancing import Method
+from mmpareto.data import Batch
+from mmpareto.diagnostics import GeometryLog
+from mmpareto.models import MultimodalModel
+from mmpareto.partition import Partition
+from mmpareto.step import backward
+from mmpareto.step_report import StepReport
+from mmpareto.training._config import SGD
+from mmpareto.training._evaluation import accuracies, objectives
+
+
+class BalancedModule(lightning.LightningModule):
+    """Trains a multimodal classifier with any balancing method.
+
+    Args:
+        model: The model.
+        method: The balancing method.
+        optimizer: Settings of SGD.
+        geometry_every: Measure the geometry in every so-many-th step where the method does not need it.
+    """
+
+    def __init__(self, model: MultimodalModel, method: Method, optimizer: SGD, geometry_every: int) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model, self.method, self.settings, self.geometry_every = model, method, optimizer, geometry_every
+        self.partition = Partition(model, **model.encoders)
+        self.report = StepReport({})
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """SGD over all parameters."""
+        s = self.settings
+        return torch.optim.SGD(self.model.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One forward pass, one balanced gradient, one optimizer step."""
+        optimizer = self.optimizers()
+        losses = objectives(self.model(batch["inputs"]), batch["label"])
+        optimizer.zero_grad()
+        geometry = self.global_step % self.geometry_every == 0
+        self.report = backward(losses, self.partition, self.method, geometry=geometry)
+        optimizer.step()
+        self._log({f"train/{name}_loss": loss.detach() for name, loss in losses.items()}, batch["label"])
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Accuracy of each prediction."""
+        logits = self.model(batch["inputs"]).logits
+        self._log({f"val/{name}": value for name, value in accuracies(logits, batch["label"]).items()}, batch["label"])
+
+    def _log(self, values: dict[str, Any], label: Tensor) -> None:
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(label))
+
+
+class GeometryCallback(lightning.Callback):
+    """Keeps the geometry of all measured steps, through interruptions too."""
+
+    def __init__(self) -> None:
+        self.geometry = GeometryLog()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Records the step that was just made."""
+        assert isinstance(pl_module, BalancedModule)
+        self.geometry.record(trainer.global_step - 1, pl_module.report)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far, as plain numbers."""
+        return {"rows": [tuple(row) for row in self.geometry.rows()]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues from the rows of an interrupted training."""
+        self.geometry.restore(state_dict["rows"])
