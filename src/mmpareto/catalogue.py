@@ -26,7 +26,8 @@ def catalogue(package: ModuleType, base: type) -> dict[str, Any]:
         ['joint', 'scaled-uniform', 'uniform']
     """
     classes = [item for item in vars(package).values() if inspect.isclass(item) and issubclass(item, base)]
-    return {item.name: item for item in sorted(classes, key=_name) if not inspect.isabstract(item) and _name(item)}
+    named = {name: item for item in classes if (name := getattr(item, "name", None)) and not inspect.isabstract(item)}
+    return dict(sorted(named.items()))
 
 
 def find(kind: str, package: ModuleType, base: type, name: str) -> Any:
@@ -39,7 +40,3 @@ def find(kind: str, package: ModuleType, base: type, name: str) -> Any:
     if name not in known:
         raise MMParetoError(f"Parameter `{kind}` should be one of {', '.join(known)}. Found '{name}'.")
     return known[name]
-
-
-def _name(item: type) -> str:
-    return getattr(item, "name", "")

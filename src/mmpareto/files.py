@@ -49,5 +49,6 @@ def make_folder(path: Path) -> Path:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise MMParetoError(f"Parameter `out` should be a folder to write to. Found {path}: {error.strerror}.") from error
+        found = f"{path}: {error.strerror}"
+        raise MMParetoError(f"Parameter `out` should be a folder to write to. Found {found}.") from error
     return path

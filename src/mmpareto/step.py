@@ -77,8 +77,11 @@ def backward(
         gradient = collect(objective.loss, objective.leaves, retain_graph=retain_graph or not last)
         for encoder in _reaches(objective, live):
             held[encoder][objective.name] = [gradient.pop(p, None) for p in live[encoder]]
-            if len(held[encoder]) == due[encoder]:  # an encoder is settled as soon as its last objective is known
-                combined, reports[encoder] = _integrate(method, held.pop(encoder))
+            if len(held[encoder]) < due[encoder]:
+                continue
+            gradients = held.pop(encoder)  # an encoder is settled as soon as its last objective is known
+            if any(g is not None for row in gradients.values() for g in row):  # a custom function may return none
+                combined, reports[encoder] = _integrate(method, gradients)
                 balanced |= {p: g for p, g in zip(live[encoder], combined, strict=True) if g is not None}
         add(total, gradient)
     accumulate(balanced | total)
@@ -87,7 +90,7 @@ def backward(
 
 @torch.no_grad()
 def _integrate(
-    method: Method, gradients: dict[str, list[Tensor | None]]
+    method: GradientIntegration | LossWeighting, gradients: dict[str, list[Tensor | None]]
 ) -> tuple[list[Tensor | None], EncoderReport]:
     """Combines the objectives' gradients on one encoder, releasing them."""
     names, rows = tuple(gradients), list(gradients.values())

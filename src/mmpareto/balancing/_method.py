@@ -89,7 +89,7 @@ class CustomWeighting(GradientIntegration):
         return weights
 
 
-def as_method(method: Method | GramianWeighting) -> Method:
+def as_method(method: Method | GramianWeighting) -> GradientIntegration | LossWeighting:
     """Returns `method`, wrapped if it is a plain callable from a Gramian to weights."""
     if isinstance(method, GradientIntegration | LossWeighting):
         return method

@@ -7,8 +7,6 @@ the gradients, which scales G, changes nothing.
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from torch import Tensor
 
@@ -48,6 +46,9 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
         length = torch.where(alive, wide.diagonal().sqrt(), torch.inf)
         b = length.amin() / length
         cosines = (wide / length[:, None] / length).masked_fill(~(alive[:, None] & alive), 0.0)
+        # C is semi-definite up to rounding only. That rounding, added to the diagonal, keeps the systems regular
+        # where gradients are equal or cancel.
+        cosines.diagonal().add_(len(b) * torch.finfo(b.dtype).eps)
         solve = _over_faces if len(gramian) <= _LARGEST_ENUMERATED else _active_set
         weights = b * solve(cosines, b, alive)
     weights = torch.where(alive.any(), weights / weights.sum(), 1 / len(weights))
@@ -66,17 +67,20 @@ def _of_two(gramian: Tensor, alive: Tensor) -> Tensor:
 def _over_faces(cosines: Tensor, b: Tensor, alive: Tensor) -> Tensor:
     """Minimizes ``x C x`` over x >= 0, b.x = 1 by solving every face of the simplex; x is returned up to scale.
 
-    By Caratheodory's theorem the min-norm point lies inside a face of affinely independent vertices, whose
-    system is regular; what singular faces return is either discarded or an honest point of the simplex.
+    The minimum is the one point, on whatever face, from which no vertex promises a descent. (The shortest of all
+    faces' points would have only half the digits, a length being flat around its minimum.)
     """
     m = len(cosines)
     vertices = torch.arange(m, device=cosines.device)
     faces = (torch.arange(1, 2**m, device=cosines.device)[:, None] >> vertices) & 1 == 1
     x = _stationary(cosines, b, faces)
     x = x / (x @ b)[:, None]
-    length = (x @ cosines * x).sum(-1)
+    product = x @ cosines
+    length, size = (product * x).sum(-1, keepdim=True), x.sum(-1, keepdim=True)
+    descent = (b * length - product) / (size * (1 + b * size))  # in units of its rounding error
+    descent = torch.where(alive, descent, -torch.inf).amax(-1)
     inside = ((x >= 0) & x.isfinite() & (alive | ~faces)).all(-1)
-    return x.index_select(0, torch.where(inside, length, torch.inf).argmin().view(1))[0]
+    return x.index_select(0, torch.where(inside, descent, torch.inf).argmin().view(1))[0]
 
 
 def _active_set(cosines: Tensor, b: Tensor, alive: Tensor) -> Tensor:
@@ -109,4 +113,5 @@ def _stationary(cosines: Tensor, b: Tensor, faces: Tensor) -> Tensor:
     """Stationary points [..., m] of ``x C x + (b.x - 1)^2`` on `faces`, masks [..., m]; 0 outside the face."""
     both = faces[..., :, None] & faces[..., None, :]
     system = torch.where(both, cosines + b[:, None] * b, torch.eye(len(b), dtype=b.dtype, device=b.device))
-    return torch.linalg.solve_ex(system, torch.where(faces, b, 0.0))[0]
+    solution: Tensor = torch.linalg.solve_ex(system, torch.where(faces, b, 0.0))[0]
+    return solution

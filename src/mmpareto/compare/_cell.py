@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def method_names() -> list[str]:
     return [*catalogue(balancing, Method), ENSEMBLE]
 
 
-def check_methods(methods: list[str]) -> None:
+def check_methods(methods: Sequence[str]) -> None:
     """Raises unless `methods` are distinct names of methods."""
     for name in methods:
         if name != ENSEMBLE and name not in catalogue(balancing, Method):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -65,9 +66,9 @@ def accuracy_figure(results: Sequence[Result]) -> Figure:
                 ax.errorbar(100 * x.mean, 100 * y.mean, 100 * dy, 100 * dx, lw=1, **look[name])
         _single_loss_lines(ax, results, part)
         ax.set(xlabel="joint accuracy (%)", ylabel=f"{literal(part)} accuracy (%)")
-    handles = [Line2D([], [], ls="", **look[name]) for name in names] + [Line2D([], [], color=GREY, ls="--", lw=1)]
-    labels = [*map(literal, names), "one loss alone"]
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
+    handles = [Line2D([], [], ls="", label=literal(name), **look[name]) for name in names]
+    handles += [line for ax in axes.values() for line in ax.lines if line.get_linestyle() == "--"][:1]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4))
     return figure
 
 
@@ -76,7 +77,7 @@ def _single_loss_lines(ax: Axes, results: Sequence[Result], part: str) -> None:
     alone = spread(values(results, "ensemble", f"{part}_accuracy").values()).mean
     for draw, at in ((ax.axvline, joint), (ax.axhline, alone)):
         if math.isfinite(at):
-            draw(100 * at, color=GREY, linestyle="--", lw=1, zorder=0.9)
+            draw(100 * at, color=GREY, linestyle="--", lw=1, zorder=0.9, label="one loss alone")
 
 
 @styled
@@ -92,15 +93,14 @@ def magnitudes_figure(magnitudes: Sequence[Magnitude]) -> Figure:
     figure, axes = panels(list(dict.fromkeys(row.modality for row in magnitudes)), 2.9)
     for name, ax in axes.items():
         norms = {
-            objective: np.array(finite(r.norm for r in magnitudes if (r.modality, r.objective) == (name, objective)))
+            objective: finite(row.norm for row in magnitudes if (row.modality, row.objective) == (name, objective))
             for objective in ("joint", "unimodal")
         }
-        everything = np.concatenate(list(norms.values()))
-        bins = np.histogram_bin_edges(everything, 30).tolist()
+        bins = np.histogram_bin_edges([*chain(*norms.values())], 30).tolist()
         for (objective, norm), colour in zip(norms.items(), (BLUE, ORANGE), strict=True):
-            if norm.size:
-                label = f"{objective}: mean {norm.mean():.3g}, variance {norm.var():.3g}"
-                ax.hist(norm, bins, histtype="stepfilled", fc=(colour, 0.5), ec=colour, lw=1.2, label=label)
+            of = spread(norm)
+            label = f"{objective}: mean {of.mean:.3g}, variance {of.sd**2:.3g}"
+            ax.hist(norm, bins, histtype="stepfilled", fc=(colour, 0.5), ec=colour, lw=1.2, label=label)
         ax.margins(y=0.35)  # room for the legend
         ax.legend(loc="upper left")
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))

@@ -42,7 +42,14 @@ Listener = Callable[[Cell, str], None]
 
 
 def compare(
-    base: RunConfig, methods: Sequence[str], seeds: int, out: Path, *, jobs: int, listener: Listener
+    base: RunConfig,
+    methods: Sequence[str],
+    seeds: int,
+    out: Path,
+    *,
+    jobs: int,
+    listener: Listener,
+    notes: Sequence[str] | None = None,
 ) -> list[Failure]:
     """Trains every method with every seed and writes the results; what is done already is not repeated.
 
@@ -53,6 +60,7 @@ def compare(
         out: Folder of the comparison.
         jobs: Number of trainings at a time.
         listener: Told of each cell that ends.
+        notes: Caveats for the report; None for those of the data set.
 
     Returns:
         The cells that failed. The others' results are in the folder all the same.
@@ -64,11 +72,13 @@ def compare(
     for name, value in (("seeds", seeds), ("jobs", jobs)):
         if value < 1:
             raise MMParetoError(f"Parameter `{name}` should be at least 1. Found {value!r}.")
-    runs = make_folder(make_folder(out) / "runs")
+    base.data.load()  # files that are missing are found here, once, and not in every cell
     # Seeds outside, so that an interrupted grid leaves whole seeds, which can be compared.
     cells = [Cell(method, seed) for seed in range(seeds) for method in methods]
+    runs = out / "runs"
     done = {cell: metrics for cell in cells if (metrics := finished(base, cell.method, cell.seed, runs / cell.name))}
-    _describe(base, methods, seeds, out)
+    make_folder(out)
+    _describe(base, methods, seeds, base.data.notes if notes is None else notes, out)
     for cell in done:
         listener(cell, "done before")
 
@@ -88,12 +98,12 @@ def compare(
     return failures
 
 
-def _describe(base: RunConfig, methods: Sequence[str], seeds: int, out: Path) -> None:
-    """Writes what is compared, and where."""
+def _describe(base: RunConfig, methods: Sequence[str], seeds: int, notes: Sequence[str], out: Path) -> None:
+    """Writes what is compared, as `mmpareto compare --config` takes it, and where."""
     training = describe(base)
     for chosen_per_cell in ("method", "seed", "modalities"):
         del training[chosen_per_cell]
-    config = {"methods": list(methods), "seeds": seeds, **training, "notes": list(base.data.notes)}
+    config = {"methods": ",".join(methods), "seeds": seeds, **training, "notes": list(notes)}
     write_atomically(out / "config.yaml", yaml.safe_dump(config, sort_keys=False, width=100))
     write_json(out / "environment.json", environment())
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from mmpareto.errors import MMParetoError
+from mmpareto.files import write_atomically
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -60,7 +60,7 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
         return [kind(**_parsed(row, types, f"{path}, row {reader.line_num}")) for row in reader]
     except csv.Error as error:
         raise MMParetoError(
-            f"{path}, row {reader.line_num}: expected comma-separated values. Found {error}."
+            f"{path}, row {reader.reader.line_num}: expected comma-separated values. Found {error}."
         ) from error
 
 
@@ -106,7 +106,7 @@ def read_text(path: Path) -> str:
         MMParetoError: If the file cannot be read or is no UTF-8 text.
     """
     try:
-        return path.read_bytes().decode()
+        return path.read_bytes().decode("utf-8-sig")  # spreadsheets write a mark first
     except OSError as error:
         raise MMParetoError(f"{path} should be a file that can be read. Found: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -119,12 +119,7 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         MMParetoError: If the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(path, data)
     except OSError as error:
         raise MMParetoError(f"{path} should be a file that can be written. Found: {error.strerror}.") from error

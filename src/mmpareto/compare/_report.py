@@ -17,7 +17,7 @@ from mmpareto.compare._records import write_file
 from mmpareto.compare._results import modalities
 from mmpareto.compare._table import build_table
 from mmpareto.compare._wording import datasets
-from mmpareto.errors import MMParetoError
+from mmpareto.files import make_folder
 
 
 def write_report(out: str | Path) -> Path:
@@ -39,7 +39,7 @@ def write_report(out: str | Path) -> Path:
     out = Path(out)
     folder = read_folder(out)
     page = _page(folder, pictures := illustrations(folder))
-    _make_folder(out / "figures")
+    make_folder(out / "figures")
     for name, picture in pictures.items():
         write_file(out / "figures" / f"{name}.png", picture.png)
     write_file(out / "report.html", page.encode())
@@ -71,10 +71,3 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(exist_ok=True)
-    except OSError as error:
-        raise MMParetoError(f"{path} should be a folder that can be written. Found: {error.strerror}.") from error

@@ -21,6 +21,11 @@ from mmpareto.compare._wording import (
     seeds,
 )
 
+_NOTES = {
+    "joint": "joint trains no head of a modality's own: the accuracy of such a head is that of an untrained one.",
+    "ensemble": "ensemble averages the predictions of networks trained on one modality each, whose accuracies are given.",
+}
+
 
 @dataclass(frozen=True)
 class Table:
@@ -79,8 +84,8 @@ def _columns(results: Sequence[Result], rows: Sequence[Row]) -> list[tuple[str, 
         ("method", [row.method for row in rows]),
         ("seeds", [str(n) if len(set(counts)) > 1 else NONE for n in counts]),
         ("joint", [mean_sd(row.joint) for row in rows]),
-        *((part, [mean_sd(row.unimodal[part]) for row in rows]) for part in parts),
         (f"joint minus\n{REFERENCE} (points)", [_difference(row.difference, row.joint.count) for row in rows]),
+        *((part, [mean_sd(row.unimodal[part]) for row in rows]) for part in parts),
         *((f"conflicts\n{part}", [percent(row.conflicts[part].mean) for row in rows]) for part in parts),
         ("seconds", [_seconds(row.seconds) for row in rows]),
     ]
@@ -113,4 +118,4 @@ def _notes(rows: Sequence[Row]) -> str:
         f"Differences from {REFERENCE} are paired by seed; their 95% intervals hold for all comparisons with it "
         f"together, {others} here (Bonferroni). Not resolved: the interval contains zero, or there is none. "
         "Conflicts: percent of the measured steps. Seconds: mean wall-clock time of one training."
-    )
+    ) + "".join(f" {note}" for name, note in _NOTES.items() if name in {row.method for row in rows})

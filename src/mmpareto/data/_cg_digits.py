@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import torch
 
-from mmpareto.data._coloured import Digits, check_variance, coloured_splits
+from mmpareto.data._coloured import DIGITS, Digits, check_variance, coloured_splits
 from mmpareto.data._recipe import DatasetRecipe, Splits
 
-_TEST, _VAL = 450, 270
+_TEST, _VAL = 360, 180
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,10 @@ class CGDigits(DatasetRecipe):
     Example:
         >>> splits = CGDigits().load()
         >>> len(splits.train), len(splits.val), len(splits.test)
-        (1077, 270, 450)
+        (1257, 180, 360)
     """
 
     name = "cg-digits"
-    summary = "1,797 real 8x8 digits, gray and coloured; embedded in scikit-learn"
     citation = (
         "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998, "
         "as distributed with scikit-learn; coloured after CG-MNIST (a reconstruction)."
@@ -34,13 +33,19 @@ class CGDigits(DatasetRecipe):
         "validation and test parts it is drawn at random. Selecting epochs on such a validation part assumes that "
         "the shift to be met is known, for every method alike.",
     )
-    shapes = {"gray": (1, 8, 8), "colour": (3, 8, 8)}
-    classes = tuple("0123456789")
 
     variance: float = 0.03
 
     def __post_init__(self) -> None:
         check_variance(self.variance)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"gray": (1, 8, 8), "colour": (3, 8, 8)}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return DIGITS
 
     def load(self) -> Splits:
         from sklearn.datasets import load_digits

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mmpareto.data._coloured import Digits, check_variance, coloured_splits
+from mmpareto.data._coloured import DIGITS, Digits, check_variance, coloured_splits
 from mmpareto.data._recipe import DatasetRecipe, Splits
 from mmpareto.errors import MMParetoError
 
@@ -21,7 +21,7 @@ class CGMNIST(DatasetRecipe):
 
     Args:
         root: An ``.npz`` file with ``train_images`` [60000, 28, 28], ``train_labels``, ``test_images``
-            [10000, 28, 28] and ``test_labels``, as uint8; or a folder that holds it as ``mnist.npz``.
+            [10000, 28, 28] and ``test_labels``, as uint8; or a folder that holds it as ``mnist.npz``. Needed to load.
         variance: Of the colours' jitter per channel, in units of full intensity squared.
 
     Example:
@@ -30,7 +30,6 @@ class CGMNIST(DatasetRecipe):
     """
 
     name = "cg-mnist"
-    summary = "MNIST's 70,000 digits, gray and coloured; needs --data.root mnist.npz"
     citation = (
         "Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Gradient-based learning applied to document recognition, "
         "Proceedings of the IEEE, 1998; coloured after CG-MNIST (a reconstruction)."
@@ -40,17 +39,25 @@ class CGMNIST(DatasetRecipe):
         "(5,000 images held out of MNIST's training part) and in the test part it is drawn at random. Selecting "
         "epochs on such a validation part assumes that the shift to be met is known, for every method alike.",
     )
-    shapes = {"gray": (1, 28, 28), "colour": (3, 28, 28)}
-    classes = tuple("0123456789")
 
-    root: Path | str
+    root: Path | str | None = None
     variance: float = 0.03
 
     def __post_init__(self) -> None:
         check_variance(self.variance)
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"gray": (1, 28, 28), "colour": (3, 28, 28)}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return DIGITS
+
     def load(self) -> Splits:
-        images, labels = (torch.cat([torch.from_numpy(part) for part in parts]) for parts in zip(*self._arrays()))
+        images, labels = (
+            torch.cat([torch.from_numpy(part) for part in parts]) for parts in zip(*self._arrays(), strict=True)
+        )
         order = torch.randperm(_PARTS["train"], generator=torch.Generator().manual_seed(0))
         val, train = order.tensor_split([_VAL])
         parts = {"train": train, "val": val, "test": torch.arange(_PARTS["train"], len(labels))}
@@ -59,6 +66,8 @@ class CGMNIST(DatasetRecipe):
 
     def _arrays(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Images and labels of both parts of MNIST as distributed."""
+        if self.root is None:
+            raise MMParetoError("Parameter `data.root` should be MNIST as one .npz file. Found none: add --data.root.")
         path = Path(self.root)
         path = path / "mnist.npz" if path.is_dir() else path
         if not path.is_file():

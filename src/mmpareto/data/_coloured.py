@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from mmpareto.data._recipe import Batch, MultimodalDataset, Splits
 from mmpareto.errors import MMParetoError
+
+DIGITS = tuple("0123456789")
 
 MEAN_COLOURS = (
     (220, 20, 60),
@@ -61,7 +64,7 @@ def colours(labels: Tensor, variance: float, generator: torch.Generator, *, bias
     """
     palette = torch.tensor(MEAN_COLOURS) / 255
     digits = labels if biased else torch.randint(len(palette), labels.shape, generator=generator)
-    jitter = variance**0.5 * torch.randn(len(labels), 3, generator=generator)
+    jitter = math.sqrt(variance) * torch.randn(len(labels), 3, generator=generator)
     return (palette[digits] + jitter).clamp(0, 1)
 
 

@@ -43,19 +43,23 @@ class DatasetRecipe(ABC):
 
     Attributes:
         name: What the command line calls the data set.
-        summary: One line for lists.
         citation: Where the data come from.
         notes: What a reader of results must know; printed in every report.
-        shapes: For each modality the shape of one sample.
-        classes: Names of the classes, by label.
     """
 
     name: ClassVar[str]
-    summary: ClassVar[str]
     citation: ClassVar[str]
     notes: ClassVar[tuple[str, ...]] = ()
-    shapes: ClassVar[dict[str, tuple[int, ...]]]
-    classes: ClassVar[tuple[str, ...]]
+
+    @property
+    @abstractmethod
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """For each modality the shape of one sample."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, by label."""
 
     @abstractmethod
     def load(self) -> Splits:

@@ -25,12 +25,12 @@ class GeometryRow(NamedTuple):
 
 
 class GeometryLog:
-    """Collects step reports without waiting for the device.
+    r"""Collects step reports without waiting for the device.
 
     Example:
         >>> log = GeometryLog()
         >>> log.to_csv()
-        'step,modality,cosine,conflict,norm_joint,norm_unimodal\\n'
+        'step,modality,cosine,conflict,norm_joint,norm_unimodal\n'
     """
 
     def __init__(self) -> None:

@@ -55,7 +55,6 @@ class LateFusionCNN(ModelRecipe):
     """
 
     name = "late-fusion"
-    summary = "a small CNN per modality, their features concatenated, a head on these and on each alone"
 
     width: int = 16
 

@@ -30,11 +30,9 @@ class ModelRecipe(ABC):
 
     Attributes:
         name: What the command line calls the model.
-        summary: One line for lists.
     """
 
     name: ClassVar[str]
-    summary: ClassVar[str]
 
     @abstractmethod
     def build(self, shapes: Mapping[str, tuple[int, ...]], classes: int) -> MultimodalModel:

@@ -73,7 +73,7 @@ class RunConfig:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of one sample of each modality that is trained on."""
-        return {name: shape for name, shape in self.data.shapes.items() if name in (self.modalities or self.data.shapes)}
+        return {name: self.data.shapes[name] for name in self.modalities or self.data.shapes}
 
 
 def describe(value: Any) -> Any:
@@ -113,6 +113,7 @@ def load_config(path: Path) -> RunConfig:
         import yaml
 
         parsed = parser.parse_object({"run": yaml.safe_load(path.read_text())})
-        return parser.instantiate(parsed).run
+        config: RunConfig = parser.instantiate(parsed).run
     except (ArgumentError, yaml.YAMLError) as error:
         raise MMParetoError(f"{path} should be a training's configuration. Found: {error}") from error
+    return config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
@@ -63,9 +64,12 @@ def load_run(folder: Path) -> tuple[RunConfig, MultimodalModel]:
     path = folder / CHECKPOINT
     if not path.is_file():
         raise MMParetoError(f"Parameter `run` should be a folder with a finished training. Found no file {path}.")
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     model = config.model.build(config.shapes, len(config.data.classes))
-    model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
+    except (RuntimeError, KeyError, EOFError, UnpicklingError) as error:
+        raise MMParetoError(f"{path} should hold the weights of the model in {CONFIG}. Found: {error}") from error
     return config, model
 
 

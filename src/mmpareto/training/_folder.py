@@ -47,7 +47,6 @@ def check_same(config: RunConfig, folder: Path) -> None:
 
 
 def claim(config: RunConfig, folder: Path) -> None:
-    """Makes `folder` that of this training, unless it is another's."""
-    check_same(config, folder)
+    """Makes `folder` that of this training."""
     if not (folder / CONFIG).exists():
         save_config(config, folder / CONFIG)

@@ -55,5 +55,6 @@ def training_loader(dataset: MultimodalDataset, batch_size: int, seed: int) -> D
 
 def evaluation_loader(dataset: MultimodalDataset, batch_size: int = 500) -> DataLoader[Batch]:
     """All samples, in order."""
-    order = torch.arange(len(dataset)).split(batch_size)
-    return DataLoader(dataset, batch_size=None, sampler=[part.tolist() for part in order])
+    starts = range(0, len(dataset), batch_size)
+    batches = [list(range(start, min(start + batch_size, len(dataset)))) for start in starts]
+    return DataLoader(dataset, batch_size=None, sampler=batches)

@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from mmpareto.balancing import Method
@@ -44,6 +45,7 @@ class BalancedModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One forward pass, one balanced gradient, one optimizer step."""
         optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
         losses = objectives(self.model(batch["inputs"]), batch["label"])
         optimizer.zero_grad()
         geometry = self.global_step % self.geometry_every == 0

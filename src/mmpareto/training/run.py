@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import lightning
@@ -16,7 +17,7 @@ from mmpareto.data import Splits
 from mmpareto.files import make_folder, write_atomically, write_json
 from mmpareto.training._config import RunConfig
 from mmpareto.training._evaluation import evaluate, load_run
-from mmpareto.training._folder import CHECKPOINT, GEOMETRY, LAST, METRICS, Metrics, claim, stored_metrics
+from mmpareto.training._folder import CHECKPOINT, GEOMETRY, LAST, METRICS, Metrics, check_same, claim, stored_metrics
 from mmpareto.training._loading import evaluation_loader, training_loader
 from mmpareto.training._module import BalancedModule, GeometryCallback
 
@@ -38,9 +39,10 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
     Raises:
         MMParetoError: If `out` cannot be written to, or holds another training.
     """
-    claim(config, make_folder(out))
+    check_same(config, out)
     if (metrics := stored_metrics(out)) is None:
         splits = config.data.load()
+        claim(config, make_folder(out))
         with _quiet():
             train = _fit(config, splits, out, progress)
         metrics = {"train": train, **evaluate(load_run(out)[1], splits)}
@@ -55,10 +57,9 @@ def _fit(config: RunConfig, splits: Splits, out: Path, progress: bool) -> dict[s
     model = config.model.build(config.shapes, len(config.data.classes))
     module = BalancedModule(model, config.method, config.optimizer, config.geometry_every)
     timer, recorder = Timer(), GeometryCallback()
-    best = ModelCheckpoint(
-        out, Path(CHECKPOINT).stem, "val/joint_accuracy", mode="max", save_weights_only=True, enable_version_counter=False
-    )
-    last = ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False)
+    save = partial(ModelCheckpoint, dirpath=out, enable_version_counter=False)
+    best = save(filename=Path(CHECKPOINT).stem, monitor="val/joint_accuracy", mode="max", save_weights_only=True)
+    last = save(filename=Path(LAST).stem)
     trainer = lightning.Trainer(
         max_epochs=config.epochs,
         devices=1,

@@ -1,0 +1,92 @@
+"""The command line's options, and the way from them to a command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmpareto import __version__, recipes
+from mmpareto.cli import _commands
+from mmpareto.cli._parser import Parser, expand, fail
+from mmpareto.errors import MMParetoError
+from mmpareto.training import RunConfig, describe
+
+_DEFAULT_METHODS = "joint,uniform,scaled-uniform,mgda,mmpareto,ensemble"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+        arguments: Of the command line; None for those of this process.
+
+    Returns:
+        Exit code: 0, or 1 if some of what was asked for did not come about.
+
+    Raises:
+        SystemExit: With code 2, and one line on standard error, if the command cannot be carried out as stated.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        parser = _parser()
+        parsed = parser.parse_args(expand(given))
+        settings = parser.instantiate(parsed)[parsed.command]
+        return _COMMANDS[parsed.command](settings)
+    except (MMParetoError, OSError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        print("mmpareto: interrupted; the same command continues where it stopped", file=sys.stderr)  # noqa: T201
+        return 130
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="mmpareto", description="Train and compare multimodal models.", version=__version__)
+    commands = parser.add_subcommands(dest="command")
+    commands.add_subcommand("train", _train(), help="train one model")
+    commands.add_subcommand("evaluate", _evaluate(), help="compute a training's test numbers again")
+    commands.add_subcommand("compare", _compare(), help="train methods with several seeds, and report")
+    commands.add_subcommand("list", Parser(description="Names what there is."), help="name methods, data sets, models")
+    return parser
+
+
+_COMMANDS = {
+    "train": _commands.train,
+    "evaluate": _commands.evaluate,
+    "compare": _commands.compare,
+    "list": _commands.show,
+}
+
+
+def _train() -> Parser:
+    parser = Parser(description="Trains one model and tests it once, at the epoch with the best validation accuracy.")
+    _add_files(parser)
+    parser.add_class_arguments(RunConfig)
+    parser.set_defaults(describe(recipes.cg_digits()))
+    return parser
+
+
+def _evaluate() -> Parser:
+    parser = Parser(description="Computes the stored test numbers of a training again, from its checkpoint.")
+    parser.add_argument("run", type=Path, help="Folder that `mmpareto train` wrote.")
+    return parser
+
+
+def _compare() -> Parser:
+    parser = Parser(description="Trains methods with several seeds and reports what their differences are worth.")
+    _add_files(parser)
+    parser.add_argument("--methods", type=str, default=_DEFAULT_METHODS, help="Names of methods, separated by commas.")
+    parser.add_argument("--seeds", type=int, default=5, help="Number of trainings per method.")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="Trainings at a time.")
+    parser.add_argument("--notes", type=list[str] | None, help="Caveats for the report; by default the data set's.")
+    chosen_per_training = {"method", "seed", "modalities"}
+    parser.add_class_arguments(RunConfig, skip=chosen_per_training)
+    defaults = describe(recipes.cg_digits())
+    parser.set_defaults({key: value for key, value in defaults.items() if key not in chosen_per_training})
+    return parser
+
+
+def _add_files(parser: Parser) -> None:
+    parser.add_argument("--config", action="config", help="YAML file with any of these options.")
+    parser.add_argument("--out", type=Path, required=True, help="Folder for the results; continued if interrupted.")

@@ -1,0 +1,107 @@
+"""A jsonargparse parser in which data sets, methods and models go by their names."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, NoReturn
+
+import jsonargparse
+import yaml
+
+from mmpareto import balancing, data, models
+from mmpareto.balancing import Method
+from mmpareto.catalogue import catalogue, find
+from mmpareto.data import DatasetRecipe
+from mmpareto.models import ModelRecipe
+
+CATALOGUES: dict[str, tuple[ModuleType, type]] = {
+    "data": (data, DatasetRecipe),
+    "method": (balancing, Method),
+    "model": (models, ModelRecipe),
+}
+"""What is chosen by name: option, package, base class."""
+
+
+def fail(message: str) -> NoReturn:
+    """Ends the program as after a wrong command: one line, exit code 2."""
+    print(f"mmpareto: error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    raise SystemExit(2)
+
+
+class _Formatter(jsonargparse.DefaultHelpFormatter):
+    """Shows names where jsonargparse would show class paths."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        if action.dest not in CATALOGUES:
+            return super()._get_help_string(action)
+        names = ", ".join(catalogue(*CATALOGUES[action.dest]))
+        return f"{action.help} One of {names}, or the path of your own class; settings follow as --{action.dest}.NAME."
+
+
+class Parser(jsonargparse.ArgumentParser):
+    """Reports what is wrong in one line, and takes names from the catalogues in configuration files."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"formatter_class": _Formatter, "parser_mode": "named", **kwargs})
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Ends the program with exit code 2."""
+        fail(re.sub(r"required: \w+\.", "required: --", message))
+
+
+def expand(arguments: Sequence[str]) -> list[str]:
+    """Replaces names by class paths on the command line, and puts them before the settings that refer to them.
+
+    Args:
+        arguments: A subcommand and its options.
+
+    Returns:
+        The same in jsonargparse's terms.
+
+    Raises:
+        MMParetoError: If a name is unknown; the message lists those known.
+
+    Example:
+        >>> expand(["train", "--data.root", "mnist.npz", "--data", "cg-mnist"])
+        ['train', '--data=mmpareto.data.CGMNIST', '--data.root', 'mnist.npz']
+    """
+    chosen, others, rest = [], [], list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        option, equals, value = argument.removeprefix("--").partition("=")
+        kind = option.removesuffix(".help")
+        if not argument.startswith("--") or kind not in CATALOGUES or not (equals or rest):
+            others.append(argument)
+            continue
+        value = value if equals else rest.pop(0)
+        chosen.append(f"--{option}={_class_path(kind, value)}")
+    return [*others[:1], *chosen, *others[1:]]
+
+
+def _class_path(kind: str, value: str) -> str:
+    """The class path of a name; a class path, or settings in braces, stay as they are."""
+    if "." in value or value.startswith("{"):
+        return value
+    package, base = CATALOGUES[kind]
+    return f"{package.__name__}.{find(kind, package, base, value).__name__}"
+
+
+def _load(text: str) -> Any:
+    content = yaml.safe_load(text)
+    if isinstance(content, dict):
+        for kind in CATALOGUES.keys() & content.keys():
+            if isinstance(content[kind], str):
+                content[kind] = {"class_path": _class_path(kind, content[kind])}
+    return content
+
+
+def _dump(content: Any) -> str:
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+jsonargparse.set_loader("named", _load, (yaml.YAMLError,))
+jsonargparse.set_dumper("named", _dump)
