@@ -72,8 +72,6 @@ class CustomWeighting(GradientIntegration):
         tensor([0.5000, 1.0000])
     """
 
-    name = "custom"
-
     def __init__(self, weighting: GramianWeighting) -> None:
         self.weighting = weighting
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 P = ParamSpec("P")
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#595959"
+BLUE, ORANGE, GREY, PALE = "#0072B2", "#D55E00", "#595959", "#8c8c8c"
 # Okabe and Ito's colours, told apart by colour-blind readers; markers tell them apart in black and white.
 _LOOKS = {
     "joint": (GREY, "o"),

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from mmpareto.compare._drawing import BLUE, GREY, ORANGE, finite, literal, looks, panels, styled
+from mmpareto.compare._drawing import BLUE, GREY, ORANGE, PALE, finite, literal, looks, panels, styled
 from mmpareto.compare._folder import GeometryStep, Magnitude
 from mmpareto.compare._results import Result, methods, modalities, values
 from mmpareto.compare._statistics import half_width, spread
@@ -35,7 +35,8 @@ def cosine_figure(geometry: Sequence[GeometryStep]) -> Figure:
         for chosen, colour, area in ((cosine > 0, BLUE, 5), (cosine <= 0, ORANGE, 9)):
             ax.scatter(step[chosen], cosine[chosen], area if len(step) < 3000 else 2, colour, linewidths=0, alpha=0.8)
         share = np.mean([row.conflict for row in rows])
-        ax.set_title(f"{100 * share:.1f}% of {len(rows):,} steps in conflict", loc="right", fontsize="small")
+        title = f"{literal(name)}: {100 * share:.1f}% of {len(rows):,} steps in conflict"
+        ax.set_title(title, loc="left", fontweight="normal")
         ax.axhline(0, color=GREY, linewidth=0.8)
         ax.set(xlabel="training step", ylabel="cosine (joint, unimodal)", ylim=(-1.05, 1.05))
     handles = [Line2D([], [], color=c, marker="o", linestyle="") for c in (BLUE, ORANGE)]
@@ -77,7 +78,7 @@ def _single_loss_lines(ax: Axes, results: Sequence[Result], part: str) -> None:
     alone = spread(values(results, "ensemble", f"{part}_accuracy").values()).mean
     for draw, at in ((ax.axvline, joint), (ax.axhline, alone)):
         if math.isfinite(at):
-            draw(100 * at, color=GREY, linestyle="--", lw=1, zorder=0.9, label="one loss alone")
+            draw(100 * at, color=PALE, linestyle="--", lw=1, zorder=0.9, label="one loss alone")
 
 
 @styled
@@ -96,7 +97,8 @@ def magnitudes_figure(magnitudes: Sequence[Magnitude]) -> Figure:
             objective: finite(row.norm for row in magnitudes if (row.modality, row.objective) == (name, objective))
             for objective in ("joint", "unimodal")
         }
-        bins = np.histogram_bin_edges([*chain(*norms.values())], 30).tolist()
+        both = [*chain(*norms.values())]
+        bins = np.histogram_bin_edges(both, min(30, 8 + len(both) // 8)).tolist()
         for (objective, norm), colour in zip(norms.items(), (BLUE, ORANGE), strict=True):
             of = spread(norm)
             label = f"{objective}: mean {of.mean:.3g}, variance {of.sd**2:.3g}"
@@ -131,6 +133,7 @@ def summary_figure(results: Sequence[Result]) -> Figure:
         ax.errorbar(100 * of.mean, y - 0.1, xerr=half, lw=2, **look[name])
     ax.set_title("dots: trainings; bar: their mean and its 95% interval", loc="right", fontsize="small")
     ax.set(yticks=range(len(names)), yticklabels=map(literal, names), xlabel="joint accuracy on the test split (%)")
-    ax.set_ylim(len(names) - 0.5, -0.5)
+    left, right = ax.get_xlim()
+    ax.set(xlim=(max(left, -1), min(right, 101)), ylim=(len(names) - 0.5, -0.5))  # an interval may exceed 100%
     ax.grid(axis="y", visible=False)
     return figure

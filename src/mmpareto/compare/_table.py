@@ -22,8 +22,8 @@ from mmpareto.compare._wording import (
 )
 
 _NOTES = {
-    "joint": "joint trains no head of a modality's own: the accuracy of such a head is that of an untrained one.",
-    "ensemble": "ensemble averages the predictions of networks trained on one modality each, whose accuracies are given.",
+    "joint": "In joint, encoders learn from the joint loss alone and each modality's head reads them off.",
+    "ensemble": "In ensemble, one network per modality is trained alone; joint is the average of their predictions.",
 }
 
 
@@ -86,7 +86,7 @@ def _columns(results: Sequence[Result], rows: Sequence[Row]) -> list[tuple[str, 
         ("joint", [mean_sd(row.joint) for row in rows]),
         (f"joint minus\n{REFERENCE} (points)", [_difference(row.difference, row.joint.count) for row in rows]),
         *((part, [mean_sd(row.unimodal[part]) for row in rows]) for part in parts),
-        *((f"conflicts\n{part}", [percent(row.conflicts[part].mean) for row in rows]) for part in parts),
+        *((f"conflict\n{part}", [percent(row.conflicts[part].mean) for row in rows]) for part in parts),
         ("seconds", [_seconds(row.seconds) for row in rows]),
     ]
 
@@ -117,5 +117,5 @@ def _notes(rows: Sequence[Row]) -> str:
     return (
         f"Differences from {REFERENCE} are paired by seed; their 95% intervals hold for all comparisons with it "
         f"together, {others} here (Bonferroni). Not resolved: the interval contains zero, or there is none. "
-        "Conflicts: percent of the measured steps. Seconds: mean wall-clock time of one training."
+        "Conflict: percent of the measured steps. Seconds: mean wall-clock time of one training."
     ) + "".join(f" {note}" for name, note in _NOTES.items() if name in {row.method for row in rows})

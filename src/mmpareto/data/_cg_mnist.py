@@ -73,7 +73,7 @@ class CGMNIST(DatasetRecipe):
         if not path.is_file():
             raise MMParetoError(f"Parameter `data.root` should be MNIST as one .npz file. Found no file {path}.")
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 found = {part: (arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in _PARTS}
         except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise MMParetoError(

@@ -39,10 +39,11 @@ class EpochBatches(Sampler[list[int]]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
+        # A generator, because Lightning makes the iterator of a resumed epoch before it sets that epoch's number.
         # Distinct seeds for all pairs in reach: an epoch of one seed must not repeat another seed's.
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         order = torch.randperm(self.size, generator=generator)
-        return iter(order[: len(self) * self.batch_size].view(len(self), -1).tolist())
+        yield from order[: len(self) * self.batch_size].view(len(self), -1).tolist()
 
     def __len__(self) -> int:
         return self.size // self.batch_size

@@ -1,0 +1,39 @@
+# `make demo` and `make test` set up everything they need; they are quick the second time.
+PYTHON ?= $(shell python3.11 -c "" 2>/dev/null && echo python3.11 || echo python3)
+BIN := .venv/bin
+# The parts of one run on this machine are small: threads of their own only get in each other's way.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help venv demo test test-all check format clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: .venv/installed  ## make .venv with everything pinned in constraints.txt
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch -e '.[dev]'
+	@touch $@
+
+demo: venv  ## train and compare methods on embedded real digits, and write a report
+	$(BIN)/mmpareto compare --data cg-digits --seeds 5 --epochs 30 --out runs/demo
+
+test: check  ## prove that it is right
+	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
+
+test-all: check  ## the same with what takes minutes
+	$(BIN)/python -m pytest --numprocesses 2
+
+check: venv  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv  ## put the code into the format that `make check` asks for
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:  ## remove the environment and all runs
+	rm -rf .venv runs

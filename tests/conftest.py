@@ -1,0 +1,8 @@
+import torch
+from hypothesis import settings
+
+torch.set_num_threads(1)
+
+# The same examples on every machine and in every run; a slow machine is no failure.
+settings.register_profile("mmpareto", deadline=None, derandomize=True, database=None)
+settings.load_profile("mmpareto")
