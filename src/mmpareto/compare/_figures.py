@@ -98,7 +98,7 @@ def magnitudes_figure(magnitudes: Sequence[Magnitude]) -> Figure:
             for objective in ("joint", "unimodal")
         }
         both = [*chain(*norms.values())]
-        bins = np.histogram_bin_edges(both, min(30, 8 + len(both) // 8)).tolist()
+        bins = np.histogram_bin_edges(both, min(30, 8 + len(both) // 4)).tolist()
         for (objective, norm), colour in zip(norms.items(), (BLUE, ORANGE), strict=True):
             of = spread(norm)
             label = f"{objective}: mean {of.mean:.3g}, variance {of.sd**2:.3g}"
