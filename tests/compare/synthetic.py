@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpareto.compare._folder import GeometryStep, Magnitude
-from mmpareto.compare._records import write_records
+from mmpareto.compare._folder import Magnitude
 from mmpareto.compare._results import Result, write_results
+from mmpareto.diagnostics import GeometryRow
+from mmpareto.records import write_records
 
 MEANS = {
     "joint": (0.61, 0.40, 0.35),
@@ -43,14 +44,14 @@ def results(methods=tuple(MEANS), seeds=range(5), dataset="cg-digits", modalitie
     return found
 
 
-def geometry(modalities=MODALITIES, steps=600) -> list[GeometryStep]:
+def geometry(modalities=MODALITIES, steps=600) -> list[GeometryRow]:
     """Cosines that fall below zero in the first half of training."""
     rng = np.random.default_rng(1)
     rows = []
     for step in range(steps):
         for modality in modalities:
             cosine = float(np.clip(0.25 + 0.4 * step / steps + 0.15 * rng.standard_normal(), -1, 1))
-            rows.append(GeometryStep(step, modality, cosine, cosine <= 0, float(rng.random()), float(rng.random())))
+            rows.append(GeometryRow(step, modality, cosine, cosine <= 0, float(rng.random()), float(rng.random())))
     return rows
 
 
@@ -75,7 +76,7 @@ def write_comparison(out: Path, **choices) -> Path:
             continue
         run = out / "runs" / f"{method}-seed0"
         run.mkdir(parents=True)
-        write_records(run / "geometry.csv", GeometryStep, geometry(modalities))
+        write_records(run / "geometry.csv", GeometryRow, geometry(modalities))
     write_records(out / "magnitudes.csv", Magnitude, magnitudes(modalities))
     (out / "config.yaml").write_text(
         "data: cg-digits\nmethods: [joint, uniform]\nseeds: 5\nepochs: 30\n"

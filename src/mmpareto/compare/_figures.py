@@ -13,13 +13,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from mmpareto.compare._drawing import BLUE, GREY, ORANGE, PALE, finite, literal, looks, panels, styled
-from mmpareto.compare._folder import GeometryStep, Magnitude
+from mmpareto.compare._folder import Magnitude
 from mmpareto.compare._results import Result, methods, modalities, values
 from mmpareto.compare._statistics import half_width, spread
+from mmpareto.diagnostics import GeometryRow
 
 
 @styled
-def cosine_figure(geometry: Sequence[GeometryStep]) -> Figure:
+def cosine_figure(geometry: Sequence[GeometryRow]) -> Figure:
     """Figure 1(a): cosine between the joint and the unimodal gradient in each step, a panel per modality.
 
     Args:

@@ -10,21 +10,10 @@ from typing import Any
 
 import yaml
 
-from mmpareto.compare._records import read_records, read_text
 from mmpareto.compare._results import Result, methods, read_results
+from mmpareto.diagnostics import GeometryRow
 from mmpareto.errors import MMParetoError
-
-
-@dataclass(frozen=True)
-class GeometryStep:
-    """A row of ``geometry.csv``: the gradients on one encoder in one training step."""
-
-    step: int
-    modality: str
-    cosine: float
-    conflict: bool
-    norm_joint: float
-    norm_unimodal: float
+from mmpareto.records import read_records, read_text
 
 
 @dataclass(frozen=True)
@@ -64,7 +53,7 @@ class Folder:
 
     results: Sequence[Result]
     run: str
-    geometry: Sequence[GeometryStep]
+    geometry: Sequence[GeometryRow]
     magnitudes: Sequence[Magnitude]
     failures: Sequence[Failure]
     config: str
@@ -92,7 +81,7 @@ def read_folder(out: Path) -> Folder:
     return Folder(
         results=results,
         run=run,
-        geometry=read_records(out / "runs" / run / "geometry.csv", GeometryStep) if run else [],
+        geometry=read_records(out / "runs" / run / "geometry.csv", GeometryRow) if run else [],
         magnitudes=_magnitudes(out / "magnitudes.csv"),
         failures=_failures(out / "failures.json"),
         config=config,

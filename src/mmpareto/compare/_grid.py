@@ -12,10 +12,10 @@ from mmpareto.compare._cell import ENSEMBLE, check_methods, finished, run_cell
 from mmpareto.compare._environment import environment
 from mmpareto.compare._folder import Failure, Magnitude
 from mmpareto.compare._launch import launch
-from mmpareto.compare._records import write_records
 from mmpareto.compare._results import Result, write_results
 from mmpareto.errors import MMParetoError
 from mmpareto.files import make_folder, write_atomically, write_json
+from mmpareto.records import write_records
 from mmpareto.training import Metrics, RunConfig, describe, magnitudes
 
 

@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 
 from mmpareto.compare._drawing import finite, png
 from mmpareto.compare._figures import accuracy_figure, cosine_figure, magnitudes_figure, summary_figure
-from mmpareto.compare._folder import Folder, GeometryStep, Magnitude
+from mmpareto.compare._folder import Folder, Magnitude
 from mmpareto.compare._results import Result, methods, modalities, values
 from mmpareto.compare._statistics import spread
 from mmpareto.compare._wording import percent
+from mmpareto.diagnostics import GeometryRow
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def _means(results: Sequence[Result], part: str) -> str:
     return ", ".join(f"{name} {percent(mean)}%" for name, mean in means.items() if math.isfinite(mean))
 
 
-def _cosine_alt(geometry: Sequence[GeometryStep]) -> str:
+def _cosine_alt(geometry: Sequence[GeometryRow]) -> str:
     conflicts: dict[str, list[bool]] = {}
     for row in geometry:
         conflicts.setdefault(row.modality, []).append(row.conflict)

@@ -13,11 +13,11 @@ import jinja2
 
 from mmpareto.compare._folder import Folder, read_folder
 from mmpareto.compare._illustrations import Illustration, illustrations
-from mmpareto.compare._records import write_file
 from mmpareto.compare._results import modalities
 from mmpareto.compare._table import build_table
 from mmpareto.compare._wording import datasets
 from mmpareto.files import make_folder
+from mmpareto.records import write_file
 
 
 def write_report(out: str | Path) -> Path:

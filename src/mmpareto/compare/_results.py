@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmpareto.compare._records import read_records, write_records
 from mmpareto.errors import MMParetoError
+from mmpareto.records import read_records, write_records
 
 _ACCURACY = "_accuracy"
 _CONFLICT_RATE = "conflict_rate/"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,25 +12,20 @@ from mmpareto.partition import JOINT
 from mmpareto.step_report import EncoderReport, StepReport
 
 
-class GeometryRow(NamedTuple):
+@dataclass(frozen=True)
+class GeometryRow:
     """Geometry of one step on one encoder, between its joint and its own unimodal objective."""
 
     step: int
     modality: str
     cosine: float
-    conflict: int
+    conflict: bool
     norm_joint: float
     norm_unimodal: float
 
 
 class GeometryLog:
-    r"""Collects step reports without waiting for the device.
-
-    Example:
-        >>> log = GeometryLog()
-        >>> log.to_csv()
-        'step,modality,cosine,conflict,norm_joint,norm_unimodal\n'
-    """
+    """Collects step reports without waiting for the device."""
 
     def __init__(self) -> None:
         self._rows: list[GeometryRow] = []
@@ -48,28 +42,20 @@ class GeometryLog:
         if self._pending:
             numbers = torch.stack([values for _, _, values in self._pending]).tolist()
             for (step, modality, _), (cosine, conflict, joint, unimodal) in zip(self._pending, numbers, strict=True):
-                self._rows.append(GeometryRow(step, modality, cosine, int(conflict), joint, unimodal))
+                self._rows.append(GeometryRow(step, modality, cosine, bool(conflict), joint, unimodal))
             self._pending.clear()
         return self._rows
 
-    def restore(self, rows: list[tuple[int, str, float, int, float, float]]) -> None:
+    def restore(self, rows: Iterable[GeometryRow]) -> None:
         """Continues from `rows` of an earlier log."""
-        self._rows, self._pending = [GeometryRow(*row) for row in rows], []
+        self._rows, self._pending = list(rows), []
 
     def conflict_rates(self) -> dict[str, float]:
         """Share of recorded steps in conflict, by modality."""
-        flags: dict[str, list[int]] = {}
+        flags: dict[str, list[bool]] = {}
         for row in self.rows():
             flags.setdefault(row.modality, []).append(row.conflict)
         return {modality: sum(values) / len(values) for modality, values in flags.items()}
-
-    def to_csv(self) -> str:
-        """The rows as CSV text."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(GeometryRow._fields)
-        writer.writerows(self.rows())
-        return text.getvalue()
 
 
 def _numbers(modality: str, encoder: EncoderReport) -> Tensor:

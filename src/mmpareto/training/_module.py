@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Any
 
 import lightning
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from mmpareto.balancing import Method
 from mmpareto.data import Batch
-from mmpareto.diagnostics import GeometryLog
+from mmpareto.diagnostics import GeometryLog, GeometryRow
 from mmpareto.models import MultimodalModel
 from mmpareto.partition import Partition
 from mmpareto.step import backward
@@ -77,8 +78,8 @@ class GeometryCallback(lightning.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far, as plain numbers."""
-        return {"rows": [tuple(row) for row in self.geometry.rows()]}
+        return {"rows": [astuple(row) for row in self.geometry.rows()]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continues from the rows of an interrupted training."""
-        self.geometry.restore(state_dict["rows"])
+        self.geometry.restore(GeometryRow(*row) for row in state_dict["rows"])

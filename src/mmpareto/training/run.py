@@ -14,7 +14,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from mmpareto.data import Splits
-from mmpareto.files import make_folder, write_atomically, write_json
+from mmpareto.diagnostics import GeometryRow
+from mmpareto.files import make_folder, write_json
+from mmpareto.records import write_records
 from mmpareto.training._config import RunConfig
 from mmpareto.training._evaluation import evaluate, load_run
 from mmpareto.training._folder import CHECKPOINT, GEOMETRY, LAST, METRICS, Metrics, check_same, claim, stored_metrics
@@ -73,7 +75,7 @@ def _fit(config: RunConfig, splits: Splits, out: Path, progress: bool) -> dict[s
     )
     loaders = (training_loader(splits.train, config.batch_size, config.seed), evaluation_loader(splits.val))
     trainer.fit(module, *loaders, ckpt_path=out / LAST if (out / LAST).exists() else None, weights_only=True)
-    write_atomically(out / GEOMETRY, recorder.geometry.to_csv())
+    write_records(out / GEOMETRY, GeometryRow, recorder.geometry.rows())
     rates = {f"conflict_rate/{modality}": rate for modality, rate in recorder.geometry.conflict_rates().items()}
     return rates | {"seconds": timer.time_elapsed("train")}
 

@@ -1,0 +1,79 @@
+"""A small late-fusion classifier, its losses on random batches, and the catalogue of methods to train it by."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+import mmpareto as mp
+from mmpareto import balancing
+
+WIDTHS = {"audio": 5, "visual": 4, "text": 6}
+
+
+class LateFusion(nn.Module):
+    """Encoders, a joint head on all features, and a head per modality."""
+
+    def __init__(self, *modalities: str, dtype: torch.dtype = torch.float64) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        encoders = {name: nn.Sequential(nn.Linear(WIDTHS[name], 6), nn.Tanh(), nn.Linear(6, 4)) for name in modalities}
+        self.encoders = nn.ModuleDict(encoders)
+        self.heads = nn.ModuleDict({name: nn.Linear(4, 3) for name in modalities})
+        self.joint = nn.Sequential(nn.Linear(4 * len(modalities), 6), nn.Tanh(), nn.Linear(6, 3))
+        self.to(dtype)
+
+    def features(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: encoder(batch[name]) for name, encoder in self.encoders.items()}
+
+    def losses(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        features = self.features(batch)
+        logits = {"joint": self.joint(torch.cat(list(features.values()), 1))}
+        logits |= {name: self.heads[name](feature) for name, feature in features.items()}
+        return {name: nn.functional.cross_entropy(scores, batch["label"]) for name, scores in logits.items()}
+
+    def batch(self, seed: int = 0, size: int = 6) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        dtype = self.joint[0].weight.dtype
+        batch = {m: torch.randn(size, WIDTHS[m], generator=generator, dtype=torch.float64) for m in self.encoders}
+        label = torch.randint(3, (size,), generator=generator)  # noise: whether objectives agree is left to chance
+        return {name: inputs.to(dtype) for name, inputs in batch.items()} | {"label": label}
+
+    def rest(self) -> list[nn.Parameter]:
+        """What is in no encoder."""
+        return [*self.heads.parameters(), *self.joint.parameters()]
+
+
+def plain_gradients(model: nn.Module, *losses: Tensor) -> dict[str, Tensor | None]:
+    """Gradient of the losses' sum by parameter name, from autograd, which leaves ``.grad`` as it was."""
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    gradients = torch.autograd.grad(sum(losses), parameters, retain_graph=True, allow_unused=True)
+    return dict(zip(names, gradients, strict=True))
+
+
+def first_objective_only(gramian: Tensor) -> Tensor:
+    return torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)[0]
+
+
+def inverse_lengths(gramian: Tensor) -> Tensor:
+    lengths = gramian.diagonal().sqrt()
+    return torch.where(lengths > 0, 1 / lengths, 0.0) * lengths.amax()
+
+
+CLASSES = [
+    value
+    for value in vars(balancing).values()
+    if inspect.isclass(value)
+    and issubclass(value, mp.Method)
+    and value is not mp.Method
+    and not inspect.isabstract(value)
+]
+DEFAULTS: list[mp.Method] = [cls() for cls in CLASSES if cls is not balancing.CustomWeighting]
+METHODS: list[mp.Method] = [
+    *DEFAULTS,
+    mp.MMPareto(granularity="tensor"),
+    balancing.CustomWeighting(inverse_lengths),
+]
