@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +55,30 @@ def test_a_task_that_fails_or_dies_takes_no_other_along() -> None:
     assert "The process died" in str(ended[2].exception())
     # One process serves task after task; only death makes another necessary.
     assert ended[3].result() == ended[4].result() != ended[0].result() != os.getpid()
+
+
+KILLED = """
+import fcntl, pathlib, signal, sys, os
+from mmpareto.compare._launch import launch
+
+def hold(path, parent):
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        os.kill(parent, signal.SIGKILL)
+        signal.pause()
+
+if __name__ == "__main__":
+    list(launch(hold, [(sys.argv[1], os.getpid())], jobs=1))
+"""
+
+
+def test_workers_end_when_the_program_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "killed.py").write_text(KILLED)
+    ended = subprocess.run([sys.executable, tmp_path / "killed.py", tmp_path / "lock"], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    # Never gets the lock, and fails at the limit, if the worker that holds it lives on.
+    take = "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX)"
+    subprocess.run([sys.executable, "-c", take, tmp_path / "lock"], check=True, timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from typing import Any
 
 import torch
@@ -54,5 +55,18 @@ def launch(call: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], jobs: int
 
 
 def _process(threads: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, context, initializer=torch.set_num_threads, initargs=(threads,))
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_start, initargs=(threads,))
+
+
+def _start(threads: int) -> None:
+    """Prepares a worker's process: a few threads of its own, and no life beyond that of the program."""
+    torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A program that is killed cannot end its workers, and a training left behind would write into a folder that
+    # the next call of the same command writes to.
+    if parent := multiprocessing.parent_process():
+        wait([parent.sentinel])
+        os._exit(1)
