@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -42,9 +43,9 @@ class LateFusion(nn.Module):
         label = torch.randint(3, (size,), generator=generator)  # noise: whether objectives agree is left to chance
         return {name: inputs.to(dtype) for name, inputs in batch.items()} | {"label": label}
 
-    def rest(self) -> list[nn.Parameter]:
-        """What is in no encoder."""
-        return [*self.heads.parameters(), *self.joint.parameters()]
+    @property
+    def partition(self) -> mp.Partition:
+        return mp.Partition(self, **self.encoders)
 
 
 def plain_gradients(model: nn.Module, *losses: Tensor) -> dict[str, Tensor | None]:
@@ -54,26 +55,16 @@ def plain_gradients(model: nn.Module, *losses: Tensor) -> dict[str, Tensor | Non
     return dict(zip(names, gradients, strict=True))
 
 
-def first_objective_only(gramian: Tensor) -> Tensor:
-    return torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)[0]
-
-
 def inverse_lengths(gramian: Tensor) -> Tensor:
     lengths = gramian.diagonal().sqrt()
     return torch.where(lengths > 0, 1 / lengths, 0.0) * lengths.amax()
 
 
-CLASSES = [
-    value
-    for value in vars(balancing).values()
-    if inspect.isclass(value)
-    and issubclass(value, mp.Method)
-    and value is not mp.Method
-    and not inspect.isabstract(value)
-]
+_EXPORTS = [value for value in vars(balancing).values() if inspect.isclass(value) and issubclass(value, mp.Method)]
+CLASSES = [cls for cls in _EXPORTS if cls is not mp.Method and not inspect.isabstract(cls)]
 DEFAULTS: list[mp.Method] = [cls() for cls in CLASSES if cls is not balancing.CustomWeighting]
-METHODS: list[mp.Method] = [
-    *DEFAULTS,
-    mp.MMPareto(granularity="tensor"),
-    balancing.CustomWeighting(inverse_lengths),
-]
+METHODS = {repr(method): method for method in [*DEFAULTS, mp.MMPareto(granularity="tensor")]}
+METHODS["custom"] = balancing.CustomWeighting(inverse_lengths)
+
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+with_and_without_geometry = pytest.mark.parametrize("geometry", [True, False], ids=["geometry", "no-geometry"])

@@ -36,7 +36,8 @@ def check_objectives(losses: Mapping[str, Tensor], partition: Partition) -> list
             losses and encoders are on different devices.
     """
     _check_names(losses, partition)
-    objectives = [_objective(name, losses[name], partition) for name in sorted(losses, key=lambda n: n != JOINT)]
+    inside = {parameter for parameters in partition.values() for parameter in parameters}
+    objectives = [_objective(name, losses[name], inside) for name in sorted(losses, key=lambda n: n != JOINT)]
     _check_devices(objectives, partition)
     return objectives
 
@@ -56,7 +57,7 @@ def _check_names(losses: Mapping[str, Tensor], partition: Partition) -> None:
         )
 
 
-def _objective(name: str, loss: Tensor, partition: Partition) -> Objective:
+def _objective(name: str, loss: Tensor, inside: set[Tensor]) -> Objective:
     if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.is_floating_point():
         found = f"{loss.dtype} of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise MMParetoError(
@@ -69,7 +70,6 @@ def _objective(name: str, loss: Tensor, partition: Partition) -> Objective:
             "to train out of `losses`."
         )
     reached = leaves(loss)
-    inside = {parameter for parameters in partition.values() for parameter in parameters}
     if not any(isinstance(leaf, nn.Parameter) or leaf in inside for leaf in reached):
         raise MMParetoError(
             f"Loss '{name}' should reach a parameter. Found a graph that ends in "
@@ -84,8 +84,8 @@ def _check_devices(objectives: list[Objective], partition: Partition) -> None:
     for name, parameters in partition.items():
         if len(devices := {p.device for p in parameters}) > 1:
             raise MMParetoError(
-                f"Encoder '{name}' should be on one device. Found {_listed(sorted(map(str, devices)))}. Split it "
-                "into one encoder per device, or move it."
+                f"Encoder '{name}' should be on one device. Found {_listed(sorted(map(str, devices)))}. Move it "
+                "with .to(device)."
             )
     if len(set(where.values())) > 1:
         found = ", ".join(f"{what} on {device}" for what, device in where.items())

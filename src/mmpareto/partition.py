@@ -95,6 +95,8 @@ def as_partition(encoders: Partition | Mapping[str, Encoder]) -> Partition:
             "Parameter `encoders` should be a Partition or a mapping from modality to module or parameters. "
             f"Found {type(encoders).__name__}."
         )
+    if unnamed := [name for name in encoders if not isinstance(name, str)]:
+        raise MMParetoError(f"Parameter `encoders` should be keyed by modality names. Found {unnamed[0]!r}.")
     return Partition(**encoders)
 
 

@@ -67,7 +67,8 @@ def backward(
 
     reached = {leaf for objective in objectives for leaf in objective.leaves}
     live = {encoder: [p for p in parameters if p in reached] for encoder, parameters in partition.items()}
-    due = Counter(encoder for objective in objectives for encoder in _reaches(objective, live))
+    touched = {objective.name: _reaches(objective, live) for objective in objectives}
+    due = Counter(encoder for encoders in touched.values() for encoder in encoders)
     held: dict[str, dict[str, list[Tensor | None]]] = defaultdict(dict)
     balanced: dict[Tensor, Tensor] = {}  # what the encoders will receive
     total: dict[Tensor, Tensor] = {}  # and what is in no encoder
@@ -75,7 +76,7 @@ def backward(
     for objective in objectives:
         last = objective is objectives[-1]
         gradient = collect(objective.loss, objective.leaves, retain_graph=retain_graph or not last)
-        for encoder in _reaches(objective, live):
+        for encoder in touched[objective.name]:
             held[encoder][objective.name] = [gradient.pop(p, None) for p in live[encoder]]
             if len(held[encoder]) < due[encoder]:
                 continue
@@ -99,7 +100,11 @@ def _integrate(
     if isinstance(method, GradientIntegration):
         weights = method.weights(products)
     else:
-        weights = torch.stack([products.new_full((), weight) for weight in method.loss_weights(names)])
+        fixed = method.loss_weights(names)
+        weights = torch.stack([products.new_full((), weight) for weight in fixed])
+        for row, weight in zip(rows, fixed, strict=True):
+            if weight == 0:  # measured, but no part of the sum: 0 times infinity would be
+                row[:] = [None] * len(row)
     return combine(rows, weights), EncoderReport(names, products.sum(0), weights)
 
 
@@ -110,7 +115,7 @@ def _backward_weighted(
     weights = method.loss_weights([objective.name for objective in objectives])
     leaves = dict.fromkeys(leaf for objective in objectives for leaf in objective.leaves)
     inside = [p for parameters in partition.values() for p in parameters if p in leaves]
-    outside = [leaf for leaf in leaves if leaf not in set(inside)]
+    outside = list(leaves.keys() - set(inside))
     plain = _sum(objectives, [1.0] * len(objectives))
     total: dict[Tensor, Tensor] = {}
     if len(set(weights)) == 1:  # one pass serves encoders and the rest
@@ -118,7 +123,7 @@ def _backward_weighted(
         add(total, {p: gradient.pop(p) for p in inside}, weights[0])
         add(total, gradient)
     else:  # the second pass ends at the encoders
-        add(total, collect(_sum(objectives, weights), inside, retain_graph=True))
+        add(total, collect(_sum(objectives, weights), inside, retain_graph=retain_graph or bool(outside)))
         add(total, collect(plain, outside, retain_graph=retain_graph))
     accumulate(total)
 

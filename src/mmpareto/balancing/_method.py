@@ -1,6 +1,6 @@
 """The families of methods, one abstract method each."""
 
-from __future__ import annotations
+# No postponed annotations: jsonargparse evaluates those of a base class in the module of the derived one.
 
 import math
 from abc import ABC, abstractmethod

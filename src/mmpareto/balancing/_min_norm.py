@@ -42,7 +42,8 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
         weights = _of_two(wide, alive)
     else:
         # In units of each gradient's own length, x_i = w_i |g_i|, the systems stay well-conditioned however far
-        # apart the lengths are: the cosines C replace G, and sum(w) = 1 becomes b.x = 1 up to a factor.
+        # apart the lengths are: the cosines C replace G, and sum(w) = 1 becomes b.x = 1 up to a factor. Zero
+        # gradients have b = 0.
         length = torch.where(alive, wide.diagonal().sqrt(), torch.inf)
         b = length.amin() / length
         cosines = (wide / length[:, None] / length).masked_fill(~(alive[:, None] & alive), 0.0)
@@ -50,7 +51,7 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
         # where gradients are equal or cancel.
         cosines.diagonal().add_(len(b) * torch.finfo(b.dtype).eps)
         solve = _over_faces if len(gramian) <= _LARGEST_ENUMERATED else _active_set
-        weights = b * solve(cosines, b, alive)
+        weights = b * solve(cosines, b)
     weights = torch.where(alive.any(), weights / weights.sum(), 1 / len(weights))
     return weights.to(gramian.dtype)
 
@@ -64,7 +65,7 @@ def _of_two(gramian: Tensor, alive: Tensor) -> Tensor:
     return torch.where(alive.all(), weights, alive.to(weights.dtype))
 
 
-def _over_faces(cosines: Tensor, b: Tensor, alive: Tensor) -> Tensor:
+def _over_faces(cosines: Tensor, b: Tensor) -> Tensor:
     """Minimizes ``x C x`` over x >= 0, b.x = 1 by solving every face of the simplex; x is returned up to scale.
 
     The minimum is the one point, on whatever face, from which no vertex promises a descent. (The shortest of all
@@ -78,12 +79,11 @@ def _over_faces(cosines: Tensor, b: Tensor, alive: Tensor) -> Tensor:
     product = x @ cosines
     length, size = (product * x).sum(-1, keepdim=True), x.sum(-1, keepdim=True)
     descent = (b * length - product) / (size * (1 + b * size))  # in units of its rounding error
-    descent = torch.where(alive, descent, -torch.inf).amax(-1)
-    inside = ((x >= 0) & x.isfinite() & (alive | ~faces)).all(-1)
-    return x.index_select(0, torch.where(inside, descent, torch.inf).argmin().view(1))[0]
+    inside = ((x >= 0) & x.isfinite()).all(-1)
+    return x.index_select(0, torch.where(inside, descent.amax(-1), torch.inf).argmin().view(1))[0]
 
 
-def _active_set(cosines: Tensor, b: Tensor, alive: Tensor) -> Tensor:
+def _active_set(cosines: Tensor, b: Tensor) -> Tensor:
     """Minimizes ``x C x + (b.x - 1)^2`` over x >= 0, which gives the same x up to scale.
 
     The method of Lawson and Hanson (Solving Least Squares Problems, 1974, chapter 23), with masks in place of
@@ -91,12 +91,12 @@ def _active_set(cosines: Tensor, b: Tensor, alive: Tensor) -> Tensor:
     """
     m = len(cosines)
     tolerance = 10 * m * torch.finfo(cosines.dtype).eps
-    x, face = torch.zeros_like(b), torch.zeros_like(alive)
-    settled, vertices = torch.ones_like(alive[0]), torch.arange(m, device=cosines.device)
+    x, face = torch.zeros_like(b), torch.zeros_like(b, dtype=torch.bool)
+    settled, vertices = ~face[0], torch.arange(m, device=cosines.device)
     for _ in range(4 * m):
         # Once settled on a face, the vertex that promises the steepest descent joins it; one of those that tie,
-        # since equal gradients on one face would make its system singular.
-        descent = torch.where(alive & ~face, b * (1 - b @ x) - cosines @ x, -torch.inf)
+        # since the system of a face with equal gradients is all but singular.
+        descent = torch.where(~face, b * (1 - b @ x) - cosines @ x, -torch.inf)
         face = face | (settled & (descent > tolerance) & (vertices == descent.argmax()))
         # Move to the face's minimum, or as far as x stays inside; the vertices that stop it are dropped.
         target = torch.where(face, _stationary(cosines, b, face), 0.0)

@@ -24,8 +24,9 @@ class MMPareto(GradientIntegration):
     .. math:: h = m \sum_i a_i g_i, \qquad
               h \leftarrow \gamma \, \max\left(1, \frac{|\sum_i g_i|}{|h|}\right) h
 
-    Where the gradients cancel, :math:`h = 0` up to rounding, no direction is common to all and none is made
-    up from rounding errors: the encoder's step is (nearly) zero.
+    Where the gradients cancel, :math:`h = 0`, no direction is common to all: the encoder's step is zero. It is
+    nearly zero, not stretched, also where |h| is too short for its length to be told from the gradients' products:
+    in float32 below about a thousandth of their length, in float64 below 1e-7 of it.
 
     Source: Wei and Hu, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance", ICML 2024,
     arXiv 2405.17730.
@@ -71,7 +72,7 @@ def _stretch(gramian: Tensor, a: Tensor) -> Tensor:
     total = gramian.sum((-2, -1)).clamp(min=0)
     length = (gramian * a[:, None] * a).sum((-2, -1))
     scale = (gramian.diagonal(dim1=-2, dim2=-1) * a.square()).sum(-1)
-    # |h|^2 is a difference of terms as large as `scale`. Where it is below their rounding error its direction
-    # is noise, and the authors' ratio (infinite or NaN at zero) would blow that up to a full step.
+    # |h|^2 is a difference of terms as large as `scale`. Where it is below their rounding error the ratio is noise,
+    # infinite or NaN (as in the authors' code), and would make a step of any length.
     cancels = length <= 16 * torch.finfo(gramian.dtype).eps * scale
     return torch.where(cancels, 1.0, (total / length).sqrt().clamp(min=1))

@@ -36,7 +36,8 @@ def evaluate(settings: Any) -> int:
 
     config, model = training.load_run(settings.run)
     stored = (training.stored_metrics(settings.run) or {}).get("test", {})
-    computed = training.accuracies(*training.predict(model, config.data.load().test))
+    with training.threads(config.threads):
+        computed = training.accuracies(*training.predict(model, config.data.load().test))
     console = Console()
     console.print(_scores(config.method.name, {"stored": stored, "computed": computed}))
     if stored == computed:

@@ -78,13 +78,18 @@ def _compare() -> Parser:
     _add_files(parser)
     parser.add_argument("--methods", type=str, default=_DEFAULT_METHODS, help="Names of methods, separated by commas.")
     parser.add_argument("--seeds", type=int, default=5, help="Number of trainings per method.")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="Trainings at a time.")
+    parser.add_argument("--jobs", type=int, default=_cores(), help="Trainings at a time.")
     parser.add_argument("--notes", type=list[str] | None, help="Caveats for the report; by default the data set's.")
     chosen_per_training = {"method", "seed", "modalities"}
     parser.add_class_arguments(RunConfig, skip=chosen_per_training)
     defaults = describe(recipes.cg_digits())
     parser.set_defaults({key: value for key, value in defaults.items() if key not in chosen_per_training})
     return parser
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _add_files(parser: Parser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,9 @@ CATALOGUES: dict[str, tuple[ModuleType, type]] = {
 """What is chosen by name: option, package, base class."""
 
 
+_SHOWN = {"out": "--out", "run": "the folder of a training"}
+
+
 def fail(message: str) -> NoReturn:
     """Ends the program as after a wrong command: one line, exit code 2."""
     print(f"mmpareto: error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
@@ -33,13 +37,23 @@ def fail(message: str) -> NoReturn:
 
 
 class _Formatter(jsonargparse.DefaultHelpFormatter):
-    """Shows names where jsonargparse would show class paths."""
+    """Shows names and defaults where jsonargparse would show class paths and Python types."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
-        if action.dest not in CATALOGUES:
-            return super()._get_help_string(action)
-        names = ", ".join(catalogue(*CATALOGUES[action.dest]))
-        return f"{action.help} One of {names}, or the path of your own class; settings follow as --{action.dest}.NAME."
+        kind = action.dest.removesuffix(".help")
+        if kind in CATALOGUES and kind != action.dest:
+            return f"Show the settings of the {kind} of this name."
+        if kind in CATALOGUES:
+            known = catalogue(*CATALOGUES[kind])
+            default = [name for name, entry in known.items() if f".{entry.__name__}'" in str(action.default)]
+            return (
+                f"{action.help} One of {', '.join(known)}, or the path of your own class; --{kind}.help NAME shows its "
+                f"settings. (default: {', '.join(default)})"
+            )
+        if action.required:
+            return f"{action.help} (required)"
+        shown = action.option_strings and action.default not in (None, argparse.SUPPRESS)
+        return f"{action.help} (default: %(default)s)" if shown else action.help or ""
 
 
 class Parser(jsonargparse.ArgumentParser):
@@ -50,7 +64,7 @@ class Parser(jsonargparse.ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Ends the program with exit code 2."""
-        fail(re.sub(r"required: \w+\.", "required: --", message))
+        fail(re.sub(r"required: \w+\.(\w+)", lambda found: f"required: {_SHOWN.get(found[1], found[1])}", message))
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
@@ -69,17 +83,22 @@ def expand(arguments: Sequence[str]) -> list[str]:
         >>> expand(["train", "--data.root", "mnist.npz", "--data", "cg-mnist"])
         ['train', '--data=mmpareto.data.CGMNIST', '--data.root', 'mnist.npz']
     """
-    chosen, others, rest = [], [], list(arguments)
+    files, chosen, others, rest = [], [], [], list(arguments)
     while rest:
         argument = rest.pop(0)
         option, equals, value = argument.removeprefix("--").partition("=")
         kind = option.removesuffix(".help")
-        if not argument.startswith("--") or kind not in CATALOGUES or not (equals or rest):
+        if not argument.startswith("--") or kind not in {*CATALOGUES, "config", "modalities"} or not (equals or rest):
             others.append(argument)
             continue
         value = value if equals else rest.pop(0)
-        chosen.append(f"--{option}={_class_path(kind, value)}")
-    return [*others[:1], *chosen, *others[1:]]
+        if kind == "config":
+            files.append(f"--config={value}")  # first, so that what stands beside a file prevails
+        elif kind == "modalities":
+            others.append(f"--modalities={json.dumps(value.split(','))}")
+        else:
+            chosen.append(f"--{option}={_class_path(kind, value)}")
+    return [*others[:1], *files, *chosen, *others[1:]]
 
 
 def _class_path(kind: str, value: str) -> str:

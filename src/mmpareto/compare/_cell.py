@@ -76,8 +76,9 @@ def _average(base: RunConfig, folder: Path) -> Metrics:
     models = {modality: load_run(folder / modality)[1] for modality in base.shapes}
     metrics = {}
     for part in ("val", "test"):
-        dataset = getattr(splits, part)
-        alone = {modality: predict(model, dataset)[0]["joint"].softmax(1) for modality, model in models.items()}
+        predicted = {modality: predict(model, getattr(splits, part)) for modality, model in models.items()}
+        alone = {modality: logits["joint"].softmax(1) for modality, (logits, _) in predicted.items()}
         mean = torch.stack(list(alone.values())).mean(0)
-        metrics[part] = accuracies({"joint": mean, **alone}, dataset[:]["label"])
+        label = next(label for _, label in predicted.values())
+        metrics[part] = accuracies({"joint": mean, **alone}, label)
     return metrics

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import Any
-
-import torch
 
 from mmpareto.errors import MMParetoError
 
@@ -31,12 +31,12 @@ def launch(call: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], jobs: int
         The number of each task when it is done, with its finished future.
     """
     workers = threading.local()
-    alive: list[ProcessPoolExecutor] = []
+    started: dict[int, ProcessPoolExecutor] = {}
 
     def work(task: tuple[Any, ...]) -> Any:
         if not hasattr(workers, "process"):
-            workers.process = _process(max(1, (os.cpu_count() or 1) // jobs))
-            alive.append(workers.process)
+            workers.process = _process()
+            started[workers.process.submit(os.getpid).result()] = workers.process
         try:
             return workers.process.submit(call, *task).result()
         except BrokenProcessPool as error:
@@ -48,19 +48,23 @@ def launch(call: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], jobs: int
         numbers = {threads.submit(work, task): number for number, task in enumerate(tasks)}
         for future in as_completed(numbers):
             yield numbers[future], future
-    finally:
+    except BaseException:  # Ctrl-C, or the caller has enough: what is under way ends now
         threads.shutdown(wait=False, cancel_futures=True)
-        for process in alive:
-            process.shutdown(cancel_futures=True)
+        for number in started:
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGTERM)
+        raise
+    finally:
+        threads.shutdown()
+        for process in started.values():
+            process.shutdown()
 
 
-def _process(threads: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_start, initargs=(threads,))
+def _process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_watch_parent)
 
 
-def _start(threads: int) -> None:
-    """Prepares a worker's process: a few threads of its own, and no life beyond that of the program."""
-    torch.set_num_threads(threads)
+def _watch_parent() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -45,6 +45,8 @@ class CGMNIST(DatasetRecipe):
 
     def __post_init__(self) -> None:
         check_variance(self.variance)
+        if self.root is not None:
+            object.__setattr__(self, "root", Path(self.root).absolute())  # a run's folder outlives the working one
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

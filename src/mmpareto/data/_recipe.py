@@ -1,6 +1,6 @@
 """What a data set offers to the rest of the library."""
 
-from __future__ import annotations
+# No postponed annotations: jsonargparse evaluates those of a base class in the module of the derived one.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

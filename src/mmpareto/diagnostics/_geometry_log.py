@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmpareto.gradients import conflict, cosine, norms
 from mmpareto.partition import JOINT
 from mmpareto.step_report import EncoderReport, StepReport
 
@@ -59,6 +60,6 @@ class GeometryLog:
 
 
 def _numbers(modality: str, encoder: EncoderReport) -> Tensor:
-    norms = encoder.norms
-    values = (encoder.cosine, encoder.conflict.to(encoder.cosine.dtype), norms[JOINT], norms[modality])
-    return torch.stack(values)
+    pair = [encoder.objectives.index(JOINT), encoder.objectives.index(modality)]
+    two = torch.stack([encoder.gramian[i, j] for i in pair for j in pair]).view(2, 2)
+    return torch.stack([cosine(two), conflict(two).to(two.dtype), *norms(two)])

@@ -43,9 +43,13 @@ def _weighted_sum(summands: tuple[Tensor | None, ...], weights: tuple[Tensor, ..
     return total
 
 
-def add(total: dict[Tensor, Tensor], gradients: Mapping[Tensor, Tensor | None], weight: float = 1.0) -> None:
-    """Adds one objective's gradients, by parameter and times `weight`, to a running sum that owns its tensors."""
-    for parameter, gradient in gradients.items():
+def add(total: dict[Tensor, Tensor], gradients: dict[Tensor, Tensor | None], weight: float = 1.0) -> None:
+    """Adds one objective's gradients, by parameter and times `weight`, to a running sum that owns its tensors.
+
+    The gradients are released on the way: `gradients` is emptied.
+    """
+    while gradients:
+        parameter, gradient = gradients.popitem()
         if gradient is None:
             continue
         if parameter in total:

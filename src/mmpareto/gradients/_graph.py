@@ -36,5 +36,5 @@ def leaves(loss: Tensor) -> list[Tensor]:
 
 
 def _leaf(node: Node) -> Tensor | None:
-    # A custom autograd.Function may carry an attribute of this name too; it is no accumulation node.
-    return node.variable if node.name() == "torch::autograd::AccumulateGrad" else None  # type: ignore[attr-defined]
+    # What a custom autograd.Function keeps on its context shadows the node's own attributes, hence the type's `name`.
+    return node.variable if type(node).name(node) == "torch::autograd::AccumulateGrad" else None  # type: ignore[attr-defined]

@@ -1,6 +1,6 @@
 """How to build a model for a data set's modalities."""
 
-from __future__ import annotations
+# No postponed annotations: jsonargparse evaluates those of a base class in the module of the derived one.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -11,6 +11,7 @@ from mmpareto.training._evaluation import load_run as load_run
 from mmpareto.training._evaluation import magnitudes as magnitudes
 from mmpareto.training._evaluation import objectives as objectives
 from mmpareto.training._evaluation import predict as predict
+from mmpareto.training._evaluation import threads as threads
 from mmpareto.training._folder import METRICS as METRICS
 from mmpareto.training._folder import Metrics as Metrics
 from mmpareto.training._folder import check_same as check_same

@@ -48,6 +48,7 @@ class RunConfig:
         batch_size: Samples per step; what is left at the end of an epoch is dropped.
         seed: Of the weights and the order of samples.
         modalities: The modalities to train on; None for all of the data set.
+        threads: Threads of the processor. Sums are ordered by them, so another number can give other last digits.
         geometry_every: Measure the gradients' geometry in every so-many-th step with methods that do not need it
             in each (a measured step costs more).
     """
@@ -60,12 +61,15 @@ class RunConfig:
     batch_size: int = 64
     seed: int = 0
     modalities: tuple[str, ...] | None = None
+    threads: int = 1
     geometry_every: int = 10
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 2), ("seed", 0), ("geometry_every", 1)):
+        for name, least in (("epochs", 1), ("batch_size", 2), ("seed", 0), ("threads", 1), ("geometry_every", 1)):
             if (value := getattr(self, name)) < least:
                 raise MMParetoError(f"Parameter `{name}` should be at least {least}. Found {value!r}.")
+        if self.seed >= 2**32:
+            raise MMParetoError(f"Parameter `seed` should be less than 2**32. Found {self.seed!r}.")
         known = tuple(self.data.shapes)
         if self.modalities is not None and (not self.modalities or not set(self.modalities) <= set(known)):
             raise MMParetoError(f"Parameter `modalities` should be some of {known}. Found {self.modalities!r}.")
@@ -81,13 +85,17 @@ def describe(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         settings = {field.name: describe(getattr(value, field.name)) for field in fields(value)}
         if isinstance(value, DatasetRecipe | Method | ModelRecipe):
-            kind = type(value)
-            path = f"{kind.__module__.split('._')[0]}.{kind.__qualname__}"
-            return {"class_path": path, **({"init_args": settings} if settings else {})}
+            return {"class_path": _class_path(type(value)), **({"init_args": settings} if settings else {})}
         return settings
     if isinstance(value, list | tuple):
         return [describe(item) for item in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def _class_path(kind: type) -> str:
+    """Where a class can be imported from; for one of this library, the package that exports it."""
+    public = kind.__module__.partition("._")[0] if kind.__module__.startswith("mmpareto.") else kind.__module__
+    return f"{public}.{kind.__qualname__}"
 
 
 def save_config(config: RunConfig, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -20,6 +21,17 @@ from mmpareto.step import backward
 from mmpareto.training._config import RunConfig, load_config
 from mmpareto.training._folder import CHECKPOINT, CONFIG
 from mmpareto.training._loading import evaluation_loader, training_loader
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Computes with so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def objectives(output: Output, label: Tensor) -> dict[str, Tensor]:
@@ -77,9 +89,10 @@ def magnitudes(folder: Path) -> list[GeometryRow]:
     """Geometry of one epoch's mini-batches at the selected model of a finished training, which stays fixed."""
     config, model = load_run(folder)
     log, partition = GeometryLog(), Partition(model, **model.encoders)
-    for number, losses in enumerate(_losses(config, model.train())):
-        log.record(number, backward(losses, partition, Uniform()))
-        model.zero_grad()
+    with threads(config.threads):
+        for number, losses in enumerate(_losses(config, model.train())):
+            log.record(number, backward(losses, partition, Uniform()))
+            model.zero_grad()
     return log.rows()
 
 

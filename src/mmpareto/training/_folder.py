@@ -10,6 +10,7 @@ from mmpareto.training._config import RunConfig, describe, load_config, save_con
 
 CONFIG, CHECKPOINT, LAST = "config.yaml", "best.ckpt", "last.ckpt"
 METRICS, GEOMETRY = "metrics.json", "geometry.csv"
+SPLITS = ("train", "val", "test")
 
 Metrics = dict[str, dict[str, float]]
 """``{split: {metric: value}}``."""
@@ -25,10 +26,11 @@ def stored_metrics(folder: Path) -> Metrics | None:
     if not path.exists():
         return None
     try:
-        metrics: Metrics = json.loads(path.read_text())
-        return {split: {name: float(value) for name, value in values.items()} for split, values in metrics.items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise MMParetoError(f"{path} should hold a training's metrics. Found: {error}. Delete it to repeat.") from error
+        metrics = json.loads(path.read_text())
+        return {split: {name: float(value) for name, value in metrics[split].items()} for split in SPLITS}
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        found = f"{type(error).__name__} {error}"
+        raise MMParetoError(f"{path} should hold a training's metrics. Found: {found}. Delete it to repeat.") from error
 
 
 def check_same(config: RunConfig, folder: Path) -> None:
@@ -37,9 +39,10 @@ def check_same(config: RunConfig, folder: Path) -> None:
     Raises:
         MMParetoError: If it does; the message says in what they differ.
     """
-    if (folder / CONFIG).exists() and (there := load_config(folder / CONFIG)) != config:
-        here, before = describe(config), describe(there)
-        changes = [f"{key} {before[key]} there, {here[key]} now" for key in here if here[key] != before[key]]
+    if not (folder / CONFIG).exists():
+        return
+    here, there = describe(config), describe(load_config(folder / CONFIG))
+    if changes := [f"{key} {there[key]} there, {here[key]} now" for key in here if here[key] != there[key]]:
         raise MMParetoError(
             f"Parameter `out` should be a new folder, or one with this very training. Found in {folder} another "
             f"({'; '.join(changes)}). Choose another folder."

@@ -60,7 +60,7 @@ class BalancedModule(lightning.LightningModule):
         self._log({f"val/{name}": value for name, value in accuracies(logits, batch["label"]).items()}, batch["label"])
 
     def _log(self, values: dict[str, Any], label: Tensor) -> None:
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(label))
+        self.log_dict(values, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(label))
 
 
 class GeometryCallback(lightning.Callback):
