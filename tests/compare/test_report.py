@@ -103,10 +103,11 @@ def test_the_table_is_that_of_the_statistics(out):
         if row.difference is None:
             assert cells[2] == "reference"
         else:
-            numbers = re.findall(r"[+-][\d.]+", cells[2].replace("\N{MINUS SIGN}", "-"))
+            numbers = re.findall(r"[+-][\d.]+", cells[2].split("\n")[0].replace("\N{MINUS SIGN}", "-"))
             of = row.difference
             assert numbers == [f"{100 * x:+.1f}" for x in (of.mean, of.low, of.high)]
-            assert cells[2].endswith("\nnot resolved") is not of.resolved
+            assert ("\nnot resolved, p " in cells[2]) is not of.resolved
+            assert cells[2].endswith(f"p {of.p_value:.2f}" if of.p_value >= 0.01 else "p < 0.01")
     assert {row.difference.resolved for row in table_rows(found) if row.difference} == {True, False}
 
 

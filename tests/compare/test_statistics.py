@@ -152,15 +152,18 @@ def test_rows_hold_the_statistics_of_every_metric():
     assert rows["ensemble"].conflicts["gray"].count == 0
 
 
-def test_differences_in_the_table_are_corrected_for_the_number_of_other_methods():
+def test_differences_are_corrected_for_all_that_are_shown():
     results = synthetic_results()
     uniform = values(results, "uniform", "joint_accuracy")
     for row in table_rows(results):
         if row.method == "uniform":
             assert row.difference is None
         else:
-            expected = paired_difference(values(results, row.method, "joint_accuracy"), uniform, 5)
+            expected = paired_difference(values(results, row.method, "joint_accuracy"), uniform, 6)
             assert row.difference == expected
+    by_part = {of.part: of.difference for of in attribution(results)}
+    in_table = {row.method: row.difference for row in table_rows(results)}
+    assert (by_part["total"], by_part["magnitude"]) == (in_table["mmpareto"], in_table["scaled-uniform"])
     _, row = table_rows(accuracies(uniform=[0.7, 0.8, 0.7], mgda=[0.6, 0.65, 0.6]))
     assert row.difference == paired_difference(by_seed([0.6, 0.65, 0.6]), by_seed([0.7, 0.8, 0.7]), 1)
 

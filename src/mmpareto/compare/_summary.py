@@ -36,10 +36,19 @@ class Contribution:
     difference: Difference
 
 
+def comparisons(results: Sequence[Result]) -> int:
+    """Number of differences that a report shows, for which its intervals hold together.
+
+    These are each method's from ``uniform``, and MMPareto's from ``scaled-uniform``.
+    """
+    measured = {name for name in methods(results) if values(results, name, "joint_accuracy")}
+    return max(1, len(measured - {REFERENCE}) + ({"mmpareto", "scaled-uniform"} <= measured))
+
+
 def table_rows(results: Sequence[Result]) -> list[Row]:
     """One row per method, in the order of the tables.
 
-    The intervals of the differences from ``uniform`` hold for all the other methods together.
+    The intervals hold for all differences of the report together, see `comparisons`.
 
     Args:
         results: Results on one data set.
@@ -52,7 +61,7 @@ def table_rows(results: Sequence[Result]) -> list[Row]:
     """
     names, parts = methods(results), modalities(results)
     reference = values(results, REFERENCE, "joint_accuracy")
-    comparisons = max(1, len(set(names) - {REFERENCE}))
+    together = comparisons(results)
 
     def of(method: str, metric: str, split: str = "test") -> Spread:
         return spread(values(results, method, metric, split).values())
@@ -66,14 +75,14 @@ def table_rows(results: Sequence[Result]) -> list[Row]:
             seconds=of(name, "seconds", "train"),
             difference=None
             if name == REFERENCE
-            else paired_difference(values(results, name, "joint_accuracy"), reference, comparisons),
+            else paired_difference(values(results, name, "joint_accuracy"), reference, together),
         )
         for name in names
     ]
 
 
 def attribution(results: Sequence[Result]) -> list[Contribution]:
-    """What MMPareto's gain over the uniform sum comes from, with intervals that hold for all three together.
+    """What MMPareto's gain over the uniform sum comes from, with the intervals of the table.
 
     ``total`` is MMPareto minus uniform; ``magnitude``, uniform with longer encoder steps minus uniform;
     ``direction``, MMPareto minus uniform with longer encoder steps.
@@ -92,7 +101,6 @@ def attribution(results: Sequence[Result]) -> list[Contribution]:
         "magnitude": ("scaled-uniform", REFERENCE),
         "direction": ("mmpareto", "scaled-uniform"),
     }
+    together = comparisons(results)
     joint = {name: values(results, name, "joint_accuracy") for pair in parts.values() for name in pair}
-    return [
-        Contribution(part, a, b, paired_difference(joint[a], joint[b], len(parts))) for part, (a, b) in parts.items()
-    ]
+    return [Contribution(part, a, b, paired_difference(joint[a], joint[b], together)) for part, (a, b) in parts.items()]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mmpareto.compare._results import Result, modalities
 from mmpareto.compare._statistics import Difference, Spread
-from mmpareto.compare._summary import REFERENCE, Row, attribution, table_rows
+from mmpareto.compare._summary import REFERENCE, Row, attribution, comparisons, table_rows
 from mmpareto.compare._wording import (
     NONE,
     attribution_sentences,
@@ -16,6 +16,7 @@ from mmpareto.compare._wording import (
     headline,
     interval,
     mean_sd,
+    p_value,
     percent,
     points,
     seeds,
@@ -70,7 +71,7 @@ def build_table(results: Sequence[Result]) -> Table:
     return Table(
         headline=headline(results, rows),
         caption=_caption(results, rows),
-        notes=_notes(rows),
+        notes=_notes(rows, comparisons(results)),
         header=tuple(name for name, _ in columns),
         rows=tuple(zip(*(cells for _, cells in columns), strict=True)),
         attribution=tuple(attribution_sentences(results, attribution(results))),
@@ -97,7 +98,7 @@ def _difference(of: Difference | None, count: int) -> str:
     if not of.seeds:
         return NONE
     lines = [f"{points(of.mean)} {interval(of)}".strip()]
-    lines += [] if of.resolved else ["not resolved"]
+    lines += [", ".join(filter(None, ["" if of.resolved else "not resolved", p_value(of)]))]
     lines += [f"{len(of.seeds)} of {seeds(count)} paired"] if len(of.seeds) < count else []
     return "\n".join(lines)
 
@@ -112,10 +113,9 @@ def _caption(results: Sequence[Result], rows: Sequence[Row]) -> str:
     return f"Test accuracy on {datasets(results)} in percent: mean and ± sample standard deviation over {over}."
 
 
-def _notes(rows: Sequence[Row]) -> str:
-    others = sum(row.difference is not None for row in rows)
+def _notes(rows: Sequence[Row], together: int) -> str:
     return (
-        f"Differences from {REFERENCE} are paired by seed; their 95% intervals hold for all comparisons with it "
-        f"together, {others} here (Bonferroni). Not resolved: the interval contains zero, or there is none. "
-        "Conflict: percent of the measured steps. Seconds: mean wall-clock time of one training."
+        f"Differences from {REFERENCE} are paired by seed; their 95% intervals and p-values (paired t test) hold for "
+        f"all differences of this report together, {together} here (Bonferroni). Not resolved: the interval contains "
+        "zero, or there is none. Conflict: percent of the measured steps. Seconds: mean wall-clock of one training."
     ) + "".join(f" {note}" for name, note in _NOTES.items() if name in {row.method for row in rows})

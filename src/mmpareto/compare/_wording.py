@@ -47,6 +47,13 @@ def interval(of: Difference) -> str:
     return f"[{points(of.low)}, {points(of.high)}]" if not of.reason else ""
 
 
+def p_value(of: Difference) -> str:
+    """The p-value of a difference; empty where there is none."""
+    if of.reason:
+        return ""
+    return f"p {of.p_value:.2f}" if of.p_value >= 0.01 else "p < 0.01"
+
+
 def seeds(count: int) -> str:
     """Number of seeds, with its noun."""
     return f"{count} seed" if count == 1 else f"{count} seeds"
