@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,20 +49,28 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ),
         (["train", "--model=nonsense", "--out", "x"], "`model` should be one of late-fusion. Found 'nonsense'"),
         (["train", "--data", "cg-mnist", "--out", "x"], "add --data.root"),
-        (["train", "--data.root", "none.npz", "--data", "cg-mnist", "--out", "x"], "Found no file none.npz"),
+        (["train", "--data.root", "none.npz", "--data", "cg-mnist", "--out", "x"], "/none.npz."),
         (["train", "--epochs", "many", "--out", "x"], "\"epochs\": Expected a <class 'int'>. Got value: many"),
         (["train", "--epochs", "0", "--out", "x"], "`epochs` should be at least 1. Found 0"),
         (
             ["train", "--method", "mmpareto", "--method.gamma", "-1", "--out", "x"],
             "`gamma` should be positive and finite",
         ),
+        (["train", "--model.width", "wide", "--out", "x"], "\"width\": Expected a <class 'int'>. Got value: wide"),
+        (
+            ["train", "--data.variance", "wide", "--out", "x"],
+            "\"variance\": Expected a <class 'float'>. Got value: wide",
+        ),
+        (["train", "--modalities", "gray,text", "--out", "x"], "`modalities` should be some of ('gray', 'colour')"),
+        (["train", "--batch_size", "5000", "--out", "x"], "at most the size of the training part, 1257. Found 5000"),
+        (["evaluate"], "required: the folder of a training"),
         (["train", "--nonsense", "--out", "x"], "unrecognized arguments: --nonsense"),
         (["train"], "required: --out"),
         (["train", "--config", "none.yaml", "--out", "x"], "none.yaml"),
         (["train", "--out", "/proc/none"], "`out` should be a folder to write to. Found /proc/none"),
         (["evaluate", "none"], "Found no file none/config.yaml"),
         (["compare", "--methods", "joint,nonsense", "--out", "x"], "Found 'nonsense'"),
-        (["compare", "--data", "cg-mnist", "--data.root", "none.npz", "--out", "x"], "Found no file none.npz"),
+        (["compare", "--data", "cg-mnist", "--data.root", "none.npz", "--out", "x"], "/none.npz."),
     ],
 )
 def test_a_wrong_command_ends_with_one_line_and_code_two(
@@ -109,6 +118,34 @@ def test_names_stand_for_classes_in_files_too(tmp_path: Path, capsys: pytest.Cap
     assert (printed["epochs"], printed["seed"]) == (2, 4)
     (tmp_path / "wrong.yaml").write_text("method: nonsense\n")
     assert "Found 'nonsense'" in refused(["train", "--config", str(tmp_path / "wrong.yaml"), "--out", "x"], capsys)
+
+
+def printed_config(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    with pytest.raises(SystemExit):
+        main([*arguments, "--print_config"])
+    return yaml.safe_load(capsys.readouterr().out)
+
+
+def test_what_stands_beside_a_file_prevails_over_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(tmp_path / "base.yaml")
+    Path(file).write_text("method: mgda\nepochs: 2\nout: null\n")
+    found = printed_config(["train", "--method", "scaled-uniform", "--method.gamma", "2", "--config", file], capsys)
+    assert found["method"] == {"class_path": "mmpareto.balancing.ScaledUniform", "init_args": {"gamma": 2.0}}
+    found = printed_config(["train", "--out", "somewhere", "--epochs", "3", f"--config={file}"], capsys)
+    assert found["method"]["class_path"] == "mmpareto.balancing.MGDA"
+    assert (found["epochs"], found["out"]) == (3, "somewhere")
+    assert printed_config(["train", "--modalities", "gray"], capsys)["modalities"] == ["gray"]
+
+
+@pytest.mark.parametrize(("kind", "name"), [("data", "cg-mnist"), ("method", "mmpareto"), ("model", "late-fusion")])
+def test_settings_of_what_has_a_name_are_shown_and_checked(
+    kind: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", f"--{kind}.help", name])
+    shown = capsys.readouterr().out
+    assert f"--{kind}." in shown
+    assert "Unvalidated" not in shown
 
 
 def test_own_classes_go_by_their_path() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,21 +62,23 @@ KILLED = """
 import fcntl, pathlib, signal, sys, os
 from mmpareto.compare._launch import launch
 
-def hold(path, parent):
+def hold(path, parent, number):
     with open(path, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        os.kill(parent, signal.SIGKILL)
+        os.kill(parent, number)
         signal.pause()
 
 if __name__ == "__main__":
-    list(launch(hold, [(sys.argv[1], os.getpid())], jobs=1))
+    list(launch(hold, [(sys.argv[1], os.getpid(), int(sys.argv[2]))], jobs=1))
 """
 
 
-def test_workers_end_when_the_program_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_workers_end_when_the_program_is_killed(number: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "killed.py").write_text(KILLED)
-    ended = subprocess.run([sys.executable, tmp_path / "killed.py", tmp_path / "lock"], check=False)
-    assert ended.returncode == -signal.SIGKILL
+    command = [sys.executable, tmp_path / "killed.py", tmp_path / "lock", str(int(number))]
+    ended = subprocess.run(command, check=False, capture_output=True)
+    assert ended.returncode == -number
     # Never gets the lock, and fails at the limit, if the worker that holds it lives on.
     take = "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX)"
     subprocess.run([sys.executable, "-c", take, tmp_path / "lock"], check=True, timeout=60)
@@ -143,6 +146,23 @@ def test_a_second_time_only_what_failed_is_done(grid: tuple[Path, list[tuple[Cel
     assert set(values(read_results(out / "results.csv"), "uniform", "joint_accuracy")) == {0, 1}
     assert json.loads((out / "failures.json").read_text()) == []
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+
+
+def test_methods_and_seeds_can_be_added(grid: tuple[Path, list[tuple[Cell, str]]], tmp_path: Path) -> None:
+    shutil.copytree(grid[0], tmp_path, dirs_exist_ok=True)
+    before = (tmp_path / "environment.json").read_bytes()
+    assert compare(BASE, ["mmpareto"], 1, tmp_path, jobs=1, listener=lambda *_: None) == []
+    assert (tmp_path / "environment.json").read_bytes() == before  # nothing was trained
+    compare(BASE, ["mgda"], 1, tmp_path, jobs=1, listener=lambda *_: None)
+    assert (tmp_path / "environment.json").read_bytes() != before
+    results = read_results(tmp_path / "results.csv")
+    assert set(values(results, "mgda", "joint_accuracy")) == {0}
+    assert set(values(results, "ensemble", "joint_accuracy")) == {0, 1}
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert (set(config["methods"].split(",")), config["seeds"]) == ({*METHODS, "mgda"}, 2)
+    with pytest.raises(MMParetoError, match=r"another \(epochs 1 there, 2 now"):
+        compare(replace(BASE, epochs=2), ["joint"], 1, tmp_path, jobs=1, listener=lambda *_: None)
+    assert not (tmp_path / "runs" / "joint-seed0").exists()
 
 
 def test_the_folder_says_what_was_compared_and_where(grid: tuple[Path, list[tuple[Cell, str]]]) -> None:

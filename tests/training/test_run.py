@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -13,13 +14,14 @@ import torch
 
 from mmpareto import recipes
 from mmpareto.balancing import Joint, MMPareto, ScaledUniform, Uniform
-from mmpareto.data import CGDigits
+from mmpareto.data import CGMNIST, CGDigits
 from mmpareto.errors import MMParetoError
 from mmpareto.models import LateFusionCNN
 from mmpareto.training import (
     SGD,
     RunConfig,
     accuracies,
+    check_same,
     evaluate,
     load_config,
     load_run,
@@ -47,6 +49,16 @@ def training_step(self, batch, batch_idx):
 
 BalancedModule.training_step = training_step
 run(load_config(Path(sys.argv[1])), Path(sys.argv[2]), progress=False)
+"""
+
+
+OWN = """
+from dataclasses import dataclass
+from mmpareto import Uniform
+
+@dataclass(frozen=True)
+class Mine(Uniform):
+    name = "mine"
 """
 
 
@@ -161,6 +173,57 @@ def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
     assert load_config(tmp_path / "config.yaml") == config
 
 
+def test_a_path_is_the_same_however_it_is_written(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    as_text, as_path = (replace(CONFIG, data=CGMNIST(root)) for root in ("mnist.npz", tmp_path / "mnist.npz"))
+    save_config(as_text, tmp_path / "config.yaml")
+    check_same(as_path, tmp_path)
+    with pytest.raises(MMParetoError, match=r"another \(data .*none\.npz"):
+        check_same(replace(CONFIG, data=CGMNIST("none.npz")), tmp_path)
+
+
+def test_own_classes_are_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "__init__.py").write_text("")
+    (tmp_path / "own" / "_methods.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = importlib.import_module("own._methods").Mine()
+    save_config(replace(CONFIG, method=mine), tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml").method == mine
+
+
+def test_what_cannot_start_takes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(MMParetoError, match="`batch_size` should be at most"):
+        run(replace(CONFIG, batch_size=5000), tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_checkpoint_of_an_interruption_is_named(tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").write_bytes(b"garbage")
+    with pytest.raises(MMParetoError, match=r"last\.ckpt should be .* Delete it to start again"):
+        run(CONFIG, tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"train": {}, "val": {}, "test": {"joint_accuracy": "high"}}'])
+def test_damaged_metrics_are_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(MMParetoError, match=r"metrics\.json should hold .* Delete it to repeat"):
+        run(CONFIG, tmp_path, progress=False)
+
+
+def test_the_number_of_threads_is_the_configurations_own(finished: Path, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        run(CONFIG, tmp_path, progress=False)
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+    assert (tmp_path / "best.ckpt").read_bytes() == (finished / "best.ckpt").read_bytes()
+
+
 @pytest.mark.parametrize("text", ["method: [", "epochs: many", "surprise: 1", "- 1"])
 def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.yaml").write_text(text)
@@ -174,6 +237,7 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str) -> 
         ({"epochs": 0}, "`epochs` should be at least 1. Found 0"),
         ({"batch_size": 1}, "`batch_size` should be at least 2. Found 1"),
         ({"seed": -1}, "`seed` should be at least 0. Found -1"),
+        ({"seed": 2**32}, r"`seed` should be less than 2\*\*32. Found 4294967296"),
         ({"geometry_every": 0}, "`geometry_every` should be at least 1. Found 0"),
         ({"modalities": ("text",)}, r"`modalities` should be some of \('gray', 'colour'\). Found \('text',\)"),
         ({"modalities": ()}, r"`modalities` should be some of .* Found \(\)"),

@@ -69,6 +69,7 @@ def test_encoders_of_a_step(model: LateFusion) -> None:
     losses = model.losses(model.batch())
     call = lambda encoders: lambda: mp.backward(losses, encoders, mp.MMPareto())  # noqa: E731
     refused(model, call(model), "`encoders` should be a Partition or a mapping", "Found LateFusion")
+    refused(model, call({0: model}), "`encoders` should be keyed by modality names", "Found 0")
     refused(model, call({"audio": model, "visual": model}), "`encoders` should be disjoint")
     elsewhere = {**model.encoders, "text": nn.Linear(1, 1, device="meta")}
     refused(model, call(elsewhere), "on one device", "encoder 'text' on meta")

@@ -27,7 +27,11 @@ class Count(torch.autograd.Function):
 
 
 class Counted(nn.Sequential):
-    """Counts passes between an encoder's first layer and the others."""
+    """Counts passes between the first layer and the others."""
+
+    def __init__(self, passes: Counter[str], name: str, layers: nn.Sequential) -> None:
+        super().__init__(*layers)
+        self.passes, self.name = passes, name
 
     def forward(self, x: Tensor) -> Tensor:
         first, *others = self
@@ -38,25 +42,25 @@ class Counted(nn.Sequential):
 
 
 @pytest.mark.parametrize(
-    ("method", "geometry", "passes"),
+    ("method", "geometry", "encoder", "fusion"),
     [
-        (mp.Uniform(), False, 1),
-        (mp.ScaledUniform(), False, 1),
-        (mp.Joint(), False, 1),
-        (mp.Uniform(), True, 2),
-        (mp.Joint(), True, 2),
-        (mp.MMPareto(), True, 2),
-        (mp.MMPareto(), False, 2),
+        (mp.Uniform(), False, 1, 1),
+        (mp.ScaledUniform(), False, 1, 1),
+        (mp.Joint(), False, 1, 2),  # one with the encoders' weights, and one for itself
+        (mp.Uniform(), True, 2, 1),
+        (mp.Joint(), True, 2, 1),
+        (mp.MMPareto(), True, 2, 1),
+        (mp.MMPareto(), False, 2, 1),
     ],
     ids=str,
 )
-def test_one_pass_per_objective_or_one_for_all(method: mp.Method, geometry: bool, passes: int) -> None:
+def test_one_pass_per_objective_or_one_for_all(method: mp.Method, geometry: bool, encoder: int, fusion: int) -> None:
     model, counter = LateFusion("audio", "visual", "text"), Counter()
-    for name, encoder in model.encoders.items():
-        model.encoders[name] = Counted(*encoder)
-        model.encoders[name].passes, model.encoders[name].name = counter, name
+    model.joint = Counted(counter, "fusion", model.joint)
+    for name in model.encoders:
+        model.encoders[name] = Counted(counter, name, model.encoders[name])
     mp.backward(model.losses(model.batch()), model.partition, method, geometry=geometry)
-    assert counter == {"audio": passes, "visual": passes, "text": passes}
+    assert counter == {"audio": encoder, "visual": encoder, "text": encoder, "fusion": fusion}
 
 
 def test_without_geometry_the_report_is_empty() -> None:

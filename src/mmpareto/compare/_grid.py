@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -12,7 +14,7 @@ from mmpareto.compare._cell import ENSEMBLE, check_methods, finished, run_cell
 from mmpareto.compare._environment import environment
 from mmpareto.compare._folder import Failure, Magnitude
 from mmpareto.compare._launch import launch
-from mmpareto.compare._results import Result, write_results
+from mmpareto.compare._results import Result, read_results, write_results
 from mmpareto.errors import MMParetoError
 from mmpareto.files import make_folder, write_atomically, write_json
 from mmpareto.records import write_records
@@ -53,6 +55,8 @@ def compare(
 ) -> list[Failure]:
     """Trains every method with every seed and writes the results; what is done already is not repeated.
 
+    Methods and seeds may be added to a comparison later: results that its folder has already stay.
+
     Args:
         base: The training, but for its method and seed.
         methods: Names of methods, or ``"ensemble"``.
@@ -75,10 +79,12 @@ def compare(
     base.data.load()  # files that are missing are found here, once, and not in every cell
     # Seeds outside, so that an interrupted grid leaves whole seeds, which can be compared.
     cells = [Cell(method, seed) for seed in range(seeds) for method in methods]
-    runs = out / "runs"
+    runs, earlier = out / "runs", _earlier(base, cells, out)
     done = {cell: metrics for cell in cells if (metrics := finished(base, cell.method, cell.seed, runs / cell.name))}
     make_folder(out)
-    _describe(base, methods, seeds, base.data.notes if notes is None else notes, out)
+    _describe(base, [*earlier, *cells], base.data.notes if notes is None else notes, out)
+    if len(done) < len(cells) or not (out / "environment.json").exists():
+        write_json(out / "environment.json", environment() | {"data": base.data.citation})
     for cell in done:
         listener(cell, "done before")
 
@@ -92,32 +98,61 @@ def compare(
         else:
             failures.append(Failure(cell.method, cell.seed, f"{type(error).__name__}: {error}"))
         listener(cell, failures[-1].error if error else "done")
-        _write(base, cells, done, failures, out)
-    _write(base, cells, done, failures, out)
+        _write(base, done, earlier, failures, out)
+    _write(base, done, earlier, failures, out)
     _write_magnitudes(cells, done, out)
     return failures
 
 
-def _describe(base: RunConfig, methods: Sequence[str], seeds: int, notes: Sequence[str], out: Path) -> None:
-    """Writes what is compared, as `mmpareto compare --config` takes it, and where."""
-    training = describe(base)
-    for chosen_per_cell in ("method", "seed", "modalities"):
-        del training[chosen_per_cell]
-    config = {"methods": ",".join(methods), "seeds": seeds, **training, "notes": list(notes)}
+def _earlier(base: RunConfig, cells: Sequence[Cell], out: Path) -> dict[Cell, list[Result]]:
+    """Results in the folder that are of other cells.
+
+    Raises:
+        MMParetoError: If they come from other trainings than `base`.
+    """
+    if not (out / "config.yaml").exists() or not (out / "results.csv").exists():
+        return {}
+    there, here = yaml.safe_load((out / "config.yaml").read_text()), _training(base)
+    if changes := [f"{key} {there.get(key)} there, {here[key]} now" for key in here if here[key] != there.get(key)]:
+        raise MMParetoError(
+            f"Parameter `out` should be a new folder, or one with this very comparison. Found in {out} another "
+            f"({'; '.join(changes)}). Choose another folder."
+        )
+    earlier: dict[Cell, list[Result]] = {}
+    for result in read_results(out / "results.csv"):
+        if (cell := Cell(result.method, result.seed)) not in cells:
+            earlier.setdefault(cell, []).append(result)
+    return earlier
+
+
+def _training(base: RunConfig) -> dict[str, Any]:
+    """What all cells have in common."""
+    chosen_per_cell = ("method", "seed", "modalities")
+    return {key: value for key, value in describe(base).items() if key not in chosen_per_cell}
+
+
+def _describe(base: RunConfig, cells: Sequence[Cell], notes: Sequence[str], out: Path) -> None:
+    """Writes what is compared, as `mmpareto compare --config` takes it."""
+    methods = dict.fromkeys(cell.method for cell in cells)
+    seeds = 1 + max(cell.seed for cell in cells)
+    config = {"methods": ",".join(methods), "seeds": seeds, **_training(base), "notes": list(notes)}
     write_atomically(out / "config.yaml", yaml.safe_dump(config, sort_keys=False, width=100))
-    write_json(out / "environment.json", environment())
 
 
 def _write(
-    base: RunConfig, cells: Sequence[Cell], done: dict[Cell, Metrics], failures: Sequence[Failure], out: Path
+    base: RunConfig,
+    done: dict[Cell, Metrics],
+    earlier: dict[Cell, list[Result]],
+    failures: Sequence[Failure],
+    out: Path,
 ) -> None:
     results = [
         Result(base.data.name, cell.method, cell.seed, split, metric, value)
-        for cell in cells
-        for split, metrics in done.get(cell, {}).items()
+        for cell in sorted(done, key=lambda cell: (cell.seed, cell.method))
+        for split, metrics in done[cell].items()
         for metric, value in metrics.items()
     ]
-    write_results(out / "results.csv", results)
+    write_results(out / "results.csv", [*chain.from_iterable(earlier.values()), *results])
     write_json(out / "failures.json", [asdict(failure) for failure in failures])
 
 

@@ -81,7 +81,9 @@ def load_run(folder: Path) -> tuple[RunConfig, MultimodalModel]:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
     except (RuntimeError, KeyError, EOFError, UnpicklingError) as error:
-        raise MMParetoError(f"{path} should hold the weights of the model in {CONFIG}. Found: {error}") from error
+        raise MMParetoError(
+            f"{path} should hold the weights of the model in {CONFIG}. Found {type(error).__name__} on reading it."
+        ) from error
     return config, model
 
 

@@ -102,7 +102,8 @@ def _interrupted(path: Path) -> Path | None:
         torch.load(path, weights_only=True)
     except (RuntimeError, EOFError, UnpicklingError) as error:
         raise MMParetoError(
-            f"{path} should be the checkpoint of an interrupted training. Found: {error}. Delete it to start again."
+            f"{path} should be the checkpoint of an interrupted training. Found {type(error).__name__} on reading it. "
+            "Delete it to start again."
         ) from error
     return path
 
