@@ -7,8 +7,10 @@ import gc
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import mmpareto as mp
+from mmpareto.gradients import add
 from networks import LateFusion, every_method, with_and_without_geometry
 
 
@@ -112,3 +114,35 @@ def test_at_most_the_joint_gradient_and_one_other_are_alive() -> None:
         {"audio": 1, "visual": 2, "text": 1},
         {"audio": 1, "visual": 1, "text": 2},
     ]
+
+
+class CountAlive(TorchDispatchMode):
+    """Counts tensors of a size whenever one is added to another."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size, self.counts = size, []
+
+    def __torch_dispatch__(self, func: object, types: object, args: tuple = (), kwargs: dict | None = None) -> object:
+        if func is torch.ops.aten.addcmul_.default:
+            self.counts.append(sum(type(x) is Tensor and x.numel() == self.size for x in gc.get_objects()))
+        return func(*args, **(kwargs or {}))
+
+
+def test_gradients_are_released_as_they_are_combined() -> None:
+    """Of two objectives' gradients for four tensors two go, and one comes, at a time."""
+    encoder = [parameter(1001) for _ in range(4)]
+    losses = {"joint": sum(p.sum() for p in encoder), "audio": sum(2 * p.sum() for p in encoder)}
+    with CountAlive(1001) as alive:
+        mp.backward(losses, {"audio": encoder}, mp.MMPareto())
+    assert alive.counts == [9, 8, 7, 6]
+
+
+def test_running_sum_takes_each_weight_and_leaves_its_summands() -> None:
+    p, gradient = parameter(2), torch.ones(2, dtype=torch.float64)
+    total: dict[Tensor, Tensor] = {}
+    for weight in (1.0, 2.0, 4.0):
+        add(total, {p: gradient, parameter(2): None}, weight)
+    assert torch.equal(total[p], 7 * gradient)
+    assert torch.equal(gradient, torch.ones_like(gradient))
+    assert len(total) == 1
