@@ -17,17 +17,34 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Args:
         path: Where to; its folder exists.
         content: Text (stored as UTF-8) or bytes.
+
+    Raises:
+        MMParetoError: If the file cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise MMParetoError(f"{path} should be a file that can be written. Found: {error.strerror}.") from error
+
+
+def read_text(path: Path) -> str:
+    """Text of a UTF-8 file.
+
+    Raises:
+        MMParetoError: If the file cannot be read or is no UTF-8 text.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")  # spreadsheets write a mark first
+    except OSError as error:
+        raise MMParetoError(f"{path} should be a file that can be read. Found: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise MMParetoError(f"{path} should be UTF-8 text. Found other bytes at position {error.start}.") from error
 
 
 def write_json(path: Path, content: Any) -> None:

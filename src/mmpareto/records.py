@@ -1,4 +1,4 @@
-"""Flat dataclasses as CSV files, and files that appear whole or not at all."""
+"""Flat dataclasses as CSV files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from mmpareto.errors import MMParetoError
-from mmpareto.files import write_atomically
+from mmpareto.files import read_text, write_atomically
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -96,30 +96,4 @@ def write_records(path: Path, kind: type[Record], records: Iterable[Record]) -> 
     writer.writeheader()
     for record in records:
         writer.writerow({name: int(v) if isinstance(v, bool) else v for name, v in asdict(record).items()})
-    write_file(path, text.getvalue().encode())
-
-
-def read_text(path: Path) -> str:
-    """Text of a UTF-8 file.
-
-    Raises:
-        MMParetoError: If the file cannot be read or is no UTF-8 text.
-    """
-    try:
-        return path.read_bytes().decode("utf-8-sig")  # spreadsheets write a mark first
-    except OSError as error:
-        raise MMParetoError(f"{path} should be a file that can be read. Found: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise MMParetoError(f"{path} should be UTF-8 text. Found other bytes at position {error.start}.") from error
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Writes a file in one step: a reader, or a crash, sees the old content or the new, never a part.
-
-    Raises:
-        MMParetoError: If the file cannot be written.
-    """
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise MMParetoError(f"{path} should be a file that can be written. Found: {error.strerror}.") from error
+    write_atomically(path, text.getvalue())

@@ -13,7 +13,8 @@ import yaml
 from mmpareto.compare._results import Result, methods, read_results
 from mmpareto.diagnostics import GeometryRow
 from mmpareto.errors import MMParetoError
-from mmpareto.records import read_records, read_text
+from mmpareto.files import read_text
+from mmpareto.records import read_records
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from mmpareto.compare._illustrations import Illustration, illustrations
 from mmpareto.compare._results import modalities
 from mmpareto.compare._table import build_table
 from mmpareto.compare._wording import datasets
-from mmpareto.files import make_folder
-from mmpareto.records import write_file
+from mmpareto.files import make_folder, write_atomically
 
 
 def write_report(out: str | Path) -> Path:
@@ -41,8 +40,8 @@ def write_report(out: str | Path) -> Path:
     page = _page(folder, pictures := illustrations(folder))
     make_folder(out / "figures")
     for name, picture in pictures.items():
-        write_file(out / "figures" / f"{name}.png", picture.png)
-    write_file(out / "report.html", page.encode())
+        write_atomically(out / "figures" / f"{name}.png", picture.png)
+    write_atomically(out / "report.html", page)
     return out / "report.html"
 
 
