@@ -86,10 +86,12 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
         return f"Partition({', '.join(sizes)})"
 
 
-def as_partition(encoders: Partition | Mapping[str, Encoder]) -> Partition:
+def as_partition(encoders: Partition | Mapping[str, Encoder] | nn.ModuleDict) -> Partition:
     """Returns `encoders` as a checked partition."""
     if isinstance(encoders, Partition):
         return encoders
+    if isinstance(encoders, nn.ModuleDict):
+        return Partition(**encoders)
     if not isinstance(encoders, Mapping):
         raise MMParetoError(
             "Parameter `encoders` should be a Partition or a mapping from modality to module or parameters. "

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmpareto.balancing import GradientIntegration, GramianWeighting, LossWeighting, Method, as_method
 from mmpareto.gradients import accumulate, add, collect, combine, gramians
@@ -17,7 +17,7 @@ from mmpareto.step_report import EncoderReport, StepReport
 
 def backward(
     losses: Mapping[str, Tensor],
-    encoders: Partition | Mapping[str, Encoder],
+    encoders: Partition | Mapping[str, Encoder] | nn.ModuleDict,
     method: Method | GramianWeighting,
     *,
     geometry: bool = True,
@@ -33,8 +33,8 @@ def backward(
     Args:
         losses: Scalar losses: ``"joint"``, and one per modality under the names used in `encoders`. A modality
             that is missing in this batch is an absent key.
-        encoders: A `Partition`, or a mapping from modality to its encoder as a module or parameters. Frozen
-            encoders are skipped.
+        encoders: A `Partition`, or a mapping (or ModuleDict) from modality to its encoder as a module or
+            parameters. Frozen encoders are skipped.
         method: A method of this library, or a callable from a Gramian [m, m] to weights [m].
         geometry: Whether to measure the gradients' geometry even if `method` does not depend on it. Without,
             `Joint`, `Uniform` and `ScaledUniform` cost the encoders one backward pass in place of one per
@@ -115,7 +115,8 @@ def _backward_weighted(
     weights = method.loss_weights([objective.name for objective in objectives])
     leaves = dict.fromkeys(leaf for objective in objectives for leaf in objective.leaves)
     inside = [p for parameters in partition.values() for p in parameters if p in leaves]
-    outside = list(leaves.keys() - set(inside))
+    encoded = set(inside)
+    outside = [leaf for leaf in leaves if leaf not in encoded]
     plain = _sum(objectives, [1.0] * len(objectives))
     total: dict[Tensor, Tensor] = {}
     if len(set(weights)) == 1:  # one pass serves encoders and the rest

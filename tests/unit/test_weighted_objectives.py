@@ -56,3 +56,14 @@ def test_the_log_tells_of_joint_and_own_objective_where_others_reach_the_encoder
 def test_names_of_encoders_are_text() -> None:
     with pytest.raises(mp.MMParetoError, match=r"`encoders` should be keyed by modality names\. Found 1"):
         mp.backward({}, {1: nn.Linear(1, 1)}, mp.MMPareto())  # type: ignore[dict-item]
+
+
+def test_a_module_dict_is_a_mapping_of_encoders() -> None:
+    encoders = nn.ModuleDict({"audio": nn.Linear(3, 2), "visual": nn.Linear(3, 2)})
+    loss = sum(encoder(torch.ones(3)).sum() for encoder in encoders.values())
+    assert list(mp.backward({"joint": loss}, encoders, mp.MMPareto())) == ["audio", "visual"]
+
+
+def test_gamma_is_a_number() -> None:
+    with pytest.raises(mp.MMParetoError, match=r"`gamma` should be positive and finite\. Found True"):
+        mp.MMPareto(gamma=True)

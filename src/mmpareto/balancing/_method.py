@@ -101,5 +101,5 @@ def as_method(method: Method | GramianWeighting) -> GradientIntegration | LossWe
 
 def check_gamma(gamma: float) -> None:
     """Raises unless `gamma` is a positive, finite number."""
-    if not (isinstance(gamma, int | float) and math.isfinite(gamma) and gamma > 0):
+    if isinstance(gamma, bool) or not (isinstance(gamma, int | float) and math.isfinite(gamma) and gamma > 0):
         raise MMParetoError(f"Parameter `gamma` should be positive and finite. Found {gamma!r}.")
