@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The parts of one run on this machine are small: threads of their own only get in each other's way.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help venv demo test test-all check format clean
+.PHONY: help venv demo test check format clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,9 +20,6 @@ demo: venv  ## train and compare methods on embedded real digits, and write a re
 	$(BIN)/mmpareto compare --data cg-digits --seeds 5 --epochs 30 --out runs/demo
 
 test: check  ## prove that it is right
-	$(BIN)/python -m pytest --numprocesses 2 -m "not slow"
-
-test-all: check  ## the same with what takes minutes
 	$(BIN)/python -m pytest --numprocesses 2
 
 check: venv  ## format, lint, types, import contracts
@@ -35,5 +32,5 @@ format: venv  ## put the code into the format that `make check` asks for
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-clean:  ## remove the environment and all runs
-	rm -rf .venv runs
+clean:  ## remove the environment; runs stay
+	rm -rf .venv
