@@ -84,7 +84,7 @@ def write_comparison(out: Path, **choices) -> Path:
     )
     environment = {
         "date": "2025-01-31T12:00:00+00:00",
-        "command": ["mmpareto", "compare", "--out", "a folder"],
+        "command": "mmpareto compare --out 'a folder'",
         "versions": {"mmpareto": "0.1.0", "torch": "2.13.0"},
         "machine": "x86_64, 2 cores",
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shlex
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -57,13 +56,9 @@ def _page(folder: Folder, pictures: dict[str, Illustration]) -> str:
         table=build_table(folder.results),
         images={name: base64.b64encode(picture.png).decode() for name, picture in pictures.items()},
         alts={name: picture.alt for name, picture in pictures.items()},
-        command=_command(folder.environment.get("command")),
+        command=folder.environment.get("command"),
         environment={name: _text(v) for name, v in folder.environment.items() if name != "command"},
     )
-
-
-def _command(command: Any) -> str:
-    return shlex.join(map(str, command)) if isinstance(command, list) else str(command or "")
 
 
 def _text(value: Any) -> str:
