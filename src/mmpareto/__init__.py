@@ -1,5 +1,7 @@
 """Balanced multimodal learning: one call in place of ``loss.backward()``."""
 
+from mmpareto.accumulation import Accumulation as Accumulation
+from mmpareto.balanced_loss import BalancedLoss as BalancedLoss
 from mmpareto.balancing import MGDA as MGDA
 from mmpareto.balancing import GradientIntegration as GradientIntegration
 from mmpareto.balancing import Joint as Joint

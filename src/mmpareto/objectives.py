@@ -25,19 +25,19 @@ def check_objectives(losses: Mapping[str, Tensor], partition: Partition) -> list
     """Checks the losses of a step and traces their graphs.
 
     Args:
-        losses: Scalars by objective: ``"joint"`` and any of the partition's modalities.
+        losses: Scalars by objective.
         partition: The encoders.
 
     Returns:
-        The objectives, the joint one first.
+        The objectives.
 
     Raises:
-        MMParetoError: If a loss is missing, unknown, no scalar, without a graph, or reaches no parameter; or if
-            losses and encoders are on different devices.
+        MMParetoError: If there is none, or one is no scalar, without a graph, or reaches no parameter; or if losses
+            and encoders are on different devices.
     """
     _check_names(losses, partition)
     inside = {parameter for parameters in partition.values() for parameter in parameters}
-    objectives = [_objective(name, losses[name], inside) for name in sorted(losses, key=lambda n: n != JOINT)]
+    objectives = [_objective(name, losses[name], inside) for name in losses]
     _check_devices(objectives, partition)
     return objectives
 
@@ -48,13 +48,10 @@ def _check_names(losses: Mapping[str, Tensor], partition: Partition) -> None:
             "Parameter `losses` should be a mapping from objective to scalar loss, "
             f"{{'{JOINT}': ..., {_listed(partition, ': ...')}}}. Found {type(losses).__name__}."
         )
-    if JOINT not in losses:
-        raise MMParetoError(f"Parameter `losses` should have the key '{JOINT}'. Found {_listed(losses) or 'no key'}.")
-    if unknown := [name for name in losses if name != JOINT and name not in partition]:
-        raise MMParetoError(
-            f"Parameter `losses` should have '{JOINT}' and modalities of `encoders` as keys, i.e. "
-            f"{_listed(partition)}. Found {_listed(unknown)}."
-        )
+    if not losses:
+        raise MMParetoError("Parameter `losses` should have at least one objective. Found none.")
+    if unnamed := [name for name in losses if not isinstance(name, str)]:
+        raise MMParetoError(f"Parameter `losses` should be keyed by names of objectives. Found {unnamed[0]!r}.")
 
 
 def _objective(name: str, loss: Tensor, inside: set[Tensor]) -> Objective:

@@ -19,12 +19,14 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
     """A checked assignment of parameters to modality encoders.
 
     What is in no encoder (fusion, heads) needs no mention: it receives the plain sum of all objectives'
-    gradients. Frozen parameters may be listed; they are skipped while ``requires_grad`` is false.
+    gradients. A trunk that several modalities or tasks share is an encoder like any other, under a name of its own.
+    Frozen parameters may be listed; they are skipped while ``requires_grad`` is false.
 
-    The parameters are read once, here. Make a new partition after adding or replacing parameters.
+    The parameters are read once, here. Make a new partition after adding or replacing parameters, as
+    ``fully_shard`` and ``get_peft_model`` do.
 
     Args:
-        model: The whole model. If given, every encoder's parameters must belong to it.
+        model: The whole model. If given, every encoder's parameters must belong to it. Several processes need it.
         **encoders: For each modality its encoder, as a module or as an iterable of parameters. Modality
             names that are no Python identifiers are passed as ``**{"left-eye": module}``.
 
@@ -32,13 +34,25 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
         MMParetoError: If there is no encoder, an encoder is empty, holds something other than leaf tensors, is
             named ``"joint"``, shares a parameter with another encoder, or has one that is not in ``model``.
 
+    Attributes:
+        model: The whole model, or None.
+        parameters: All parameters of the model, or of the encoders if it is not known; each once.
+
     Example:
+        >>> import torch
         >>> from torch import nn
         >>> import mmpareto as mp
         >>> model = nn.ModuleDict({"ear": nn.Linear(4, 2), "eye": nn.Linear(3, 2), "head": nn.Linear(4, 2)})
         >>> encoders = mp.Partition(model, audio=model["ear"], visual=model["eye"])
         >>> {modality: len(parameters) for modality, parameters in encoders.items()}
         {'audio': 2, 'visual': 2}
+
+        A learning rate per encoder:
+
+        >>> audio = {"params": encoders["audio"], "lr": 1e-3}
+        >>> rest = {"params": [*encoders["visual"], *encoders.rest]}
+        >>> [group["lr"] for group in torch.optim.SGD([audio, rest], lr=1e-2).param_groups]
+        [0.001, 0.01]
     """
 
     def __init__(self, model: nn.Module | None = None, /, **encoders: Encoder) -> None:
@@ -51,6 +65,9 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
         self._check_disjoint()
         if model is not None:
             self._check_inside(model)
+        self.model = model
+        inside = (parameter for parameters in self._parameters.values() for parameter in parameters)
+        self.parameters = tuple(inside if model is None else model.parameters())
 
     def _check_disjoint(self) -> None:
         owner: dict[Tensor, str] = {}
@@ -71,6 +88,12 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
                     f"Encoder '{modality}' should be a part of `model`. Found {outside} of its {len(parameters)} "
                     "parameters outside it. Pass modules of this very model, not of a copy."
                 )
+
+    @property
+    def rest(self) -> list[Tensor]:
+        """The model's parameters that are in no encoder."""
+        inside = {parameter for parameters in self._parameters.values() for parameter in parameters}
+        return [parameter for parameter in self.parameters if parameter not in inside]
 
     def __getitem__(self, modality: str) -> tuple[Tensor, ...]:
         return self._parameters[modality]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from mmpareto.balancing import GradientIntegration, GramianWeighting, LossWeighting, Method, as_method
-from mmpareto.gradients import accumulate, add, collect, combine, gramians
-from mmpareto.objectives import Objective, check_objectives
+from mmpareto.balancing import GramianWeighting, LossWeighting, Method, as_method, check_required
+from mmpareto.distribution import Group, Ranks
+from mmpareto.gradients import Gradients, add
+from mmpareto.integration import integrate
+from mmpareto.objectives import check_objectives
 from mmpareto.partition import Encoder, Partition, as_partition
-from mmpareto.step_report import EncoderReport, StepReport
+from mmpareto.step_report import StepReport
 
 
 def backward(
@@ -22,17 +23,21 @@ def backward(
     *,
     geometry: bool = True,
     retain_graph: bool = False,
+    group: Group = "default",
 ) -> StepReport:
     """Differentiates all losses and writes one balanced gradient into ``.grad``, in place of ``loss.backward()``.
 
-    Each encoder receives the combination of objectives that `method` chooses from their geometry; where dense
-    interaction lets several unimodal losses reach an encoder, all of them take part. What is in no encoder
-    (fusion, heads) receives the plain sum of all objectives' gradients. As with autograd, gradients are added
-    to what is in ``.grad``. The device is never waited for.
+    Each encoder receives the combination of objectives that `method` chooses from their geometry; all objectives
+    whose gradients reach it take part, however many. What is in no encoder (fusion, heads) receives the plain sum of
+    all objectives' gradients. As with autograd, gradients are added to what is in ``.grad``. The device is never
+    waited for.
+
+    With several processes each objective's gradient is first averaged over all of them, where a rank without the
+    objective counts as zero; so no other averaging is needed, and DistributedDataParallel does none.
 
     Args:
-        losses: Scalar losses: ``"joint"``, and one per modality under the names used in `encoders`. A modality
-            that is missing in this batch is an absent key.
+        losses: Scalar losses by objective: ``"joint"``, and one per modality under the names used in `encoders`;
+            for several tasks on one trunk, one per task. A modality that is missing in this batch is an absent key.
         encoders: A `Partition`, or a mapping (or ModuleDict) from modality to its encoder as a module or
             parameters. Frozen encoders are skipped.
         method: A method of this library, or a callable from a Gramian [m, m] to weights [m].
@@ -40,6 +45,8 @@ def backward(
             `Joint`, `Uniform` and `ScaledUniform` cost the encoders one backward pass in place of one per
             objective, and the report is empty.
         retain_graph: Whether to keep the graph for further use, as in ``Tensor.backward``.
+        group: The process group over which gradients are averaged; ``"default"`` is the default one where it exists,
+            None averages nothing.
 
     Returns:
         The geometry of this step, per encoder, as tensors on the device.
@@ -61,80 +68,50 @@ def backward(
     """
     partition, method = as_partition(encoders), as_method(method)
     objectives = check_objectives(losses, partition)
+    ranks = Ranks(partition, group)
+    reach = ranks.agree({objective.name: objective.leaves for objective in objectives})
+    check_required(method, reach)
     if isinstance(method, LossWeighting) and not geometry:
-        _backward_weighted(objectives, partition, method, retain_graph)
+        _backward_weighted(losses, partition, method, ranks, reach, retain_graph)
         return StepReport({})
 
-    reached = {leaf for objective in objectives for leaf in objective.leaves}
-    live = {encoder: [p for p in parameters if p in reached] for encoder, parameters in partition.items()}
-    touched = {objective.name: _reaches(objective, live) for objective in objectives}
-    due = Counter(encoder for encoders in touched.values() for encoder in encoders)
-    held: dict[str, dict[str, list[Tensor | None]]] = defaultdict(dict)
-    balanced: dict[Tensor, Tensor] = {}  # what the encoders will receive
-    total: dict[Tensor, Tensor] = {}  # and what is in no encoder
-    reports: dict[str, EncoderReport] = {}
-    for objective in objectives:
-        last = objective is objectives[-1]
-        gradient = collect(objective.loss, objective.leaves, retain_graph=retain_graph or not last)
-        for encoder in touched[objective.name]:
-            held[encoder][objective.name] = [gradient.pop(p, None) for p in live[encoder]]
-            if len(held[encoder]) < due[encoder]:
-                continue
-            gradients = held.pop(encoder)  # an encoder is settled as soon as its last objective is known
-            if any(g is not None for row in gradients.values() for g in row):  # a custom function may return none
-                combined, reports[encoder] = _integrate(method, gradients)
-                balanced |= {p: g for p, g in zip(live[encoder], combined, strict=True) if g is not None}
-        add(total, gradient)
-    accumulate(balanced | total)
-    return StepReport(reports)
+    last = [name for name in reach if name in losses][-1]
 
+    def take(name: str) -> Gradients:
+        return ranks.collect(losses.get(name), reach[name], retain_graph=retain_graph or name != last)
 
-@torch.no_grad()
-def _integrate(
-    method: GradientIntegration | LossWeighting, gradients: dict[str, list[Tensor | None]]
-) -> tuple[list[Tensor | None], EncoderReport]:
-    """Combines the objectives' gradients on one encoder, releasing them."""
-    names, rows = tuple(gradients), list(gradients.values())
-    gradients.clear()
-    products = gramians(rows)
-    if isinstance(method, GradientIntegration):
-        weights = method.weights(products)
-    else:
-        fixed = method.loss_weights(names)
-        weights = torch.stack([products.new_full((), weight) for weight in fixed])
-        for row, weight in zip(rows, fixed, strict=True):
-            if weight == 0:  # measured, but no part of the sum: 0 times infinity would be
-                row[:] = [None] * len(row)
-    return combine(rows, weights), EncoderReport(names, products.sum(0), weights)
+    return integrate(method, partition, ranks, reach, take)
 
 
 def _backward_weighted(
-    objectives: list[Objective], partition: Partition, method: LossWeighting, retain_graph: bool
+    losses: Mapping[str, Tensor],
+    partition: Partition,
+    method: LossWeighting,
+    ranks: Ranks,
+    reach: Mapping[str, list[Tensor]],
+    retain_graph: bool,
 ) -> None:
     """The same where the weights are known beforehand: losses are added up first, then differentiated."""
-    weights = method.loss_weights([objective.name for objective in objectives])
-    leaves = dict.fromkeys(leaf for objective in objectives for leaf in objective.leaves)
+    weights = method.loss_weights(list(reach))
+    leaves = dict.fromkeys(leaf for leaves in reach.values() for leaf in leaves)
     inside = [p for parameters in partition.values() for p in parameters if p in leaves]
     encoded = set(inside)
     outside = [leaf for leaf in leaves if leaf not in encoded]
-    plain = _sum(objectives, [1.0] * len(objectives))
+    plain = _sum([loss for _, loss in losses.items()], [1.0] * len(losses))
     total: dict[Tensor, Tensor] = {}
     if len(set(weights)) == 1:  # one pass serves encoders and the rest
-        gradient = collect(plain, [*inside, *outside], retain_graph=retain_graph)
+        gradient = ranks.average(ranks.collect(plain, [*inside, *outside], retain_graph=retain_graph))
         add(total, {p: gradient.pop(p) for p in inside}, weights[0])
         add(total, gradient)
     else:  # the second pass ends at the encoders
-        add(total, collect(_sum(objectives, weights), inside, retain_graph=retain_graph or bool(outside)))
-        add(total, collect(plain, outside, retain_graph=retain_graph))
-    accumulate(total)
+        weighted = _sum([losses.get(name) for name in reach], weights)
+        add(total, ranks.average(ranks.collect(weighted, inside, retain_graph=retain_graph or bool(outside))))
+        add(total, ranks.average(ranks.collect(plain, outside, retain_graph=retain_graph)))
+    ranks.assign(total)
 
 
-def _sum(objectives: list[Objective], weights: list[float]) -> Tensor:
-    terms = [weight * o.loss.reshape(()) for o, weight in zip(objectives, weights, strict=True) if weight]
-    return torch.stack(terms).sum()
-
-
-def _reaches(objective: Objective, live: Mapping[str, list[Tensor]]) -> list[str]:
-    """The encoders that `objective` reaches."""
-    leaves = set(objective.leaves)
-    return [encoder for encoder, parameters in live.items() if not leaves.isdisjoint(parameters)]
+def _sum(losses: list[Tensor | None], weights: list[float]) -> Tensor | None:
+    """Weighted sum of the losses that this process has; None where all of them have no weight."""
+    pairs = zip(losses, weights, strict=True)
+    terms = [weight * loss.reshape(()) for loss, weight in pairs if weight and loss is not None]
+    return torch.stack(terms).sum() if terms else None

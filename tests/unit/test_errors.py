@@ -44,9 +44,8 @@ LOSSES: dict[str, tuple[Callable[[dict[str, Tensor]], object], tuple[str, ...]]]
         lambda x: x | {"visual": torch.ones(1, requires_grad=True).sum()},
         ("Loss 'visual' should reach a parameter", "1 other tensors", "detached"),
     ),
-    "unknown": (lambda x: x | {"text": x["audio"]}, ("`losses`", "'audio', 'visual'", "Found 'text'")),
-    "no joint": (lambda x: {"audio": x["audio"]}, ("`losses` should have the key 'joint'", "Found 'audio'")),
-    "empty": (lambda x: {}, ("`losses` should have the key 'joint'", "Found no key")),
+    "number as name": (lambda x: x | {1: x["audio"]}, ("`losses` should be keyed by names of objectives", "Found 1")),
+    "empty": (lambda x: {}, ("`losses` should have at least one objective", "Found none")),
     "list": (lambda x: [*x.values()], ("`losses` should be a mapping", "'joint': ...", "'audio': ...", "Found list")),
     "tensor": (lambda x: x["joint"], ("`losses` should be a mapping", "Found Tensor")),
     "device": (
@@ -63,6 +62,20 @@ def test_losses(model: LateFusion, change: Callable[[dict[str, Tensor]], object]
         for geometry in (True, False):
             call = lambda: mp.backward(losses, model.partition, method, geometry=geometry)  # noqa: B023, E731
             refused(model, call, *fragments)
+
+
+@pytest.mark.parametrize("geometry", [True, False])
+def test_joint_needs_a_joint_loss(model: LateFusion, geometry: bool) -> None:
+    losses = {"audio": model.losses(model.batch())["audio"]}
+    call = lambda: mp.backward(losses, model.partition, mp.Joint(), geometry=geometry)  # noqa: E731
+    refused(model, call, "`losses` should have the key 'joint', without which joint has no meaning", "Found 'audio'")
+
+
+@pytest.mark.parametrize("group", ["world", 0, nn.Linear(1, 1)], ids=str)
+def test_groups(model: LateFusion, group: object) -> None:
+    losses = model.losses(model.batch())
+    call = lambda: mp.backward(losses, model.partition, mp.MMPareto(), group=group)  # noqa: E731
+    refused(model, call, "`group` should be a process group, 'default', or None", f"Found {group!r}")
 
 
 def test_encoders_of_a_step(model: LateFusion) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HEAVY = {
     *("lightning", "pytorch_lightning", "torchmetrics", "matplotlib", "sklearn", "scipy", "transformers"),
+    *("accelerate", "peft"),
     *("jsonargparse", "rich", "jinja2", "tensorboard", "torchjd", "torchvision", "torchaudio"),
 }
 
@@ -41,3 +43,19 @@ def test_no_package_that_breaks_the_others(name: str) -> None:
     pinned = (ROOT / "constraints.txt").read_text().splitlines()
     assert "torch" in {re.split(r"[^\w-]", line)[0] for line in pinned}
     assert not [line for line in (*required, *pinned) if re.match(rf"{name}\b", line, re.IGNORECASE)]
+
+
+def test_one_file_speaks_to_other_processes() -> None:
+    package = ROOT / "src/mmpareto"
+    importing = [path for path in package.rglob("*.py") if "torch.distributed" in _imported(path)]
+    assert importing == [package / "distribution/_group.py"]
+
+
+def _imported(path: Path) -> set[str]:
+    """Modules that a file imports, and the packages they are in."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else names
+        found |= {".".join(name.split(".")[:length]) for name in names for length in range(1, name.count(".") + 2)}
+    return found

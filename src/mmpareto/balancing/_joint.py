@@ -20,6 +20,7 @@ class Joint(LossWeighting):
     """
 
     name = "joint"
+    requires = frozenset({JOINT})
 
     def loss_weights(self, objectives: Sequence[str]) -> list[float]:
         return [float(objective == JOINT) for objective in objectives]

@@ -4,7 +4,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, TypeAlias
 
 from torch import Tensor
@@ -19,9 +19,11 @@ class Method(ABC):
 
     Attributes:
         name: What the command line and the tables call the method.
+        requires: Objectives without which the method has no meaning.
     """
 
     name: ClassVar[str]
+    requires: ClassVar[frozenset[str]] = frozenset()
 
 
 class GradientIntegration(Method):
@@ -52,7 +54,7 @@ class LossWeighting(Method):
         """Weight of each objective in what the encoders receive (the rest receives the plain sum).
 
         Args:
-            objectives: Names of the objectives present in this step, ``"joint"`` among them.
+            objectives: Names of the objectives, those of the whole step or those that reach one encoder.
 
         Returns:
             One finite number per objective.
@@ -97,6 +99,15 @@ def as_method(method: Method | GramianWeighting) -> GradientIntegration | LossWe
             f"weights [m]. Found {method!r}."
         )
     return CustomWeighting(method)
+
+
+def check_required(method: Method, objectives: Iterable[str]) -> None:
+    """Raises unless `objectives` has what `method` requires."""
+    if missing := sorted(method.requires - set(objectives)):
+        raise MMParetoError(
+            f"Parameter `losses` should have the key '{missing[0]}', without which {method.name} has no meaning. "
+            f"Found {', '.join(repr(name) for name in objectives)}."
+        )
 
 
 def check_gamma(gamma: float) -> None:

@@ -1,6 +1,8 @@
 """From losses to gradients, their geometry, and back into ``.grad``. Torch only."""
 
+from mmpareto.gradients._collect import Gradients as Gradients
 from mmpareto.gradients._collect import collect as collect
+from mmpareto.gradients._collect import collect_by_backward as collect_by_backward
 from mmpareto.gradients._combine import accumulate as accumulate
 from mmpareto.gradients._combine import add as add
 from mmpareto.gradients._combine import combine as combine

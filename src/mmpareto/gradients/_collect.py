@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+from mmpareto.errors import MMParetoError
 
-def collect(loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool) -> dict[Tensor, Tensor | None]:
+Gradients = dict[Tensor, Tensor | None]
+"""By parameter, of the same shape; None where the objective does not depend on it."""
+
+
+def collect(loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool) -> Gradients:
     """Gradient of one objective with respect to `parameters`, in one autograd pass; ``.grad`` is not touched.
 
     Args:
@@ -17,8 +23,11 @@ def collect(loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool) -
         retain_graph: Whether a later objective still needs the graph.
 
     Returns:
-        For each parameter its gradient, of the same shape; None where the objective does not depend on it.
-        Autograd may hand out one buffer twice, or a view: the gradients are to be read, never written in place.
+        The gradient by parameter. Autograd may hand out one buffer twice, or a view: the gradients are to be read,
+        never written in place.
+
+    Raises:
+        MMParetoError: If the graph cannot be passed several times, or a gradient is sparse.
 
     Example:
         >>> import torch
@@ -28,5 +37,58 @@ def collect(loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool) -
     """
     if not parameters:
         return {}
-    gradients = torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True)
-    return dict(zip(parameters, gradients, strict=True))
+    with _explained():
+        gradients = torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True)
+    return _dense(dict(zip(parameters, gradients, strict=True)))
+
+
+def collect_by_backward(loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool) -> Gradients:
+    """The same by ``.backward()``, for parameters whose module gathers them before, and shards their gradients after.
+
+    The graph then ends in gathered copies, out of reach of ``torch.autograd.grad``. What is in ``.grad`` is put aside
+    and put back, whatever happens.
+
+    Args:
+        loss: Scalar objective.
+        parameters: The model's trainable parameters.
+        retain_graph: Whether a later objective still needs the graph.
+
+    Returns:
+        The gradient by parameter, sharded as they are.
+
+    Raises:
+        MMParetoError: As for `collect`.
+    """
+    kept = [parameter.grad for parameter in parameters]
+    try:
+        for parameter in parameters:
+            parameter.grad = None
+        with _explained():
+            loss.backward(retain_graph=retain_graph)  # type: ignore[no-untyped-call]
+        return _dense({parameter: parameter.grad for parameter in parameters})
+    finally:
+        for parameter, gradient in zip(parameters, kept, strict=True):
+            parameter.grad = gradient
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if "donated buffer" not in str(error):
+            raise
+        raise MMParetoError(
+            "A compiled module should keep its buffers for several backward passes. Found donated ones. Put "
+            "`torch._functorch.config.donated_buffer = False` before the module is first called."
+        ) from error
+
+
+def _dense(gradients: Gradients) -> Gradients:
+    for parameter, gradient in gradients.items():
+        if gradient is not None and gradient.is_sparse:
+            raise MMParetoError(
+                f"Gradients should be dense. Found a sparse one, of a parameter of shape {tuple(parameter.shape)}. "
+                "Make its nn.Embedding with sparse=False."
+            )
+    return gradients

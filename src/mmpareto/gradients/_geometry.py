@@ -7,6 +7,7 @@ gradients on one encoder. Nothing here waits for the device.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
             None stands for zero.
 
     Returns:
-        Tensor [T, m, m], in float32 or the gradients' own precision, whichever is higher. Summed over T it is
+        Tensor [T, m, m], in float32 or the gradients' highest precision, whichever is higher. Summed over T it is
         the Gramian of the whole encoder.
 
     Example:
@@ -30,8 +31,9 @@ def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
                  [ 3.,  1.]]])
     """
     m = len(gradients)
-    present = next(g for row in gradients for g in row if g is not None)
-    zero = torch.zeros((), device=present.device, dtype=torch.promote_types(present.dtype, torch.float32))
+    present = [g for row in gradients for g in row if g is not None]
+    dtype = reduce(torch.promote_types, {g.dtype for g in present}, torch.float32)
+    zero = torch.zeros((), device=present[0].device, dtype=dtype)
     entries = []
     for tensors in zip(*gradients, strict=True):
         products = {(i, j): _dot(tensors[i], tensors[j], zero) for i in range(m) for j in range(i, m)}

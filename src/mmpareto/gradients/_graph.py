@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 from torch.autograd.graph import Node, get_gradient_edge
+from torch.utils.checkpoint import CheckpointFunction
+
+from mmpareto.errors import MMParetoError
 
 
 def leaves(loss: Tensor) -> list[Tensor]:
@@ -17,6 +20,9 @@ def leaves(loss: Tensor) -> list[Tensor]:
     Returns:
         The leaves, each once, in the order of a depth-first walk.
 
+    Raises:
+        MMParetoError: If a reentrant checkpoint hides a part of the graph.
+
     Example:
         >>> import torch
         >>> w, x = torch.ones(2, requires_grad=True), torch.ones(2)
@@ -27,6 +33,12 @@ def leaves(loss: Tensor) -> list[Tensor]:
     seen, stack, found = {root}, [root], []
     while stack:
         node = stack.pop()
+        if getattr(type(node), "_forward_cls", None) is CheckpointFunction:
+            raise MMParetoError(
+                "Activation checkpoints should not be reentrant: they hide which parameters an objective reaches, and "
+                "support no torch.autograd.grad. Found one. Call torch.utils.checkpoint.checkpoint(..., "
+                "use_reentrant=False)."
+            )
         following = [child for child, _ in node.next_functions if child is not None and child not in seen]
         seen.update(following)
         stack.extend(following)

@@ -1,0 +1,92 @@
+"""Several micro-batches, one decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from mmpareto.balancing import GramianWeighting, Method, as_method, check_required
+from mmpareto.distribution import Group, Ranks
+from mmpareto.errors import MMParetoError
+from mmpareto.gradients import add
+from mmpareto.integration import integrate
+from mmpareto.objectives import check_objectives
+from mmpareto.partition import Encoder, Partition, as_partition
+from mmpareto.step_report import StepReport
+
+
+class Accumulation:
+    """Adds up each objective's gradients over micro-batches and integrates them once, as one large batch would.
+
+    Calling `backward` on each micro-batch instead decides on each by itself, and adds up what was decided. This class
+    holds one gradient per objective between the micro-batches, which that does not, and averages over processes
+    once per step.
+
+    Args:
+        encoders: As for `backward`.
+        method: As for `backward`. The geometry is always measured.
+        group: As for `backward`.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> import mmpareto as mp
+        >>> ear, head = nn.Linear(4, 2), nn.Linear(2, 1)
+        >>> accumulation = mp.Accumulation({"audio": ear}, mp.MMPareto())
+        >>> for audio in torch.randn(8, 4).chunk(2):
+        ...     feature = ear(audio)
+        ...     accumulation.add({"joint": head(feature).mean() / 2, "audio": feature.mean() / 2})
+        >>> accumulation.backward()["audio"].objectives
+        ('joint', 'audio')
+    """
+
+    def __init__(
+        self,
+        encoders: Partition | Mapping[str, Encoder] | nn.ModuleDict,
+        method: Method | GramianWeighting,
+        *,
+        group: Group = "default",
+    ) -> None:
+        self._partition, self._method = as_partition(encoders), as_method(method)
+        self._ranks = Ranks(self._partition, group)
+        self._sums: dict[str, dict[Tensor, Tensor]] = {}
+
+    def add(self, losses: Mapping[str, Tensor], *, retain_graph: bool = False) -> None:
+        """Differentiates the losses of one micro-batch and adds their gradients to those held; ``.grad`` stays.
+
+        Args:
+            losses: As for `backward`, each divided by the number of micro-batches if it is a mean over samples.
+            retain_graph: Whether to keep the graph for further use.
+
+        Raises:
+            MMParetoError: If the losses do not fit the encoders.
+        """
+        objectives = check_objectives(losses, self._partition)
+        reach = self._ranks.local_reach({objective.name: objective.leaves for objective in objectives})
+        last = objectives[-1].name
+        for name, leaves in reach.items():
+            gradient = self._ranks.collect(losses[name], leaves, retain_graph=retain_graph or name != last)
+            add(self._sums.setdefault(name, {}), gradient)
+
+    def backward(self) -> StepReport:
+        """Writes the balanced gradient of what was added into ``.grad``, and begins anew.
+
+        Returns:
+            The geometry of the whole step.
+
+        Raises:
+            MMParetoError: If nothing was added.
+        """
+        if not self._sums:
+            raise MMParetoError("An accumulation should have losses to integrate. Found none. Call add(losses) before.")
+        reach = self._ranks.agree({name: list(gradients) for name, gradients in self._sums.items()})
+        check_required(self._method, reach)
+        sums, self._sums = self._sums, {}
+        return integrate(
+            self._method,
+            self._partition,
+            self._ranks,
+            reach,
+            lambda name: {leaf: (held := sums.get(name, {})).pop(leaf, None) for leaf in reach[name]},
+        )

@@ -1,0 +1,89 @@
+"""Messages between processes. The only file that imports torch.distributed."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union
+from weakref import WeakKeyDictionary
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mmpareto.errors import MMParetoError
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
+Group: TypeAlias = Union["ProcessGroup", Literal["default"], None]
+"""Whose gradients are averaged: a process group's, the default group's where there is one, or nobody's."""
+
+Message = TypeVar("Message")
+
+_hosts: WeakKeyDictionary[ProcessGroup, ProcessGroup] = WeakKeyDictionary()
+
+
+def several(group: Group) -> ProcessGroup | None:
+    """The process group, if it has more than one process.
+
+    Raises:
+        MMParetoError: If `group` is nothing of the kind.
+    """
+    if group == "default":
+        group = dist.group.WORLD if dist.is_available() and dist.is_initialized() else None
+    if isinstance(group, str) or not (group is None or hasattr(group, "size")):
+        raise MMParetoError(
+            "Parameter `group` should be a process group, 'default', or None to average over no processes. "
+            f"Found {group!r}."
+        )
+    return group if group is not None and group.size() > 1 else None
+
+
+def total(values: Tensor, group: ProcessGroup) -> Tensor:
+    """Sum over the processes, written into `values`."""
+    dist.all_reduce(values, group=group)
+    return values
+
+
+def exchange(mine: Message, group: ProcessGroup) -> list[Message]:
+    """The message of every rank; a single one where all are the same, which 16 bytes can tell."""
+    host = _host(group)
+    number = int.from_bytes(hashlib.blake2b(repr(mine).encode(), digest_size=7).digest())
+    extremes = torch.tensor([number, -number])
+    dist.all_reduce(extremes, dist.ReduceOp.MAX, host)
+    if extremes[0] == -extremes[1]:
+        return [mine]
+    theirs: list[Message] = [mine] * host.size()
+    dist.all_gather_object(theirs, mine, host)
+    return theirs
+
+
+def _host(group: ProcessGroup) -> ProcessGroup:
+    """A group of the same processes whose messages lie in the hosts' memory."""
+    if group not in _hosts:
+        capable = "cpu:" in dist.get_backend_config(group)
+        members = dist.get_process_group_ranks(group)
+        _hosts[group] = group if capable else dist.new_group(members, backend="gloo", use_local_synchronization=True)
+    return _hosts[group]
+
+
+def synchronizes(module: nn.Module) -> bool:
+    """Whether a backward pass averages the gradients of `module` over processes by itself."""
+    return isinstance(module, nn.parallel.DistributedDataParallel) and bool(module.require_backward_grad_sync)
+
+
+def to_local(distributed: Tensor, like: Tensor) -> Tensor:
+    """This process's part of a distributed tensor when laid out as `like`."""
+    from torch.distributed.tensor import DTensor
+
+    assert isinstance(distributed, DTensor)
+    assert isinstance(like, DTensor)
+    return distributed.redistribute(placements=like.placements).to_local()
+
+
+def from_local(part: Tensor, like: Tensor) -> Tensor:
+    """The distributed tensor of which `part` is this process's, laid out as `like`."""
+    from torch.distributed.tensor import DTensor
+
+    assert isinstance(like, DTensor)
+    return DTensor.from_local(part, like.device_mesh, like.placements, shape=like.shape, stride=like.stride())
