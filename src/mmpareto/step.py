@@ -110,6 +110,7 @@ def _backward_weighted(
     ranks.assign(total)
 
 
+@torch.enable_grad()  # BalancedLoss calls from within a backward pass
 def _sum(losses: list[Tensor | None], weights: list[float]) -> Tensor | None:
     """Weighted sum of the losses that this process has; None where all of them have no weight."""
     pairs = zip(losses, weights, strict=True)
