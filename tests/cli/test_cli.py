@@ -47,7 +47,10 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
             ["train", "--method", "nonsense", "--out", "x"],
             "joint, mgda, mmpareto, scaled-uniform, uniform. Found 'nonsense'",
         ),
-        (["train", "--model=nonsense", "--out", "x"], "`model` should be one of late-fusion. Found 'nonsense'"),
+        (
+            ["train", "--model=nonsense", "--out", "x"],
+            "`model` should be one of bottleneck, film-fusion, gated-fusion, late-fusion, mmtm, sum-fusion. Found 'nonsense'",
+        ),
         (["train", "--data", "cg-mnist", "--out", "x"], "add --data.root"),
         (["train", "--data.root", "none.npz", "--data", "cg-mnist", "--out", "x"], "/none.npz."),
         (["train", "--epochs", "many", "--out", "x"], "\"epochs\": Expected a <class 'int'>. Got value: many"),

@@ -1,25 +1,32 @@
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from mmpareto.errors import MMParetoError
+from mmpareto.models._checks import check_counts, check_modalities, present
+from mmpareto.models._fusion import Concatenation, Fusion
+from mmpareto.models._head import head
 from mmpareto.models._output import Output
 from mmpareto.models._recipe import ModelRecipe, MultimodalModel
-from mmpareto.models._small_cnn import small_cnn
+from mmpareto.models._small_cnn import small_cnns
 
 
 class LateFusion(MultimodalModel):
-    """Encoders, a joint head on their concatenated features, and a head on each modality's features.
+    """Encoders, a joint head on their fused features, and a head on each modality's features.
+
+    A unimodal loss reaches the encoder of its own modality alone.
 
     Args:
         encoders: For each modality a module from inputs [B, ...] to features [B, width].
         widths: For each modality the width of its features.
         classes: Number of classes.
+        fusion: Makes one vector of the features; None for their concatenation.
+        depth: Number of linear layers of every head.
+
+    Raises:
+        MMParetoError: If there is no modality, one has a name that modules cannot have, or `depth` is not positive.
 
     Example:
         >>> import torch
@@ -29,24 +36,35 @@ class LateFusion(MultimodalModel):
         (torch.Size([2, 5]), torch.Size([2, 5]))
     """
 
-    def __init__(self, encoders: Mapping[str, nn.Module], widths: Mapping[str, int], classes: int) -> None:
+    def __init__(
+        self,
+        encoders: Mapping[str, nn.Module],
+        widths: Mapping[str, int],
+        classes: int,
+        fusion: Fusion | None = None,
+        depth: int = 1,
+    ) -> None:
         super().__init__()
+        check_modalities(encoders)
+        check_counts(depth=depth)
         self.encoders = nn.ModuleDict(encoders)
-        self.joint = nn.Linear(sum(widths[modality] for modality in encoders), classes)
-        self.unimodal = nn.ModuleDict({modality: nn.Linear(widths[modality], classes) for modality in encoders})
+        self.fusion = fusion or Concatenation({modality: widths[modality] for modality in encoders})
+        self.joint = head(self.fusion.width, classes, depth)
+        self.unimodal = nn.ModuleDict({modality: head(widths[modality], classes, depth) for modality in encoders})
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Output:
-        features = {modality: encoder(inputs[modality]) for modality, encoder in self.encoders.items()}
+        features = {m: self.encoders[m](values) for m, values in present(inputs, self.encoders).items()}
         unimodal = {modality: self.unimodal[modality](feature) for modality, feature in features.items()}
-        return Output(self.joint(torch.cat(list(features.values()), dim=1)), unimodal, features)
+        return Output(self.joint(self.fusion(features)), unimodal, features)
 
 
 @dataclass(frozen=True)
 class LateFusionCNN(ModelRecipe):
-    """Late fusion of small convolutional encoders, for small images.
+    """Late fusion of small convolutional encoders, for small images: their features are concatenated.
 
     Args:
         width: Channels of the encoders' first convolution; the others have twice as many.
+        depth: Number of linear layers of every head.
 
     Example:
         >>> model = LateFusionCNN().build({"gray": (1, 8, 8), "colour": (3, 8, 8)}, classes=10)
@@ -57,17 +75,11 @@ class LateFusionCNN(ModelRecipe):
     name = "late-fusion"
 
     width: int = 16
+    depth: int = 1
 
     def __post_init__(self) -> None:
-        if self.width < 1:
-            raise MMParetoError(f"Parameter `width` should be positive. Found {self.width!r}.")
+        check_counts(width=self.width, depth=self.depth)
 
     def build(self, shapes: Mapping[str, tuple[int, ...]], classes: int) -> LateFusion:
-        encoders, widths = {}, {}
-        for modality, shape in shapes.items():
-            if len(shape) != 3:
-                raise MMParetoError(f"Modality '{modality}' should be images [channels, height, width]. Found {shape}.")
-            channels, height, width = shape
-            encoders[modality] = small_cnn(channels, self.width)
-            widths[modality] = 2 * self.width * math.ceil(height / 2) * math.ceil(width / 2)
-        return LateFusion(encoders, widths, classes)
+        encoders, widths = small_cnns(shapes, self.width)
+        return LateFusion(encoders, widths, classes, depth=self.depth)

@@ -15,14 +15,27 @@ class MultimodalModel(nn.Module, ABC):
     """A model with one encoder per modality.
 
     Attributes:
-        encoders: The encoders by modality.
+        encoders: The encoders by modality. Their parameters are what the methods balance; what is in none of them
+            (fusion, heads, exchanges) receives the plain sum of all objectives' gradients.
     """
 
     encoders: nn.ModuleDict
 
     @abstractmethod
     def forward(self, inputs: Mapping[str, Tensor]) -> Output:
-        """Predictions for a batch of inputs [B, ...] by modality."""
+        """Predictions for a batch.
+
+        Args:
+            inputs: For each modality its batch [B, ...]. A modality may be missing: its key is absent, which goes for
+                the whole batch. What the model has no encoder for is passed over, so that a model of some of a data
+                set's modalities takes the data set's batches.
+
+        Returns:
+            The predictions; those of a missing modality are absent.
+
+        Raises:
+            MMParetoError: If no modality of the model is present.
+        """
 
 
 class ModelRecipe(ABC):
@@ -30,9 +43,11 @@ class ModelRecipe(ABC):
 
     Attributes:
         name: What the command line calls the model.
+        dense: Whether the encoders exchange something, so that a unimodal loss reaches the other modalities' too.
     """
 
     name: ClassVar[str]
+    dense: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, shapes: Mapping[str, tuple[int, ...]], classes: int) -> MultimodalModel:

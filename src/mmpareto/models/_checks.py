@@ -1,0 +1,52 @@
+"""What every ready model checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor, nn
+
+from mmpareto.errors import MMParetoError
+from mmpareto.partition import JOINT
+
+
+def check_counts(**settings: int) -> None:
+    """Raises unless every setting is a positive whole number."""
+    for name, value in settings.items():
+        if not isinstance(value, int) or value < 1:
+            raise MMParetoError(f"Parameter `{name}` should be a positive whole number. Found {value!r}.")
+
+
+def check_modalities(modalities: Iterable[str]) -> None:
+    """Raises unless there is a modality, and each has a name that objectives and modules can have."""
+    names = list(modalities)
+    if not names:
+        raise MMParetoError("Parameter `shapes` should name at least one modality. Found none.")
+    for name in names:
+        if name == JOINT or not name or "." in name or hasattr(nn.ModuleDict(), name):
+            raise MMParetoError(
+                f"A modality's name should be other than '{JOINT}', without a dot, and no attribute of nn.ModuleDict. "
+                f"Found '{name}'. Rename it."
+            )
+
+
+def check_images(shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises unless there are modalities and all of them are images [channels, height, width]."""
+    check_modalities(shapes)
+    for modality, shape in shapes.items():
+        if len(shape) != 3 or min(shape) < 1:
+            raise MMParetoError(f"Modality '{modality}' should be images [channels, height, width]. Found {shape}.")
+
+
+def present(inputs: Mapping[str, Tensor], encoders: nn.ModuleDict) -> dict[str, Tensor]:
+    """The inputs that there are encoders for, in the encoders' order.
+
+    Raises:
+        MMParetoError: If there is none.
+    """
+    found = {modality: inputs[modality] for modality in encoders if modality in inputs}
+    if not found:
+        raise MMParetoError(
+            f"Parameter `inputs` should have at least one of {tuple(encoders)} as a key. Found {tuple(inputs)}."
+        )
+    return found

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mmpareto.models._checks import check_counts
+from mmpareto.models._fusion import Fusion, project, projections
+from mmpareto.models._late_fusion import LateFusion
+from mmpareto.models._recipe import ModelRecipe
+from mmpareto.models._small_cnn import small_cnns
+
+
+class FiLM(Fusion):
+    r"""Each modality scaled and shifted as the others say, then summed.
+
+    With projections :math:`p_k = P_k x_k + b_k` and the mean :math:`c_k` of the other modalities' projections:
+
+    .. math:: (\Delta_k, \beta_k) = C_k c_k + d_k, \qquad f = \sum_k (1 + \Delta_k) \odot p_k + \beta_k
+
+    A missing modality is left out of means and sum; a modality that has no other beside it is not modulated.
+
+    Source: Perez et al., "FiLM: Visual Reasoning with a General Conditioning Layer", AAAI 2018, arXiv 1709.07871,
+    who modulate an image by a question and predict the scale as its difference from 1. Audio-visual benchmarks
+    let one modality modulate the other; here every modality takes both roles, so that none is set apart and there
+    may be any number.
+
+    Args:
+        widths: For each modality the width of its features.
+        dim: Width of the projections and of their sum.
+
+    Example:
+        >>> FiLM({"audio": 2, "visual": 3}, dim=4)({"audio": torch.ones(1, 2), "visual": torch.ones(1, 3)}).shape
+        torch.Size([1, 4])
+    """
+
+    def __init__(self, widths: Mapping[str, int], dim: int) -> None:
+        super().__init__()
+        self.width = dim
+        self.projections = projections(widths, dim)
+        self.conditioners = projections(dict.fromkeys(widths, dim) if len(widths) > 1 else {}, 2 * dim)
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        projected = project(self.projections, features)
+        return torch.stack([self._modulated(modality, projected) for modality in projected]).sum(0)
+
+    def _modulated(self, modality: str, projected: Mapping[str, Tensor]) -> Tensor:
+        others = [other for name, other in projected.items() if name != modality]
+        if not others:
+            return projected[modality]
+        condition: Tensor = self.conditioners[modality](torch.stack(others).mean(0))
+        scale, shift = condition.chunk(2, dim=1)
+        return (1 + scale) * projected[modality] + shift
+
+
+@dataclass(frozen=True)
+class FiLMFusionCNN(ModelRecipe):
+    """Small convolutional encoders whose features modulate each other (FiLM) before they are summed.
+
+    Args:
+        width: Channels of the encoders' first convolution; the others have twice as many.
+        dim: Width to which each modality's features are projected.
+        depth: Number of linear layers of every head.
+
+    Example:
+        >>> model = FiLMFusionCNN().build({"gray": (1, 8, 8), "colour": (3, 8, 8)}, classes=10)
+        >>> model.fusion.conditioners["gray"]
+        Linear(in_features=64, out_features=128, bias=True)
+    """
+
+    name = "film-fusion"
+
+    width: int = 16
+    dim: int = 64
+    depth: int = 1
+
+    def __post_init__(self) -> None:
+        check_counts(width=self.width, dim=self.dim, depth=self.depth)
+
+    def build(self, shapes: Mapping[str, tuple[int, ...]], classes: int) -> LateFusion:
+        encoders, widths = small_cnns(shapes, self.width)
+        return LateFusion(encoders, widths, classes, FiLM(widths, self.dim), self.depth)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+_STD = 0.02  # of learned tokens and positions at the start, as in BERT and in the authors' code of MBT
+
+
+def learned(*shape: int) -> nn.Parameter:
+    """Tokens or positions to learn, normal around zero."""
+    return nn.Parameter(_STD * torch.randn(*shape))
+
+
+class TokenEncoder(nn.Module):
+    """Makes tokens of an image's patches, and has the transformer layers to run them through.
+
+    Images are padded with zeros, at the right and at the bottom, to whole patches.
+
+    Args:
+        shape: Of one image, [channels, height, width].
+        dim: Width of the tokens.
+        heads: Attention heads, a divisor of `dim`.
+        layers: Number of transformer layers.
+        patch: Height and width of a patch in pixels.
+
+    Attributes:
+        layers: The layers, each from tokens [B, tokens, dim] to the same; pre-norm, without dropout.
+        norm: What the last layer's output is normalized by.
+
+    Example:
+        >>> TokenEncoder((3, 8, 7), dim=32, heads=4, layers=2, patch=4)(torch.zeros(5, 3, 8, 7)).shape
+        torch.Size([5, 5, 32])
+    """
+
+    def __init__(self, shape: tuple[int, ...], dim: int, heads: int, layers: int, patch: int) -> None:
+        super().__init__()
+        channels, height, width = shape
+        padding = nn.ZeroPad2d((0, -width % patch, 0, -height % patch))
+        self.patches = nn.Sequential(padding, nn.Conv2d(channels, dim, patch, stride=patch), nn.Flatten(2))
+        self.summary = learned(1, 1, dim)
+        self.positions = learned(1, 1 + math.ceil(height / patch) * math.ceil(width / patch), dim)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(dim, heads, 4 * dim, 0.0, "gelu", batch_first=True, norm_first=True)
+            for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Tokens [B, 1 + patches, dim] of images [B, channels, height, width], the first to summarize the others."""
+        patches = self.patches(images).transpose(1, 2)
+        return torch.cat([self.summary.expand(len(images), -1, -1), patches], 1) + self.positions
