@@ -65,8 +65,11 @@ class Accumulation:
         objectives = check_objectives(losses, self._partition)
         reach = self._ranks.local_reach({objective.name: objective.leaves for objective in objectives})
         last = objectives[-1].name
-        for name, leaves in reach.items():
-            gradient = self._ranks.collect(losses[name], leaves, retain_graph=retain_graph or name != last)
+        gradients = {
+            name: self._ranks.collect(losses[name], leaves, retain_graph=retain_graph or name != last)
+            for name, leaves in reach.items()
+        }
+        for name, gradient in gradients.items():  # none is added before all are known: a pass may fail
             add(self._sums.setdefault(name, {}), gradient)
 
     def backward(self) -> StepReport:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmpareto.balancing import GramianWeighting, Method, as_method
 from mmpareto.distribution import Group
+from mmpareto.errors import MMParetoError
 from mmpareto.objectives import check_objectives
 from mmpareto.partition import Encoder, Partition, as_partition
 from mmpareto.step import backward
@@ -88,5 +89,10 @@ class _Balanced(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, factor: Tensor) -> tuple[None, None, None]:
         losses, ctx.losses = ctx.losses, None
+        if losses is None:
+            raise MMParetoError(
+                "A balanced loss should be differentiated once. Found a second backward pass. Call the BalancedLoss "
+                "again."
+            )
         ctx.balanced.backward(losses, factor)
         return None, None, None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mmpareto.errors import MMParetoError
+from mmpareto.gradients._compiled import keep_buffers
 
 Gradients = dict[Tensor, Tensor | None]
 """By parameter, of the same shape; None where the objective does not depend on it."""
@@ -37,6 +38,8 @@ def collect(loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool) -
     """
     if not parameters:
         return {}
+    if retain_graph:
+        keep_buffers(loss)
     with _explained():
         gradients = torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True)
     return _dense(dict(zip(parameters, gradients, strict=True)))
@@ -63,6 +66,8 @@ def collect_by_backward(loss: Tensor, parameters: Sequence[Tensor], *, retain_gr
     try:
         for parameter in parameters:
             parameter.grad = None
+        if retain_graph:
+            keep_buffers(loss)
         with _explained():
             loss.backward(retain_graph=retain_graph)  # type: ignore[no-untyped-call]
         return _dense({parameter: parameter.grad for parameter in parameters})

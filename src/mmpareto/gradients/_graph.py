@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import Tensor
 from torch.autograd.graph import Node, get_gradient_edge
 from torch.utils.checkpoint import CheckpointFunction
@@ -29,22 +31,29 @@ def leaves(loss: Tensor) -> list[Tensor]:
         >>> [leaf is w for leaf in leaves((w * x).sum())]
         [True]
     """
-    root = get_gradient_edge(loss).node
-    seen, stack, found = {root}, [root], []
-    while stack:
-        node = stack.pop()
+    found = []
+    for node in nodes(loss):
         if getattr(type(node), "_forward_cls", None) is CheckpointFunction:
             raise MMParetoError(
                 "Activation checkpoints should not be reentrant: they hide which parameters an objective reaches, and "
                 "support no torch.autograd.grad. Found one. Call torch.utils.checkpoint.checkpoint(..., "
                 "use_reentrant=False)."
             )
-        following = [child for child, _ in node.next_functions if child is not None and child not in seen]
-        seen.update(following)
-        stack.extend(following)
         if (leaf := _leaf(node)) is not None:
             found.append(leaf)
     return found
+
+
+def nodes(loss: Tensor) -> Iterator[Node]:
+    """The functions of a graph, each once, depth first."""
+    root = get_gradient_edge(loss).node
+    seen, stack = {root}, [root]
+    while stack:
+        node = stack.pop()
+        yield node
+        following = [child for child, _ in node.next_functions if child is not None and child not in seen]
+        seen.update(following)
+        stack.extend(following)
 
 
 def _leaf(node: Node) -> Tensor | None:
