@@ -49,7 +49,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ),
         (
             ["train", "--model=nonsense", "--out", "x"],
-            "`model` should be one of bottleneck, film-fusion, gated-fusion, late-fusion, mmtm, sum-fusion. Found 'nonsense'",
+            "gated-fusion, late-fusion, mmtm, sum-fusion. Found 'nonsense'",
         ),
         (["train", "--data", "cg-mnist", "--out", "x"], "add --data.root"),
         (["train", "--data.root", "none.npz", "--data", "cg-mnist", "--out", "x"], "/none.npz."),
@@ -66,6 +66,9 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ),
         (["train", "--modalities", "gray,text", "--out", "x"], "`modalities` should be some of ('gray', 'colour')"),
         (["train", "--batch_size", "5000", "--out", "x"], "at most the size of the training part, 1257. Found 5000"),
+        (["train", "--batch_size", "63", "--devices", "2", "--out", "x"], "multiple of the number of processes"),
+        (["train", "--strategy", "tp", "--out", "x"], "\"strategy\": Expected a typing.Literal['auto', 'ddp', 'fsdp']"),
+        (["compare", "--devices", "2", "--out", "x"], "unrecognized arguments: --devices 2"),
         (["evaluate"], "required: the folder of a training"),
         (["train", "--nonsense", "--out", "x"], "unrecognized arguments: --nonsense"),
         (["train"], "required: --out"),

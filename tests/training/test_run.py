@@ -45,7 +45,7 @@ step = BalancedModule.training_step
 def training_step(self, batch, batch_idx):
     if self.global_step == 45:  # in the third epoch of 19 steps
         os.kill(os.getpid(), signal.SIGKILL)
-    step(self, batch, batch_idx)
+    return step(self, batch, batch_idx)
 
 BalancedModule.training_step = training_step
 run(load_config(Path(sys.argv[1])), Path(sys.argv[2]), progress=False)
@@ -240,6 +240,11 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str) -> 
         ({"seed": 2**32}, r"`seed` should be less than 2\*\*32. Found 4294967296"),
         ({"geometry_every": 0}, "`geometry_every` should be at least 1. Found 0"),
         ({"modalities": ("text",)}, r"`modalities` should be some of \('gray', 'colour'\). Found \('text',\)"),
+        ({"devices": 0}, "`devices` should be at least 1. Found 0"),
+        ({"num_nodes": 0}, "`num_nodes` should be at least 1. Found 0"),
+        ({"strategy": "tp"}, "`strategy` should be auto, ddp or fsdp. Found 'tp'"),
+        ({"batch_size": 65, "devices": 2}, r"`batch_size` should be a multiple .* = 2, and at least 2 .* Found 65"),
+        ({"batch_size": 6, "devices": 2, "num_nodes": 3}, "= 6, and at least 2 for each. Found 6"),
         ({"modalities": ()}, r"`modalities` should be some of .* Found \(\)"),
     ],
 )

@@ -24,9 +24,10 @@ def train(settings: Any) -> int:
 
     config = RunConfig(**{field.name: settings[field.name] for field in fields(RunConfig)})
     metrics = run(config, settings.out, progress=sys.stderr.isatty())
-    console = Console()
-    console.print(_scores(config.method.name, {"test": metrics["test"]}))
-    console.print(f"Results are in {settings.out}", soft_wrap=True)
+    if metrics:  # of several processes the first has them
+        console = Console()
+        console.print(_scores(config.method.name, {"test": metrics["test"]}))
+        console.print(f"Results are in {settings.out}", soft_wrap=True)
     return 0
 
 

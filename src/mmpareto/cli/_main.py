@@ -11,7 +11,7 @@ from mmpareto import __version__, recipes
 from mmpareto.cli import _commands
 from mmpareto.cli._parser import Parser, expand, fail
 from mmpareto.errors import MMParetoError
-from mmpareto.training import RunConfig, describe
+from mmpareto.training import NOT_COMPARED, RunConfig, describe
 
 _DEFAULT_METHODS = "joint,uniform,scaled-uniform,mgda,mmpareto,ensemble"
 
@@ -80,10 +80,9 @@ def _compare() -> Parser:
     parser.add_argument("--seeds", type=int, default=5, help="Number of trainings per method.")
     parser.add_argument("--jobs", type=int, default=_cores(), help="Trainings at a time.")
     parser.add_argument("--notes", type=list[str] | None, help="Caveats for the report; by default the data set's.")
-    chosen_per_training = {"method", "seed", "modalities"}
-    parser.add_class_arguments(RunConfig, skip=chosen_per_training)
+    parser.add_class_arguments(RunConfig, skip=set(NOT_COMPARED))
     defaults = describe(recipes.cg_digits())
-    parser.set_defaults({key: value for key, value in defaults.items() if key not in chosen_per_training})
+    parser.set_defaults({key: value for key, value in defaults.items() if key not in NOT_COMPARED})
     return parser
 
 

@@ -18,7 +18,7 @@ from mmpareto.compare._results import Result, read_results, write_results
 from mmpareto.errors import MMParetoError
 from mmpareto.files import make_folder, write_atomically, write_json
 from mmpareto.records import write_records
-from mmpareto.training import Metrics, RunConfig, describe, magnitudes
+from mmpareto.training import NOT_COMPARED, Metrics, RunConfig, describe, magnitudes
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,11 @@ def compare(
     for name, value in (("seeds", seeds), ("jobs", jobs)):
         if value < 1:
             raise MMParetoError(f"Parameter `{name}` should be at least 1. Found {value!r}.")
+    if base.processes > 1:
+        raise MMParetoError(
+            "Parameter `base` should be a training of one process; `jobs` of them run at a time. Found one of "
+            f"{base.processes}."
+        )
     base.data.load()  # files that are missing are found here, once, and not in every cell
     # Seeds outside, so that an interrupted grid leaves whole seeds, which can be compared.
     cells = [Cell(method, seed) for seed in range(seeds) for method in methods]
@@ -127,8 +132,7 @@ def _earlier(base: RunConfig, cells: Sequence[Cell], out: Path) -> dict[Cell, li
 
 def _training(base: RunConfig) -> dict[str, Any]:
     """What all cells have in common."""
-    chosen_per_cell = ("method", "seed", "modalities")
-    return {key: value for key, value in describe(base).items() if key not in chosen_per_cell}
+    return {key: value for key, value in describe(base).items() if key not in NOT_COMPARED}
 
 
 def _describe(base: RunConfig, cells: Sequence[Cell], notes: Sequence[str], out: Path) -> None:

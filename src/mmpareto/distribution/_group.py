@@ -14,6 +14,7 @@ from mmpareto.errors import MMParetoError
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
+    from torch.distributed.device_mesh import DeviceMesh
 
 Group: TypeAlias = Union["ProcessGroup", Literal["default"], None]
 """Whose gradients are averaged: a process group's, the default group's where there is one, or nobody's."""
@@ -70,6 +71,13 @@ def _host(group: ProcessGroup) -> ProcessGroup:
 def synchronizes(module: nn.Module) -> bool:
     """Whether a backward pass averages the gradients of `module` over processes by itself."""
     return isinstance(module, nn.parallel.DistributedDataParallel) and bool(module.require_backward_grad_sync)
+
+
+def shard(module: nn.Module, mesh: DeviceMesh) -> None:
+    """Gives every process of `mesh` a part of each parameter of `module` (FSDP2)."""
+    from torch.distributed.fsdp import fully_shard
+
+    fully_shard(module, mesh=mesh)
 
 
 def to_local(distributed: Tensor, like: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Training with Lightning. This package itself is light: `mmpareto.training.run` imports Lightning."""
 
+from mmpareto.training._config import NOT_COMPARED as NOT_COMPARED
 from mmpareto.training._config import SGD as SGD
 from mmpareto.training._config import RunConfig as RunConfig
 from mmpareto.training._config import describe as describe

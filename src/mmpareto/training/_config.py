@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mmpareto.balancing import Method
 from mmpareto.data import DatasetRecipe
@@ -35,6 +35,10 @@ class SGD:
                 raise MMParetoError(f"Parameter `optimizer.{name}` should be finite and not negative. Found {value!r}.")
 
 
+NOT_COMPARED = ("method", "seed", "modalities", "devices", "num_nodes", "strategy")
+"""Settings of a training that a comparison chooses itself; its trainings have a process each."""
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """One training: everything its result depends on.
@@ -45,12 +49,16 @@ class RunConfig:
         model: The model to train from scratch.
         optimizer: The optimizer's settings.
         epochs: Passes over the training part.
-        batch_size: Samples per step; what is left at the end of an epoch is dropped.
+        batch_size: Samples per step, over all processes; what is left at the end of an epoch is dropped.
         seed: Of the weights and the order of samples.
         modalities: The modalities to train on; None for all of the data set.
         threads: Threads of the processor. Sums are ordered by them, so another number can give other last digits.
         geometry_every: Measure the gradients' geometry in every so-many-th step with methods that do not need it
             in each (a measured step costs more).
+        devices: Processes per node that train together; each takes its share of every batch.
+        num_nodes: Nodes that train together.
+        strategy: Whether every process holds the whole model (ddp) or a part of each parameter (fsdp, FSDP2); auto
+            is ddp where there are several processes.
     """
 
     data: DatasetRecipe
@@ -63,16 +71,32 @@ class RunConfig:
     modalities: tuple[str, ...] | None = None
     threads: int = 1
     geometry_every: int = 10
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 2), ("seed", 0), ("threads", 1), ("geometry_every", 1)):
+        positive = dict.fromkeys(("epochs", "threads", "geometry_every", "devices", "num_nodes"), 1)
+        for name, least in {**positive, "batch_size": 2, "seed": 0}.items():
             if (value := getattr(self, name)) < least:
                 raise MMParetoError(f"Parameter `{name}` should be at least {least}. Found {value!r}.")
         if self.seed >= 2**32:
             raise MMParetoError(f"Parameter `seed` should be less than 2**32. Found {self.seed!r}.")
+        if self.strategy not in ("auto", "ddp", "fsdp"):
+            raise MMParetoError(f"Parameter `strategy` should be auto, ddp or fsdp. Found {self.strategy!r}.")
+        if self.batch_size % self.processes or self.batch_size < 2 * self.processes:
+            raise MMParetoError(
+                f"Parameter `batch_size` should be a multiple of the number of processes, devices * num_nodes = "
+                f"{self.processes}, and at least 2 for each. Found {self.batch_size!r}."
+            )
         known = tuple(self.data.shapes)
         if self.modalities is not None and (not self.modalities or not set(self.modalities) <= set(known)):
             raise MMParetoError(f"Parameter `modalities` should be some of {known}. Found {self.modalities!r}.")
+
+    @property
+    def processes(self) -> int:
+        """Number of processes that train together."""
+        return self.devices * self.num_nodes
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -7,16 +7,16 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
 
+from mmpareto.balanced_loss import BalancedLoss
 from mmpareto.balancing import Method
 from mmpareto.data import Batch
 from mmpareto.diagnostics import GeometryLog, GeometryRow
+from mmpareto.distribution import shard
 from mmpareto.models import MultimodalModel
 from mmpareto.partition import Partition
-from mmpareto.step import backward
-from mmpareto.step_report import StepReport
 from mmpareto.training._config import SGD
 from mmpareto.training._evaluation import accuracies, objectives
 
@@ -31,28 +31,42 @@ class BalancedModule(lightning.LightningModule):
         geometry_every: Measure the geometry in every so-many-th step where the method does not need it.
     """
 
+    balanced: BalancedLoss
+
     def __init__(self, model: MultimodalModel, method: Method, optimizer: SGD, geometry_every: int) -> None:
         super().__init__()
-        self.automatic_optimization = False
         self.model, self.method, self.settings, self.geometry_every = model, method, optimizer, geometry_every
-        self.partition = Partition(model, **model.encoders)
-        self.report = StepReport({})
+
+    @property
+    def sharded(self) -> bool:
+        """Whether every process holds a part of each parameter."""
+        return isinstance(self.trainer.strategy, ModelParallelStrategy)
+
+    def configure_model(self) -> None:
+        """Shards the model, if that is the strategy, before it is said which parameters are whose encoder."""
+        if self.sharded:
+            # As one unit: not every part of every model is run by its own forward pass, where FSDP2 gathers parameters.
+            assert self.device_mesh is not None
+            shard(self.model, self.device_mesh["data_parallel"])
+        self.balanced = BalancedLoss(Partition(self.model, **self.model.encoders), self.method)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """SGD over all parameters."""
         s = self.settings
         return torch.optim.SGD(self.model.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One forward pass, one balanced gradient, one optimizer step."""
-        optimizer = self.optimizers()
-        assert isinstance(optimizer, LightningOptimizer)
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """A loss whose backward pass is one balanced gradient, averaged over all processes."""
         losses = objectives(self.model(batch["inputs"]), batch["label"])
-        optimizer.zero_grad()
-        geometry = self.global_step % self.geometry_every == 0
-        self.report = backward(losses, self.partition, self.method, geometry=geometry)
-        optimizer.step()
         self._log({f"train/{name}_loss": loss.detach() for name, loss in losses.items()}, batch["label"])
+        self.balanced.geometry = self.global_step % self.geometry_every == 0
+        return self.balanced(losses)
+
+    def on_validation_start(self) -> None:
+        """Gives all processes the batch norms' statistics of the first, as DistributedDataParallel does."""
+        if self.sharded:
+            for buffer in self.model.buffers():
+                buffer.copy_(self.trainer.strategy.broadcast(buffer))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Accuracy of each prediction."""
@@ -60,7 +74,9 @@ class BalancedModule(lightning.LightningModule):
         self._log({f"val/{name}": value for name, value in accuracies(logits, batch["label"]).items()}, batch["label"])
 
     def _log(self, values: dict[str, Any], label: Tensor) -> None:
-        self.log_dict(values, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(label))
+        """Logs means over the epoch and the processes, which have shares of one size."""
+        settings: dict[str, Any] = {"prog_bar": True, "on_step": False, "on_epoch": True, "sync_dist": True}
+        self.log_dict(values, batch_size=len(label), **settings)
 
 
 class GeometryCallback(lightning.Callback):
@@ -74,7 +90,7 @@ class GeometryCallback(lightning.Callback):
     ) -> None:
         """Records the step that was just made."""
         assert isinstance(pl_module, BalancedModule)
-        self.geometry.record(trainer.global_step - 1, pl_module.report)
+        self.geometry.record(trainer.global_step - 1, pl_module.balanced.report)
 
     def state_dict(self) -> dict[str, Any]:
         """The rows so far, as plain numbers."""

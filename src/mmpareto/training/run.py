@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, Timer
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.callbacks import Timer
 from torch.utils.data import DataLoader
 
 from mmpareto.data import Batch, Splits
@@ -23,9 +23,10 @@ from mmpareto.files import make_folder, write_json
 from mmpareto.records import write_records
 from mmpareto.training._config import RunConfig
 from mmpareto.training._evaluation import evaluate, load_run, threads
-from mmpareto.training._folder import CHECKPOINT, GEOMETRY, LAST, METRICS, Metrics, check_same, claim, stored_metrics
+from mmpareto.training._folder import GEOMETRY, LAST, METRICS, Metrics, check_same, claim, stored_metrics
 from mmpareto.training._loading import evaluation_loader, training_loader
 from mmpareto.training._module import BalancedModule, GeometryCallback
+from mmpareto.training._trainer import make_trainer
 
 
 def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
@@ -34,64 +35,71 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
     The folder then holds ``config.yaml``, ``best.ckpt``, ``metrics.json``, ``geometry.csv`` and ``logs/``. Called
     again it returns what is there; after an interruption it continues with the epoch that was interrupted.
 
+    With several devices, Lightning starts the same program once more for each, unless a launcher did. The first
+    process alone writes to the folder.
+
     Args:
         config: The training.
         out: The folder, made if needed.
         progress: Whether to show a progress bar.
 
     Returns:
-        Accuracies by split, and under ``"train"`` conflict rates and the seconds it took.
+        Accuracies by split, and under ``"train"`` conflict rates and the seconds it took; empty on processes other
+        than the first.
 
     Raises:
-        MMParetoError: If `out` cannot be written to, or holds another training.
+        MMParetoError: If `out` cannot be written to, or holds another training; if the processes asked for are not
+            there.
     """
     check_same(config, out)
-    if (metrics := stored_metrics(out)) is None:
-        splits = config.data.load()
-        with _quiet(), threads(config.threads):
-            module, loaders = _prepare(config, splits)  # what is wrong is found before the folder is taken
-            claim(config, make_folder(out))
-            train = _fit(module, loaders, config.epochs, out, progress)
-            metrics = {"train": train, **evaluate(load_run(out)[1], splits)}
-        write_json(out / METRICS, metrics)
-        (out / LAST).unlink(missing_ok=True)
-    return metrics
+    with _quiet(), threads(config.threads):
+        timer, recorder = Timer(), GeometryCallback()
+        trainer = make_trainer(config, out, [timer, recorder], progress)
+        if (metrics := stored_metrics(out)) is None:
+            splits = config.data.load()
+            module, loaders = _prepare(config, splits, trainer)  # what is wrong is found before the folder is taken
+            if trainer.is_global_zero:
+                claim(config, make_folder(out))
+            _fit(trainer, module, loaders, out)
+            if trainer.is_global_zero:
+                metrics = {"train": _conflicts(recorder) | {"seconds": timer.time_elapsed("train")}}
+                metrics |= evaluate(load_run(out)[1], splits)
+                write_records(out / GEOMETRY, GeometryRow, recorder.geometry.rows())
+                write_json(out / METRICS, metrics)
+                (out / LAST).unlink(missing_ok=True)
+    return metrics if metrics and trainer.is_global_zero else {}
 
 
 Loaders = tuple[DataLoader[Batch], DataLoader[Batch]]
 
 
-def _prepare(config: RunConfig, splits: Splits) -> tuple[BalancedModule, Loaders]:
+def _prepare(config: RunConfig, splits: Splits, trainer: lightning.Trainer) -> tuple[BalancedModule, Loaders]:
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     model = config.model.build(config.shapes, len(config.data.classes))
     module = BalancedModule(model, config.method, config.optimizer, config.geometry_every)
-    return module, (training_loader(splits.train, config.batch_size, config.seed), evaluation_loader(splits.val))
+    shares = {"rank": trainer.global_rank, "processes": trainer.world_size}
+    train = training_loader(splits.train, config.batch_size, config.seed, **shares)
+    # Every process evaluates all of it: shares of different lengths would need different numbers of forward passes,
+    # and where parameters are sharded each of those waits for all processes.
+    return module, (train, evaluation_loader(splits.val))
 
 
-def _fit(module: BalancedModule, loaders: Loaders, epochs: int, out: Path, progress: bool) -> dict[str, float]:
+def _fit(trainer: lightning.Trainer, module: BalancedModule, loaders: Loaders, out: Path) -> None:
     """Trains, leaving the best epoch's weights in `out`."""
-    timer, recorder = Timer(), GeometryCallback()
-    save = partial(ModelCheckpoint, dirpath=out, enable_version_counter=False)
-    best = save(filename=Path(CHECKPOINT).stem, monitor="val/joint_accuracy", mode="max", save_weights_only=True)
-    last = save(filename=Path(LAST).stem)
-    trainer = lightning.Trainer(
-        max_epochs=epochs,
-        devices=1,
-        deterministic=True,
-        callbacks=[timer, recorder, best, last],
-        logger=[CSVLogger(out / "logs", "csv"), TensorBoardLogger(out / "logs", "tensorboard")],
-        log_every_n_steps=1,
-        num_sanity_val_steps=0,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-    )
+    if trainer.world_size > 1:  # or Lightning chooses the number of threads, and that of the processes it starts
+        os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     try:
         trainer.fit(module, *loaders, ckpt_path=_interrupted(out / LAST), weights_only=True)
     except SystemExit as stopped:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from stopped
-    write_records(out / GEOMETRY, GeometryRow, recorder.geometry.rows())
-    rates = {f"conflict_rate/{modality}": rate for modality, rate in recorder.geometry.conflict_rates().items()}
-    return rates | {"seconds": timer.time_elapsed("train")}
+    except BaseException:  # the processes that Lightning started would wait for this one
+        if trainer.strategy.launcher:
+            trainer.strategy.launcher.kill(signal.SIGKILL)
+        raise
+
+
+def _conflicts(recorder: GeometryCallback) -> dict[str, float]:
+    return {f"conflict_rate/{modality}": rate for modality, rate in recorder.geometry.conflict_rates().items()}
 
 
 def _interrupted(path: Path) -> Path | None:
@@ -112,19 +120,22 @@ _HINTS = (
     ".*does not have many workers",  # the data are in memory
     "Checkpoint directory .* exists and is not empty",  # it is the run's own
     ".*LeafSpec.* is deprecated",  # Lightning 2.6 under torch 2.13
+    "FSDP2-wrapped module .* returned a view",  # nothing changes it in place
 )
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silences Lightning's hints, which concern neither the result nor the user."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
         for hint in _HINTS:
             warnings.filterwarnings("ignore", message=hint)
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
