@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The parts of one run on this machine are small: threads of their own only get in each other's way.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help venv demo test check format clean
+.PHONY: help venv demo bench test check format clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,13 @@ venv: .venv/installed  ## make .venv with everything pinned in constraints.txt
 
 demo: venv  ## train and compare methods on embedded real digits, and write a report
 	$(BIN)/mmpareto compare --data cg-digits --seeds 5 --epochs 30 --out runs/demo
+
+bench: export OMP_NUM_THREADS = $(shell getconf _NPROCESSORS_ONLN)
+bench: venv  ## measure what a step costs; QUICK=1 for a short look, OUT=folder for another place than benchmarks/results
+	$(BIN)/python -m benchmarks.cost $(if $(QUICK),--quick) $(if $(OUT),--out $(OUT))
+	$(if $(QUICK),,$(BIN)/python -m benchmarks.profile $(if $(OUT),--out $(OUT)))
+	$(if $(QUICK),,$(BIN)/python -m benchmarks.scaling $(if $(OUT),--out $(OUT)))
+	$(if $(QUICK),,$(BIN)/python -m benchmarks.overhead $(if $(OUT),--out $(OUT)))
 
 test: check  ## prove that it is right
 	$(BIN)/python -m pytest --numprocesses 2

@@ -1,0 +1,1 @@
+"""What a step costs: `make bench`. See README.md beside this file."""

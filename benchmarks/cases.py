@@ -1,0 +1,63 @@
+"""Which models are timed. Encoders of one case all have the same size, so that the whole grows with their number."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from benchmarks.models import Case, mlp, resnet18, small_cnn, transformer
+
+
+def _mlps(encoders: int, batch_size: int = 64) -> Case:
+    return Case(
+        f"{encoders} MLPs (256-512-512-128), batch {batch_size}",
+        mlp,
+        {f"m{i}": (256,) for i in range(encoders)},
+        batch_size,
+    )
+
+
+def _cnns(batch_size: int = 64) -> Case:
+    shapes = {"gray": (1, 28, 28), "colour": (3, 28, 28)}
+    return Case(f"2 small CNNs, batch {batch_size}, 28 px", small_cnn, shapes, batch_size)
+
+
+def _resnets(batch_size: int, side: int) -> Case:
+    shapes = {"audio": (1, 1, side, side), "visual": (2, 3, side, side)}
+    return Case(f"2 ResNet-18, batch {batch_size}, {side} px, 2 frames", resnet18, shapes, batch_size)
+
+
+def _transformers(batch_size: int) -> Case:
+    shapes = {"audio": (1, 112, 112), "visual": (3, 112, 112)}
+    return Case(f"2 transformers (6 x 192), batch {batch_size}, 49 tokens", transformer, shapes, batch_size)
+
+
+FULL = {
+    "mlp-2": _mlps(2),
+    "mlp-4": _mlps(4),
+    "mlp-8": _mlps(8),
+    "mlp-16": _mlps(16),
+    "cnn": _cnns(),
+    "transformer": _transformers(8),
+    "resnet-8x112": _resnets(8, 112),
+    "resnet-16x128": _resnets(16, 128),
+}
+QUICK = {
+    "mlp-2": _mlps(2),
+    "mlp-8": _mlps(8),
+    "cnn": _cnns(),
+    "transformer-small": _transformers(2),
+    "resnet-reduced": _resnets(4, 64),
+}
+_AUDIOVISUAL = {"audio": (1, 16, 16), "visual": (3, 16, 16)}
+TINY = {  # for tests
+    "tiny-mlp": Case("3 tiny MLPs", partial(mlp, hidden=8, width=4), {f"m{i}": (5,) for i in range(3)}, 4),
+    "tiny-cnn": Case("2 tiny CNNs", partial(small_cnn, width=2), _AUDIOVISUAL, 4),
+    "tiny-resnet": Case(
+        "2 tiny ResNets",
+        partial(resnet18, narrowing=16),
+        {"audio": (1, 1, 32, 32), "visual": (2, 3, 32, 32)},
+        4,
+    ),
+    "tiny-transformer": Case("2 tiny transformers", partial(transformer, width=12, layers=2, patch=8), _AUDIOVISUAL, 4),
+}
+CASES = FULL | QUICK | TINY
