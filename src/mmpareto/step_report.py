@@ -70,7 +70,8 @@ class StepReport(Mapping[str, EncoderReport]):
         """Everything as flat 0-d tensors, e.g. ``"cosine/audio"`` or ``"norm/audio/joint"``, for a logger."""
         flat: dict[str, Tensor] = {}
         for modality, report in self.items():
-            flat |= {f"cosine/{modality}": report.cosine, f"conflict/{modality}": report.conflict}
+            conflict = report.conflict.to(report.gramian.dtype)  # loggers average
+            flat |= {f"cosine/{modality}": report.cosine, f"conflict/{modality}": conflict}
             flat |= {f"norm/{modality}/{objective}": norm for objective, norm in report.norms.items()}
             flat |= {f"weight/{modality}/{objective}": weight for objective, weight in report.weights.items()}
         return flat

@@ -28,6 +28,9 @@ class MMPareto(GradientIntegration):
     nearly zero, not stretched, also where |h| is too short for its length to be told from the gradients' products:
     in float32 below about a thousandth of their length, in float64 below 1e-7 of it.
 
+    The stretch has no upper limit: where one gradient is much shorter than another that conflicts with it, as that of a
+    task which is nearly solved, the min-norm direction is nearly its own, at the length of the sum.
+
     Source: Wei and Hu, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance", ICML 2024,
     arXiv 2405.17730.
 
