@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import runpy
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
+
+from processes import run_together
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -30,10 +30,10 @@ def run(script: str, *arguments: str, ignore: Sequence[str] = (), processes: int
     """What the example prints."""
     warnings = ["-Werror", *(f"-Wignore:{message}" for message in ignore)]
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes else []
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
+    environment = {"HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
     environment |= {"PYTHONWARNINGS": "error"} if processes else {}
     command = [sys.executable, *warnings, *launch, str(EXAMPLES / script), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment, check=False)
+    done = run_together(command, environment, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from processes import run_together
 
 PAGE = (Path(__file__).parents[2] / "docs" / "distributed.md").read_text()
 REPLICAS, SHARDS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -24,10 +24,7 @@ def printed(script: str, processes: int, folder: Path) -> float:
     path = folder / "script.py"
     path.write_text(script)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(
-        [*launcher, str(path)], env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    ended = run_together([*launcher, str(path)])
     assert ended.returncode == 0, ended.stderr
     return float(re.findall(r"^-?\d\.\d{5}$", ended.stdout, re.MULTILINE)[-1])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -33,6 +32,7 @@ import os, signal, sys
 import lightning
 from mmpareto.cli import main
 from mmpareto.training._module import BalancedModule
+from processes import run_together
 
 step = BalancedModule.training_step
 
@@ -48,10 +48,7 @@ sys.exit(main())
 
 def launch(command: list[str], out: Path) -> subprocess.CompletedProcess[str]:
     """Runs a command, and waits for all processes that it started: they hold its output open."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*command, "--out", str(out)], env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    return run_together([*command, "--out", str(out)])
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ Group: TypeAlias = Union["ProcessGroup", Literal["default"], None]
 
 Message = TypeVar("Message")
 
-_hosts: WeakKeyDictionary[ProcessGroup, ProcessGroup] = WeakKeyDictionary()
+_hosts: WeakKeyDictionary[ProcessGroup, ProcessGroup] = WeakKeyDictionary()  # keeps no group alive that was destroyed
 
 
 def several(group: Group) -> ProcessGroup | None:
@@ -61,10 +61,11 @@ def exchange(mine: Message, group: ProcessGroup) -> list[Message]:
 
 def _host(group: ProcessGroup) -> ProcessGroup:
     """A group of the same processes whose messages lie in the hosts' memory."""
+    if "cpu:" in dist.get_backend_config(group):
+        return group
     if group not in _hosts:
-        capable = "cpu:" in dist.get_backend_config(group)
         members = dist.get_process_group_ranks(group)
-        _hosts[group] = group if capable else dist.new_group(members, backend="gloo", use_local_synchronization=True)
+        _hosts[group] = dist.new_group(members, backend="gloo", use_local_synchronization=True)
     return _hosts[group]
 
 
