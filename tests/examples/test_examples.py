@@ -110,8 +110,8 @@ def test_two_processes_do_what_one_does(script: str) -> None:
     assert sum(counts(one, "conflicts")) > 0
     assert epochs(one) == epochs(two)
     assert counts(one, "conflicts") == counts(two, "conflicts")
-    (alone,) = re.findall(r"rank 0: checksum (\S+)", one)
-    first, second = (re.findall(rf"rank {rank}: checksum (\S+)", two) for rank in (0, 1))
+    (alone,) = re.findall(r"rank 0: checksum ([\d.]+)", one)
+    first, second = (re.findall(rf"rank {rank}: checksum ([\d.]+)", two) for rank in (0, 1))
     assert first == second != []
     assert float(first[0]) == pytest.approx(float(alone), rel=1e-6)
 

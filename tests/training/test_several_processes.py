@@ -19,6 +19,7 @@ from mmpareto.errors import MMParetoError
 from mmpareto.training import load_config, load_run
 from mmpareto.training._loading import EpochBatches
 from mmpareto.training.run import run
+from processes import run_together
 
 # No batch norm, whose statistics are those of a process's share; and objectives that conflict.
 MODEL = ["--model", "bottleneck", "--model.dim", "16", "--model.layers", "2", "--epochs", "2"]
@@ -32,7 +33,6 @@ import os, signal, sys
 import lightning
 from mmpareto.cli import main
 from mmpareto.training._module import BalancedModule
-from processes import run_together
 
 step = BalancedModule.training_step
 
