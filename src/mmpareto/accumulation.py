@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from mmpareto.balancing import GramianWeighting, Method, as_method, check_required
 from mmpareto.distribution import Group, Ranks
-from mmpareto.errors import MMParetoError
 from mmpareto.gradients import add
 from mmpareto.integration import integrate
 from mmpareto.objectives import check_objectives
@@ -20,8 +19,8 @@ class Accumulation:
     """Adds up each objective's gradients over micro-batches and integrates them once, as one large batch would.
 
     Calling `backward` on each micro-batch instead decides on each by itself, and adds up what was decided. This class
-    holds one gradient per objective between the micro-batches, which that does not, and averages over processes
-    once per step.
+    holds one gradient per objective between the micro-batches, which that does not, and averages plain parameters'
+    gradients over processes once per step.
 
     Args:
         encoders: As for `backward`.
@@ -49,7 +48,7 @@ class Accumulation:
         group: Group = "default",
     ) -> None:
         self._partition, self._method = as_partition(encoders), as_method(method)
-        self._ranks = Ranks(self._partition, group)
+        self._group = group
         self._sums: dict[str, dict[Tensor, Tensor]] = {}
 
     def add(self, losses: Mapping[str, Tensor], *, retain_graph: bool = False) -> None:
@@ -63,10 +62,11 @@ class Accumulation:
             MMParetoError: If the losses do not fit the encoders.
         """
         objectives = check_objectives(losses, self._partition)
-        reach = self._ranks.local_reach({objective.name: objective.leaves for objective in objectives})
-        last = objectives[-1].name
+        ranks = Ranks(self._partition, self._group)
+        reach = ranks.local_reach({objective.name: objective.leaves for objective in objectives})
+        last = list(reach)[-1:]
         gradients = {
-            name: self._ranks.collect(losses[name], leaves, retain_graph=retain_graph or name != last)
+            name: ranks.collect(losses[name], leaves, retain_graph=retain_graph or [name] != last)
             for name, leaves in reach.items()
         }
         for name, gradient in gradients.items():  # none is added before all are known: a pass may fail
@@ -79,17 +79,16 @@ class Accumulation:
             The geometry of the whole step.
 
         Raises:
-            MMParetoError: If nothing was added.
+            MMParetoError: If nothing was added, on any process.
         """
-        if not self._sums:
-            raise MMParetoError("An accumulation should have losses to integrate. Found none. Call add(losses) before.")
-        reach = self._ranks.agree({name: list(gradients) for name, gradients in self._sums.items()})
-        check_required(self._method, reach)
         sums, self._sums = self._sums, {}
+        ranks = Ranks(self._partition, self._group)
+        reach = ranks.agree(lambda: {name: list(gradients) for name, gradients in sums.items()})
+        check_required(self._method, reach)
         return integrate(
             self._method,
             self._partition,
-            self._ranks,
+            ranks,
             reach,
             lambda name: {leaf: (held := sums.get(name, {})).pop(leaf, None) for leaf in reach[name]},
         )

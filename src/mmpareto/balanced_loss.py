@@ -68,6 +68,8 @@ class BalancedLoss:
             MMParetoError: If the losses do not fit the encoders.
         """
         objectives = check_objectives(losses, self.partition)
+        if not objectives:
+            raise MMParetoError("Parameter `losses` should have at least one objective. Found none.")
         value = torch.stack([objective.loss.detach().reshape(()) for objective in objectives]).sum()
         # The losses stay outside of the new graph: autograd would pass through theirs once more.
         result: Tensor = _Balanced.apply(value.requires_grad_(), self, dict(losses))  # type: ignore[no-untyped-call]

@@ -32,7 +32,7 @@ def check_objectives(losses: Mapping[str, Tensor], partition: Partition) -> list
         The objectives.
 
     Raises:
-        MMParetoError: If there is none, or one is no scalar, without a graph, or reaches no parameter; or if losses
+        MMParetoError: If one is no scalar, without a graph, or reaches no parameter; or if losses
             and encoders are on different devices.
     """
     _check_names(losses, partition)
@@ -48,8 +48,6 @@ def _check_names(losses: Mapping[str, Tensor], partition: Partition) -> None:
             "Parameter `losses` should be a mapping from objective to scalar loss, "
             f"{{'{JOINT}': ..., {_listed(partition, ': ...')}}}. Found {type(losses).__name__}."
         )
-    if not losses:
-        raise MMParetoError("Parameter `losses` should have at least one objective. Found none.")
     if unnamed := [name for name in losses if not isinstance(name, str)]:
         raise MMParetoError(f"Parameter `losses` should be keyed by names of objectives. Found {unnamed[0]!r}.")
 

@@ -67,15 +67,14 @@ def backward(
         (('joint', 'audio'), torch.Size([2, 4]), torch.Size([1, 4]))
     """
     partition, method = as_partition(encoders), as_method(method)
-    objectives = check_objectives(losses, partition)
     ranks = Ranks(partition, group)
-    reach = ranks.agree({objective.name: objective.leaves for objective in objectives})
+    reach = ranks.agree(lambda: {objective.name: objective.leaves for objective in check_objectives(losses, partition)})
     check_required(method, reach)
     if isinstance(method, LossWeighting) and not geometry:
         _backward_weighted(losses, partition, method, ranks, reach, retain_graph)
         return StepReport({})
 
-    last = [name for name in reach if name in losses][-1]
+    last = next((name for name in reversed(reach) if name in losses), None)
 
     def take(name: str) -> Gradients:
         return ranks.collect(losses.get(name), reach[name], retain_graph=retain_graph or name != last)

@@ -22,6 +22,8 @@ from distributed.steps import (
     Present,
     assert_equal,
     assert_same_on_all,
+    full_batch,
+    losses,
     train,
 )
 
@@ -171,3 +173,70 @@ def test_one_collective_per_objective(tmp_path: Path) -> None:
     for counts in on_ranks(tmp_path, collectives):
         assert counts["mmpareto"] == [2, sum(encoders.values()) + joint, *unimodal]
         assert counts["uniform"] == [2, sum(p.numel() for p in model.parameters())]
+
+
+def one_fails(rank: int) -> list[str]:
+    """One rank has a loss without a graph, or no loss at all; in the end no rank has one."""
+    model = Network()
+    encoders = mp.Partition(model, **model.encoders)
+    batch = {name: values[SHARES[rank]] for name, values in full_batch(0).items()}
+    found = []
+    for case in ("detached", "absent", "absent everywhere"):
+        objectives = losses(model(batch), batch["label"], SHARES[rank], {})
+        if case == "detached" and rank:
+            objectives["text"] = objectives["text"].detach()
+        if case == "absent everywhere" or (case == "absent" and rank):
+            objectives = {}
+        try:
+            mp.backward(objectives, encoders, mp.MMPareto())
+            found.append("")
+        except mp.MMParetoError as error:
+            found.append(str(error))
+        if case == "detached":
+            assert all(parameter.grad is None for parameter in model.parameters())
+    return found
+
+
+def test_what_is_refused_on_one_rank_is_refused_on_all(tmp_path: Path) -> None:
+    first, second = on_ranks(tmp_path, one_fails)
+    assert first[0].startswith("Another process should have been able to make this step. Found on rank 1: Loss 'text'")
+    assert second[0].startswith("Loss 'text' should depend on a trainable parameter")
+    assert first[1] == second[1] == ""  # a rank without any loss counts as zero
+    assert first[2] == second[2] == "Parameter `losses` should have at least one objective. Found none."
+
+
+class Convolution(nn.Module):
+    """Its parameters' strides are not those of a flat copy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.encoder = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        self.projection = nn.Parameter(torch.randn(5, 4))
+
+    def losses(self, x: Tensor) -> dict[str, Tensor]:
+        feature = self.encoder(x).mean((2, 3))
+        return {
+            "joint": torch.einsum("of,bf->bo", self.projection, feature).square().mean(),
+            "image": feature.sum(1).mean(),
+        }
+
+
+def strides(rank: int) -> list[Tensor]:
+    model = Convolution()
+    x = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(0))[rank::2]
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1, fused=True)
+    mp.backward(model.losses(x), mp.Partition(model, image=model.encoder), mp.Uniform())
+    assert all(p.grad.stride() == p.stride() for p in model.parameters())
+    optimizer.step()
+    return [p.detach() for p in model.parameters()]
+
+
+def test_fused_optimizers_step_as_after_autograd(tmp_path: Path) -> None:
+    model = Convolution()
+    x = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    sum(model.losses(x).values()).backward()
+    torch.optim.Adam(model.parameters(), lr=0.1, fused=True).step()
+    for trained in on_ranks(tmp_path, strides):
+        for got, parameter in zip(trained, model.parameters(), strict=True):
+            torch.testing.assert_close(got, parameter.detach(), rtol=1e-4, atol=1e-5)

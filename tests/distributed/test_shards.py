@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 
 import mmpareto as mp
 from distributed.launch import on_ranks
@@ -95,20 +95,24 @@ def refusals(rank: int) -> dict[str, str]:
     found = {}
 
     def attempt(case: str, model: Network, encoders: Any, *, drop: str | None = None, **options: Any) -> None:
+        parameters = list(model.parameters())  # before they are gathered
         objectives = losses(model(batch), batch["label"], SHARES[rank], {})
         objectives.pop(drop, None)
-        for parameter in model.parameters():
+        for parameter in parameters:
             parameter.grad = torch.ones_like(parameter)
         try:
             mp.backward(objectives, encoders, mp.MMPareto(), **options)
         except mp.MMParetoError as error:
             found[case] = str(error)
-        kept = all(bool((parameter.grad == 1).all()) for parameter in model.parameters())
+        kept = all(bool((parameter.grad == 1).all()) for parameter in parameters)
         found[case] = found.get(case, "nothing") if kept else "changed"
 
-    plain, sharded, mixed = Network(), Network(), Network()
+    plain, sharded, mixed, unsynchronized = (Network() for _ in range(4))
+    stale = mp.Partition(sharded, **sharded.encoders)
     whole_model(sharded)
     encoders_only(mixed)
+    whole_model(unsynchronized)
+    unsynchronized.set_requires_gradient_sync(False)
     attempt("no model", plain, plain.encoders)
     attempt("no model, sharded", sharded, sharded.encoders, group=None)
     encoders = {name: plain.encoders[name] for name in ("audio", "visual")[: rank + 1]}
@@ -116,9 +120,54 @@ def refusals(rank: int) -> dict[str, str]:
     partition = mp.Partition(sharded, **sharded.encoders)
     attempt("different keys", sharded, partition, drop="text" if rank else None)
     attempt("switched off", sharded, partition, group=None)
+    attempt("made before shards", sharded, stale)
+    attempt("no sync", unsynchronized, mp.Partition(unsynchronized, **unsynchronized.encoders))
+    old = Network()
+    flat = FullyShardedDataParallel(old, device_id=torch.device("cpu"), use_orig_params=True)
+    found["FSDP1"] = refusal_of(lambda: mp.backward({}, mp.Partition(flat, **old.encoders), mp.MMPareto()))
     mixed.joint = nn.parallel.DistributedDataParallel(mixed.joint)
     attempt("DDP beside shards", mixed, mp.Partition(mixed, **mixed.encoders))
     return found
+
+
+def refusal_of(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except mp.MMParetoError as error:
+        return str(error)
+    return "nothing"
+
+
+def gathered(rank: int) -> str:
+    """A partition of what is there between forward and backward pass, where the model is one unit."""
+    model = Network()
+    fully_shard(model)
+    batch = {name: values[SHARES[rank]] for name, values in full_batch(0).items()}
+    objectives = losses(model(batch), batch["label"], SHARES[rank], {})
+    return refusal_of(lambda: mp.backward(objectives, mp.Partition(model, **model.encoders), mp.MMPareto()))
+
+
+def test_a_partition_of_gathered_parameters_is_refused(tmp_path: Path) -> None:
+    for found in on_ranks(tmp_path, gathered):
+        assert "Found a partition made before fully_shard, or while they were gathered" in found
+
+
+def everything_in_encoders(rank: int) -> dict[str, Any]:
+    model = Network()
+    whole_model(model)
+    batch = {name: values[SHARES[rank]] for name, values in full_batch(0).items()}
+    objectives = losses(model(batch), batch["label"], SHARES[rank], {})
+    mp.backward(objectives, mp.Partition(model, everything=model), mp.Joint(), geometry=False)
+    return {name: p.grad.full_tensor() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_nothing_outside_of_the_encoders(tmp_path: Path) -> None:
+    model, batch = Network(), full_batch(0)
+    losses(model(batch), batch["label"], EVERYTHING, {})["joint"].backward()
+    for received in on_ranks(tmp_path, everything_in_encoders):
+        for name, parameter in model.named_parameters():
+            if parameter.grad is not None:
+                torch.testing.assert_close(received[name], parameter.grad, rtol=1e-5, atol=1e-7)
 
 
 def test_refusals(tmp_path: Path) -> None:
@@ -127,6 +176,9 @@ def test_refusals(tmp_path: Path) -> None:
         "no model, sharded": "`encoders` should know the whole model",
         "different encoders": "`encoders` should be the same on all ranks. Found different partitions",
         "different keys": "`losses` should have the same keys on all ranks .* text on rank 0; .* on rank 1.* 0 [*] out",
+        "made before shards": "hold the sharded parameters. Found a partition made before fully_shard",
+        "no sync": "Found none that did. Leave set_requires_gradient_sync",
+        "FSDP1": "Found FullyShardedDataParallel, .* fsdp_version=2",
         "switched off": "`group` should be the 2 processes over which parameters are sharded. Found 1",
         "DDP beside shards": "DistributedDataParallel should not synchronize .* no_sync",
     }

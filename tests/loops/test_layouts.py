@@ -85,3 +85,24 @@ def test_sparse_embeddings_are_refused(inside: bool, method: mp.Method, geometry
     with pytest.raises(mp.MMParetoError, match=r"dense. Found a sparse one, .* shape \(7, 3\).* sparse=False"):
         mp.backward(losses, {"text": words if inside else head}, method, geometry=geometry)
     assert all((parameter.grad == 7).all() for parameter in [*words.parameters(), *head.parameters()])
+
+
+@with_and_without_geometry
+@every_method
+@pytest.mark.parametrize("equation", ["of,bf->bo", "fo,bf->bo"])
+def test_fused_optimizers_find_the_parameters_strides(equation: str, method: mp.Method, geometry: bool) -> None:
+    """Autograd returns gradients of contractions in other strides, and lets none of them into ``.grad``."""
+    torch.manual_seed(0)
+    weight, head = nn.Parameter(torch.randn(4, 4)), nn.Parameter(torch.randn(4, 4))
+    feature = torch.einsum(equation, weight, torch.randn(3, 4))
+    losses = {"joint": torch.einsum(equation, head, feature).square().mean(), "audio": feature.square().mean()}
+    mp.backward(losses, {"audio": [weight]}, method, geometry=geometry)
+    assert weight.grad.stride() == weight.stride()
+    assert head.grad.stride() == head.stride()
+
+
+def test_complex_parameters_are_refused() -> None:
+    weight = nn.Parameter(torch.ones(2, dtype=torch.complex64))
+    with pytest.raises(mp.MMParetoError, match=r"Gradients should be real\. Found torch\.complex64"):
+        mp.backward({"joint": weight.abs().sum()}, {"audio": [weight]}, mp.MMPareto())
+    assert weight.grad is None

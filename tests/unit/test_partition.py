@@ -84,3 +84,12 @@ def test_refused_with_a_reason(
         mp.Partition(model, **encoders(model))
     message = str(caught.value)
     assert [fragment for fragment in fragments if fragment not in message] == [], message
+
+
+def test_a_partition_of_a_copy_is_refused_by_the_step() -> None:
+    """It would get nothing, and the model plain sums, without a word."""
+    model = LateFusion("audio", "visual")
+    copied = copy.deepcopy(model)
+    with pytest.raises(mp.MMParetoError, match=r"partition of the model that the losses come from.*copy\.deepcopy"):
+        mp.backward(model.losses(model.batch()), copied.partition, mp.MMPareto())
+    assert all(parameter.grad is None for parameter in model.parameters())

@@ -35,7 +35,8 @@ class GradientIntegration(Method):
 
         Called once per step and encoder, under ``torch.no_grad``. It must not wait for the device (no
         ``.item()``, no branch on a tensor's value), must be unchanged by a common factor of all gradients, and
-        must treat the objectives alike: permuting them permutes the weights.
+        must treat the objectives alike: permuting them permutes the weights. Every process computes them for itself:
+        they must be a function of the Gramians alone, without randomness of a process's own.
 
         Args:
             gramians: Tensor [T, m, m], the Gramian of the m objectives' gradients for each of the encoder's

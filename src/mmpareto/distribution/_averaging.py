@@ -20,13 +20,16 @@ def buckets(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
         >>> [len(bucket) for bucket in buckets([small, small, large, small])]
         [2, 1, 1]
     """
-    filled: defaultdict[tuple[torch.dtype, torch.device], list[list[Tensor]]] = defaultdict(lambda: [[]])
+    filled: defaultdict[tuple[torch.dtype, torch.device], list[list[Tensor]]] = defaultdict(list)
+    free: dict[tuple[torch.dtype, torch.device], int] = {}
     for parameter in parameters:
-        kind = filled[parameter.dtype, parameter.device]
-        if kind[-1] and sum(p.nbytes for p in kind[-1]) + parameter.nbytes > BUCKET:
-            kind.append([])
-        kind[-1].append(parameter)
-    return [bucket for kind in filled.values() for bucket in kind]
+        kind = (parameter.dtype, parameter.device)
+        if parameter.nbytes > free.get(kind, -1):
+            filled[kind].append([])
+            free[kind] = BUCKET
+        filled[kind][-1].append(parameter)
+        free[kind] -= parameter.nbytes
+    return [bucket for some in filled.values() for bucket in some]
 
 
 def flatten(bucket: list[Tensor], gradients: dict[Tensor, Tensor | None]) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union
 from weakref import WeakKeyDictionary
 
@@ -72,6 +73,18 @@ def _host(group: ProcessGroup) -> ProcessGroup:
 def synchronizes(module: nn.Module) -> bool:
     """Whether a backward pass averages the gradients of `module` over processes by itself."""
     return isinstance(module, nn.parallel.DistributedDataParallel) and bool(module.require_backward_grad_sync)
+
+
+def flat_sharded(module: nn.Module) -> bool:
+    """Whether `module` shards its parameters as FSDP1 does, which leaves none of them whole."""
+    fsdp = sys.modules.get("torch.distributed.fsdp")  # loaded if anything is of its classes
+    return fsdp is not None and isinstance(module, fsdp.FullyShardedDataParallel)
+
+
+def shards(module: nn.Module) -> bool:
+    """Whether `module` shards parameters as FSDP2 does."""
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    return fsdp is not None and isinstance(module, fsdp.FSDPModule)
 
 
 def shard(module: nn.Module, mesh: DeviceMesh) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from mmpareto.distribution._averaging import buckets, flatten, unflatten
-from mmpareto.distribution._group import Group, exchange, several, synchronizes, total
+from mmpareto.distribution._group import Group, exchange, several, total
+from mmpareto.distribution._modules import check_modules
 from mmpareto.distribution._shards import is_sharded, local, once, processes, whole
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import Gradients, accumulate, collect, collect_by_backward
@@ -24,14 +25,16 @@ class Ranks:
 
     Raises:
         MMParetoError: If there are several processes, or sharded parameters, and the partition does not know the
-            model; if `group` is not that of the shards; or if DistributedDataParallel would average as well.
+            model; if `group` is not that of the shards; or if the model is sharded in a way that is not supported.
     """
 
     def __init__(self, partition: Partition, group: Group) -> None:
         sharded = [parameter for parameter in partition.parameters if is_sharded(parameter)]
         self._group, self._partition, self._sharded = several(group), partition, bool(sharded)
         self._trainable = [parameter for parameter in partition.parameters if parameter.requires_grad]
-        if (sharded or self._group) and partition.model is None:
+        if not (self._group or sharded):
+            return
+        if partition.model is None:
             raise MMParetoError(
                 "Parameter `encoders` should know the whole model where there are several processes, so that all "
                 "average the same parameters in the same order. Found encoders alone. Pass mp.Partition(model, ...), "
@@ -43,12 +46,7 @@ class Ranks:
                 f"Parameter `group` should be the {others.pop()} processes over which parameters are sharded. Found "
                 f"{size}. Leave it out, or pass the group of the device mesh."
             )
-        if sharded and partition.model and any(synchronizes(module) for module in partition.model.modules()):
-            raise MMParetoError(
-                "DistributedDataParallel should not synchronize where other parameters of the model are sharded: it "
-                "would average the first objective's gradients only. Found a module that does. Run the forward and "
-                "the backward pass under its no_sync()."
-            )
+        check_modules(partition.model, bool(sharded))
 
     def local_reach(self, reach: Mapping[str, Sequence[Tensor]]) -> Mapping[str, Sequence[Tensor]]:
         """The same in terms of the model's own parameters.
@@ -58,35 +56,54 @@ class Ranks:
         """
         return dict.fromkeys(reach, self._trainable) if self._sharded else reach
 
-    def agree(self, reach: Mapping[str, Sequence[Tensor]]) -> dict[str, list[Tensor]]:
+    def agree(self, describe: Callable[[], Mapping[str, Sequence[Tensor]]]) -> dict[str, list[Tensor]]:
         """What each objective reaches on any rank, in an order that is the same on all; the joint one first.
 
         Args:
-            reach: For each objective on this rank, the leaves that its gradient reaches.
+            describe: Tells for each objective on this rank the leaves that its gradient reaches.
 
         Returns:
             For each objective of any rank, parameters of the model; then leaves of this rank that are in no model,
             whose gradients are its own affair.
 
         Raises:
-            MMParetoError: On all ranks, if their encoders differ, or their objectives while the model is sharded.
+            MMParetoError: On all ranks, if `describe` raises it on any; if there is no objective, or none reaches the
+                partition; if the encoders differ, or the objectives while the model is sharded.
         """
-        reach = self.local_reach(reach)
         if self._group is None:
-            return {name: list(reach[name]) for name in _joint_first(reach)}
+            local = self.local_reach(describe())
+            return self._checked({name: list(local[name]) for name in _joint_first(local)})
         parameters = self._partition.parameters
         number = {parameter: i for i, parameter in enumerate(parameters)}
+        reach: Mapping[str, Sequence[Tensor]] = {}
+        error: MMParetoError | None = None
+        try:
+            reach = self.local_reach(describe())
+        except MMParetoError as raised:  # the others would wait
+            error = raised
         mine = {name: sorted(number[leaf] for leaf in leaves if leaf in number) for name, leaves in reach.items()}
         encoders = {name: [number[parameter] for parameter in encoder] for name, encoder in self._partition.items()}
-        theirs = exchange((encoders, mine), self._group)
-        self._check_equal([others for others, _ in theirs], [list(other) for _, other in theirs])
-        agreed = {
-            name: {i for _, other in theirs for i in other.get(name, ())} for _, other in theirs for name in other
-        }
+        theirs = exchange((encoders, mine, str(error or "")), self._group)
+        if error is not None:
+            raise error
+        if failed := [f"rank {rank}: {text}" for rank, (_, _, text) in enumerate(theirs) if text]:
+            raise MMParetoError(f"Another process should have been able to make this step. Found on {failed[0]}")
+        self._check_equal([others for others, _, _ in theirs], [list(other) for _, other, _ in theirs])
+        names = _joint_first({name: None for _, other, _ in theirs for name in other})
+        agreed = {name: {i for _, other, _ in theirs for i in other.get(name, ())} for name in names}
         aliens = {name: [leaf for leaf in leaves if leaf not in number] for name, leaves in reach.items()}
-        return {
-            name: [parameters[i] for i in sorted(agreed[name])] + aliens.get(name, []) for name in _joint_first(agreed)
-        }
+        return self._checked({n: [parameters[i] for i in sorted(agreed[n])] + aliens.get(n, []) for n in names})
+
+    def _checked(self, reach: dict[str, list[Tensor]]) -> dict[str, list[Tensor]]:
+        if not reach:
+            raise MMParetoError("Parameter `losses` should have at least one objective. Found none.")
+        if self._trainable and {leaf for leaves in reach.values() for leaf in leaves}.isdisjoint(self._trainable):
+            raise MMParetoError(
+                "Parameter `encoders` should be a partition of the model that the losses come from. Found none of its "
+                "trainable parameters in their graphs. Make it again after what copies or replaces parameters: "
+                "copy.deepcopy, fully_shard, get_peft_model, a trainer's preparation."
+            )
+        return reach
 
     def _check_equal(self, encoders: list[dict[str, list[int]]], objectives: list[list[str]]) -> None:
         if any(other != encoders[0] for other in encoders):
@@ -106,7 +123,7 @@ class Ranks:
             leaves: What it reaches.
             retain_graph: Whether a later objective still needs the graph.
         """
-        if loss is None:
+        if loss is None or not leaves:
             return dict.fromkeys(leaves)
         if not self._sharded:
             return collect(loss, leaves, retain_graph=retain_graph)
@@ -146,7 +163,16 @@ class Ranks:
         return [flat.view_as(gramian) for flat, gramian in zip(sums, gramians, strict=True)]
 
     def assign(self, gradients: Mapping[Tensor, Tensor]) -> None:
-        """Adds `gradients`, of sharded parameters this process's part, to what is in ``.grad``."""
+        """Adds `gradients`, of sharded parameters this process's part, to what is in ``.grad``.
+
+        Raises:
+            MMParetoError: If parameters are sharded, and none of them has a gradient.
+        """
+        if self._sharded and not any(is_sharded(parameter) for parameter in gradients):
+            raise MMParetoError(
+                "Sharded parameters should receive their gradients in every backward pass. Found none that did. Leave "
+                "set_requires_gradient_sync and set_reshard_after_backward on, and call it outside of no_sync()."
+            )
         accumulate({parameter: whole(gradient, parameter) for parameter, gradient in gradients.items()})
 
 

@@ -49,4 +49,4 @@ def processes(parameter: Any) -> int:
 def _holders(parameter: Any) -> int:
     """How many processes hold the same part of a sharded parameter."""
     mesh, placements = parameter.device_mesh, parameter.placements
-    return math.prod(mesh.size(axis) for axis, placement in enumerate(placements) if not placement.is_shard())
+    return math.prod(mesh.size(axis) for axis, placement in enumerate(placements) if placement.is_replicate())

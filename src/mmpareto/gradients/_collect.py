@@ -28,7 +28,7 @@ def collect(loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool) -
         never written in place.
 
     Raises:
-        MMParetoError: If the graph cannot be passed several times, or a gradient is sparse.
+        MMParetoError: If the graph cannot be passed several times, or a gradient is sparse or complex.
 
     Example:
         >>> import torch
@@ -91,6 +91,11 @@ def _explained() -> Iterator[None]:
 
 def _dense(gradients: Gradients) -> Gradients:
     for parameter, gradient in gradients.items():
+        if gradient is not None and gradient.is_complex():
+            raise MMParetoError(
+                f"Gradients should be real. Found {gradient.dtype}, of a parameter of shape {tuple(parameter.shape)}. "
+                "Keep real and imaginary part as a real parameter, see torch.view_as_complex."
+            )
         if gradient is not None and gradient.is_sparse:
             raise MMParetoError(
                 f"Gradients should be dense. Found a sparse one, of a parameter of shape {tuple(parameter.shape)}. "

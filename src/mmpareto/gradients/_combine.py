@@ -61,9 +61,14 @@ def add(total: dict[Tensor, Tensor], gradients: dict[Tensor, Tensor | None], wei
 
 @torch.no_grad()
 def accumulate(gradients: Mapping[Tensor, Tensor]) -> None:
-    """Adds `gradients` to what is in their parameters' ``.grad``, as autograd does."""
+    """Adds `gradients` to what is in their parameters' ``.grad``, as autograd does.
+
+    A new ``.grad`` has its parameter's strides, on which fused optimizers rely.
+    """
     for parameter, gradient in gradients.items():
-        if parameter.grad is None:
+        if parameter.grad is not None:
+            parameter.grad += gradient
+        elif gradient.stride() == parameter.stride():
             parameter.grad = gradient
         else:
-            parameter.grad += gradient
+            parameter.grad = torch.empty_like(parameter).copy_(gradient)
