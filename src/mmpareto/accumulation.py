@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from mmpareto.balancing import GramianWeighting, Method, as_method, check_required
+from mmpareto.balancing import GradientIntegration, GramianWeighting, Method, as_method, check_required
 from mmpareto.distribution import Group, Ranks
+from mmpareto.errors import MMParetoError
 from mmpareto.gradients import add
 from mmpareto.integration import integrate
 from mmpareto.objectives import check_objectives
@@ -48,6 +49,11 @@ class Accumulation:
         group: Group = "default",
     ) -> None:
         self._partition, self._method = as_partition(encoders), as_method(method)
+        if isinstance(self._method, GradientIntegration) and (self._method.probe is not None or self._method.every > 1):
+            raise MMParetoError(
+                "Parameter `method` of an accumulation should measure the whole geometry: it holds every objective's "
+                "gradient anyway. Found one with `probe` or `every`."
+            )
         self._group = group
         self._sums: dict[str, dict[Tensor, Tensor]] = {}
 

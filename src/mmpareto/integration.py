@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 import torch
@@ -39,15 +39,14 @@ def integrate(
     Returns:
         The geometry of this step.
     """
-    reached = {leaf for leaves in reach.values() for leaf in leaves}
-    live = {encoder: [p for p in parameters if p in reached] for encoder, parameters in partition.items()}
-    touched = {name: [e for e, ps in live.items() if not set(leaves).isdisjoint(ps)] for name, leaves in reach.items()}
-    due = Counter(encoder for encoders in touched.values() for encoder in encoders)
+    live, objectives = partition.reached(reach), partition.objectives(reach)
+    due = {encoder: len(names) for encoder, names in objectives.items()}
     held: dict[str, Rows] = defaultdict(dict)
     balanced: dict[Tensor, Tensor] = {}  # what the encoders will receive
     total: dict[Tensor, Tensor] = {}  # and what is in no encoder
     reports: dict[str, EncoderReport] = {}
-    for objective, encoders in touched.items():
+    for objective in reach:
+        encoders = [encoder for encoder, names in objectives.items() if objective in names]
         gradient = ranks.average(take(objective))
         for encoder in encoders:
             held[encoder][objective] = [gradient.pop(p, None) for p in live[encoder]]

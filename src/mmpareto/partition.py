@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from torch import Tensor, nn
@@ -13,6 +14,20 @@ Encoder: TypeAlias = nn.Module | Iterable[Tensor]
 
 JOINT = "joint"
 """Name of the objective computed from all modalities together."""
+
+
+@dataclass
+class Memory:
+    """What a step leaves for the next ones.
+
+    Attributes:
+        weights: For each encoder the objectives that reach it and their weights [m], of the last step in which they
+            were measured.
+        age: Steps that have taken the weights from here since.
+    """
+
+    weights: dict[str, tuple[tuple[str, ...], Tensor]] = field(default_factory=dict)
+    age: int = 0
 
 
 class Partition(Mapping[str, tuple[Tensor, ...]]):
@@ -36,6 +51,7 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
 
     Attributes:
         model: The whole model, or None.
+        memory: What a step leaves for the next ones.
         parameters: All parameters of the model, or of the encoders if it is not known; each once.
 
     Example:
@@ -67,6 +83,7 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
             self._check_inside(model)
         self.model = model
         inside = (parameter for parameters in self._parameters.values() for parameter in parameters)
+        self.memory = Memory()
         self.parameters = tuple(inside if model is None else model.parameters())
 
     def _check_disjoint(self) -> None:
@@ -94,6 +111,21 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
         """The model's parameters that are in no encoder."""
         inside = {parameter for parameters in self._parameters.values() for parameter in parameters}
         return [parameter for parameter in self.parameters if parameter not in inside]
+
+    def reached(self, reach: Mapping[str, Sequence[Tensor]]) -> dict[str, list[Tensor]]:
+        """For each encoder those of its parameters that any objective reaches.
+
+        Args:
+            reach: For each objective the leaves that its gradient reaches.
+        """
+        leaves = {leaf for some in reach.values() for leaf in some}
+        return {name: [p for p in parameters if p in leaves] for name, parameters in self.items()}
+
+    def objectives(self, reach: Mapping[str, Sequence[Tensor]]) -> dict[str, tuple[str, ...]]:
+        """For each encoder that any objective reaches, the objectives that do."""
+        sets = {name: set(leaves) for name, leaves in reach.items()}
+        touching = {e: tuple(o for o, leaves in sets.items() if not leaves.isdisjoint(ps)) for e, ps in self.items()}
+        return {encoder: objectives for encoder, objectives in touching.items() if objectives}
 
     def __getitem__(self, modality: str) -> tuple[Tensor, ...]:
         return self._parameters[modality]

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mmpareto.balancing import GramianWeighting, LossWeighting, Method, as_method, check_required
+from mmpareto.balancing import GradientIntegration, GramianWeighting, LossWeighting, Method, as_method, check_required
 from mmpareto.distribution import Group, Ranks
 from mmpareto.gradients import Gradients, add
 from mmpareto.integration import integrate
 from mmpareto.objectives import check_objectives
 from mmpareto.partition import Encoder, Partition, as_partition
+from mmpareto.shortcut import check_shorter, step_by_memory, step_by_probe
 from mmpareto.step_report import StepReport
 
 
@@ -68,18 +69,56 @@ def backward(
     """
     partition, method = as_partition(encoders), as_method(method)
     ranks = Ranks(partition, group)
+    check_shorter(method, encoders, ranks)
     reach = ranks.agree(lambda: {objective.name: objective.leaves for objective in check_objectives(losses, partition)})
     check_required(method, reach)
     if isinstance(method, LossWeighting) and not geometry:
         _backward_weighted(losses, partition, method, ranks, reach, retain_graph)
         return StepReport({})
 
-    last = next((name for name in reversed(reach) if name in losses), None)
+    if isinstance(method, GradientIntegration) and (method.probe is not None or method.every > 1):
+        return _backward_shorter(losses, partition, method, ranks, reach, retain_graph)
+    return _backward_exact(losses, partition, method, ranks, reach, retain_graph)
+
+
+def _backward_exact(
+    losses: Mapping[str, Tensor],
+    partition: Partition,
+    method: GradientIntegration | LossWeighting,
+    ranks: Ranks,
+    reach: Mapping[str, list[Tensor]],
+    retain_graph: bool,
+) -> StepReport:
+    """One pass per objective through whatever it reaches."""
+    last = next((name for name in reversed(list(reach)) if name in losses), None)
 
     def take(name: str) -> Gradients:
         return ranks.collect(losses.get(name), reach[name], retain_graph=retain_graph or name != last)
 
     return integrate(method, partition, ranks, reach, take)
+
+
+def _backward_shorter(
+    losses: Mapping[str, Tensor],
+    partition: Partition,
+    method: GradientIntegration,
+    ranks: Ranks,
+    reach: Mapping[str, list[Tensor]],
+    retain_graph: bool,
+) -> StepReport:
+    """The same where a part of the passes serves all objectives together."""
+    memory = partition.memory
+    known = {encoder: names for encoder, (names, _) in memory.weights.items()}
+    if memory.age + 1 < method.every and known == partition.objectives(reach):
+        memory.age += 1
+        return step_by_memory(losses, partition, ranks, reach, retain_graph=retain_graph)
+    if method.probe is None:
+        report = _backward_exact(losses, partition, method, ranks, reach, retain_graph)
+    else:
+        report = step_by_probe(losses, partition, method, ranks, reach, retain_graph=retain_graph)
+    memory.weights = {encoder: (measured.objectives, measured.applied) for encoder, measured in report.items()}
+    memory.age = 0
+    return report
 
 
 def _backward_weighted(

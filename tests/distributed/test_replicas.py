@@ -240,3 +240,25 @@ def test_fused_optimizers_step_as_after_autograd(tmp_path: Path) -> None:
     for trained in on_ranks(tmp_path, strides):
         for got, parameter in zip(trained, model.parameters(), strict=True):
             torch.testing.assert_close(got, parameter.detach(), rtol=1e-4, atol=1e-5)
+
+
+def shorter(rank: int) -> dict[str, Any]:
+    results = {}
+    for name, present in (("all", {}), ("one rank lacks text", {"text": [1, 5, 7]})):
+        for every in (1, 2):
+            model = Network()
+            method = mp.MMPareto(every=every, probe={m: encoder[2] for m, encoder in model.encoders.items()})
+            results[name, every] = train(model, [SHARES[rank]], method, present=present, steps=4)
+    return results
+
+
+def test_steps_that_pass_most_of_an_encoder_once(tmp_path: Path) -> None:
+    results = on_ranks(tmp_path, shorter)
+    for name, present in (("all", {}), ("one rank lacks text", {"text": [1, 5, 7]})):
+        for every in (1, 2):
+            model = Network()
+            method = mp.MMPareto(every=every, probe={m: encoder[2] for m, encoder in model.encoders.items()})
+            expected = train(model, [EVERYTHING], method, present=present, steps=4)
+            assert_same_on_all([result[name, every] for result in results])
+            assert_equal(results[0][name, every], expected)
+            assert expected["conflicts"]

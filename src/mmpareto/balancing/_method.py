@@ -10,6 +10,7 @@ from typing import ClassVar, TypeAlias
 from torch import Tensor
 
 from mmpareto.errors import MMParetoError
+from mmpareto.partition import Partition
 
 GramianWeighting: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -27,7 +28,15 @@ class Method(ABC):
 
 
 class GradientIntegration(Method):
-    """Weights the objectives' gradients by their geometry, encoder by encoder."""
+    """Weights the objectives' gradients by their geometry, encoder by encoder.
+
+    Attributes:
+        probe: For some encoders, the part at whose gradients alone the geometry is measured; None to measure all.
+        every: The geometry is measured in every so-many-th step; those between take its weights.
+    """
+
+    probe: Partition | None = None
+    every: int = 1
 
     @abstractmethod
     def weights(self, gramians: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class Ranks:
 
     def __init__(self, partition: Partition, group: Group) -> None:
         sharded = [parameter for parameter in partition.parameters if is_sharded(parameter)]
-        self._group, self._partition, self._sharded = several(group), partition, bool(sharded)
+        self._group, self._partition, self.sharded = several(group), partition, bool(sharded)
         self._trainable = [parameter for parameter in partition.parameters if parameter.requires_grad]
         if not (self._group or sharded):
             return
@@ -54,7 +54,7 @@ class Ranks:
         Graphs of sharded models end in gathered parameters, which only the sharding module knows: there every
         objective is taken to reach all.
         """
-        return dict.fromkeys(reach, self._trainable) if self._sharded else reach
+        return dict.fromkeys(reach, self._trainable) if self.sharded else reach
 
     def agree(self, describe: Callable[[], Mapping[str, Sequence[Tensor]]]) -> dict[str, list[Tensor]]:
         """What each objective reaches on any rank, in an order that is the same on all; the joint one first.
@@ -108,7 +108,7 @@ class Ranks:
     def _check_equal(self, encoders: list[dict[str, list[int]]], objectives: list[list[str]]) -> None:
         if any(other != encoders[0] for other in encoders):
             raise MMParetoError("Parameter `encoders` should be the same on all ranks. Found different partitions.")
-        if self._sharded and any(set(names) != set(objectives[0]) for names in objectives):
+        if self.sharded and any(set(names) != set(objectives[0]) for names in objectives):
             found = "; ".join(f"{', '.join(names)} on rank {rank}" for rank, names in enumerate(objectives))
             raise MMParetoError(
                 "Parameter `losses` should have the same keys on all ranks where parameters are sharded. Found "
@@ -125,7 +125,7 @@ class Ranks:
         """
         if loss is None or not leaves:
             return dict.fromkeys(leaves)
-        if not self._sharded:
+        if not self.sharded:
             return collect(loss, leaves, retain_graph=retain_graph)
         gradients = collect_by_backward(loss, self._trainable, retain_graph=retain_graph)
         return {p: None if (g := gradients[p]) is None else local(g, p) for p in leaves}
@@ -156,7 +156,7 @@ class Ranks:
             gramians: For each encoder a tensor [T, m, m].
             encoders: For each encoder its T parameters.
         """
-        if not self._sharded or self._group is None or not gramians:
+        if not self.sharded or self._group is None or not gramians:
             return list(gramians)
         parts = [once(*pair, self._group.size()).flatten() for pair in zip(gramians, encoders, strict=True)]
         sums = torch.split(total(torch.cat(parts), self._group), [part.numel() for part in parts])
@@ -168,7 +168,7 @@ class Ranks:
         Raises:
             MMParetoError: If parameters are sharded, and none of them has a gradient.
         """
-        if self._sharded and not any(is_sharded(parameter) for parameter in gradients):
+        if self.sharded and not any(is_sharded(parameter) for parameter in gradients):
             raise MMParetoError(
                 "Sharded parameters should receive their gradients in every backward pass. Found none that did. Leave "
                 "set_requires_gradient_sync and set_reshard_after_backward on, and call it outside of no_sync()."

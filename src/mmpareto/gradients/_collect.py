@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
 
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients._compiled import keep_buffers
@@ -42,6 +44,47 @@ def collect(loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool) -
         keep_buffers(loss)
     with _explained():
         gradients = torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True)
+    return _dense(dict(zip(parameters, gradients, strict=True)))
+
+
+def collect_above(
+    loss: Tensor, parameters: Sequence[Tensor], edges: Sequence[GradientEdge]
+) -> tuple[Gradients, list[Tensor | None]]:
+    """The same of what is above some edges of the graph, with the gradient at these; the graph is kept.
+
+    Args:
+        loss: Scalar objective.
+        parameters: Leaf tensors above the edges.
+        edges: Of the graph.
+
+    Returns:
+        The gradient by parameter, and at each edge.
+    """
+    keep_buffers(loss)
+    inputs: list[Any] = [*parameters, *edges]
+    with _explained():
+        found: tuple[Tensor | None, ...] = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
+    return _dense(dict(zip(parameters, found, strict=False))), list(found[len(parameters) :])
+
+
+def collect_below(
+    cotangents: Mapping[GradientEdge, Tensor], parameters: Sequence[Tensor], *, retain_graph: bool
+) -> Gradients:
+    """The gradients of what is below some edges of a graph, from the cotangents there.
+
+    Args:
+        cotangents: For each edge the gradient of the objective at it.
+        parameters: Leaf tensors.
+        retain_graph: Whether to keep the graph.
+
+    Returns:
+        The gradient by parameter.
+    """
+    if not cotangents or not parameters:
+        return dict.fromkeys(parameters)
+    edges, at = list(cotangents), list(cotangents.values())
+    with _explained():
+        gradients = torch.autograd.grad(edges, parameters, at, retain_graph=retain_graph, allow_unused=True)
     return _dense(dict(zip(parameters, gradients, strict=True)))
 
 
@@ -90,15 +133,15 @@ def _explained() -> Iterator[None]:
 
 
 def _dense(gradients: Gradients) -> Gradients:
-    for parameter, gradient in gradients.items():
+    for gradient in gradients.values():
         if gradient is not None and gradient.is_complex():
             raise MMParetoError(
-                f"Gradients should be real. Found {gradient.dtype}, of a parameter of shape {tuple(parameter.shape)}. "
+                f"Gradients should be real. Found {gradient.dtype}, of a parameter of shape {tuple(gradient.shape)}. "
                 "Keep real and imaginary part as a real parameter, see torch.view_as_complex."
             )
         if gradient is not None and gradient.is_sparse:
             raise MMParetoError(
-                f"Gradients should be dense. Found a sparse one, of a parameter of shape {tuple(parameter.shape)}. "
+                f"Gradients should be dense. Found a sparse one, of a parameter of shape {tuple(gradient.shape)}. "
                 "Make its nn.Embedding with sparse=False."
             )
     return gradients

@@ -39,7 +39,7 @@ def leaves(loss: Tensor) -> list[Tensor]:
                 "support no torch.autograd.grad. Found one. Call torch.utils.checkpoint.checkpoint(..., "
                 "use_reentrant=False)."
             )
-        if (leaf := _leaf(node)) is not None:
+        if (leaf := leaf_of(node)) is not None:
             found.append(leaf)
     return found
 
@@ -56,6 +56,7 @@ def nodes(loss: Tensor) -> Iterator[Node]:
         stack.extend(following)
 
 
-def _leaf(node: Node) -> Tensor | None:
+def leaf_of(node: Node) -> Tensor | None:
+    """The leaf into which a node accumulates; None for other nodes."""
     # What a custom autograd.Function keeps on its context shadows the node's own attributes, hence the type's `name`.
     return node.variable if type(node).name(node) == "torch::autograd::AccumulateGrad" else None  # type: ignore[attr-defined]

@@ -1,0 +1,132 @@
+"""Whether shorter steps reach what exact ones do, and how often they decide alike.
+
+python -m benchmarks.accuracy [--data cg-digits|cg-mnist] [--mnist FILE] [--seeds 5] [--jobs 2] [--out FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import mmpareto as mp
+from benchmarks.overhead import MNIST
+from benchmarks.report import RESULTS, heading, markdown, write
+from mmpareto import recipes
+from mmpareto.compare._statistics import paired_difference, spread
+from mmpareto.models import MultimodalModel
+from mmpareto.training import RunConfig
+from mmpareto.training._evaluation import accuracies, objectives, predict
+from mmpareto.training._loading import training_loader
+
+NOTES = (
+    "Test joint accuracy in percent of the epoch with the best validation accuracy, mean and standard deviation over "
+    "seeds, and the paired difference from exact steps with its 95% interval, all intervals of the table together. "
+    "Agreement: of the steps in which both measure, how many give an encoder the same conflict decision; measured "
+    "along the training by exact steps on a copy, every tenth step.",
+    "",
+)
+
+
+def top_blocks(model: MultimodalModel) -> dict[str, list[Tensor]]:
+    """The last convolution and its batch norm: the late-fusion encoder's last stage."""
+    return {name: list(encoder.parameters())[-3:] for name, encoder in model.encoders.items()}
+
+
+METHODS: dict[str, Callable[[MultimodalModel], mp.Method]] = {
+    "exact": lambda model: mp.MMPareto(),
+    "every 10": lambda model: mp.MMPareto(every=10),
+    "probe": lambda model: mp.MMPareto(probe=top_blocks(model)),
+    "probe, every 10": lambda model: mp.MMPareto(probe=top_blocks(model), every=10),
+    "uniform": lambda model: mp.Uniform(),
+}
+
+
+def train(name: str, config: RunConfig) -> dict[str, Any]:
+    """One training with a plain loop."""
+    torch.set_num_threads(1)
+    torch.manual_seed(config.seed)
+    model = config.model.build(config.shapes, len(config.data.classes))
+    encoders, method = mp.Partition(model, **model.encoders), METHODS[name](model)
+    s, splits = config.optimizer, config.data.load()
+    optimizer = torch.optim.SGD(model.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay)
+    loader = training_loader(splits.train, config.batch_size, config.seed)
+    best, tested, alike = -1.0, 0.0, []
+    for epoch in range(config.epochs):
+        model.train()
+        loader.sampler.set_epoch(epoch)
+        for step, batch in enumerate(loader):
+            same = list(_decisions(model, method, batch)) if name == "probe" and step % 10 == 0 else []
+            alike += same
+            optimizer.zero_grad()
+            mp.backward(objectives(model(batch["inputs"]), batch["label"]), encoders, method, geometry=False)
+            optimizer.step()
+        validation = accuracies(*predict(model, splits.val))["joint_accuracy"]
+        if validation > best:
+            best, tested = validation, accuracies(*predict(model, splits.test))["joint_accuracy"]
+    return {"method": name, "seed": config.seed, "accuracy": 100 * tested, "agreement": alike}
+
+
+def _decisions(model: MultimodalModel, method: mp.Method, batch: dict[str, Any]) -> Iterator[tuple[bool, bool]]:
+    """Whether an encoder is in conflict, measured everywhere and at its top, in this step."""
+    other = copy.deepcopy(model)
+    reports = []
+    for chosen in (mp.MMPareto(), METHODS["probe"](other)):
+        losses = objectives(other(batch["inputs"]), batch["label"])
+        reports.append(mp.backward(losses, mp.Partition(other, **other.encoders), chosen))
+    for exact, probed in zip(reports[0].values(), reports[1].values(), strict=True):
+        yield bool(exact.conflict), bool(probed.conflict)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", choices=["cg-digits", "cg-mnist"], default="cg-digits")
+    parser.add_argument("--mnist", type=Path, default=MNIST)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    make = recipes.cg_digits if options.data == "cg-digits" else lambda **kw: recipes.cg_mnist(options.mnist, **kw)
+    configs = [make(seed=seed) for seed in range(options.seeds)]
+    if options.epochs:
+        configs = [RunConfig(**{**vars(config), "epochs": options.epochs}) for config in configs]
+    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+        results = list(pool.map(train, *zip(*product(METHODS, configs), strict=True)))
+    scores = {name: {r["seed"]: r["accuracy"] for r in results if r["method"] == name} for name in METHODS}
+    rows = []
+    for name, values in scores.items():
+        of = spread(values.values())
+        difference = paired_difference(values, scores["exact"], comparisons=len(METHODS) - 1)
+        pairs = [pair for r in results if r["method"] == name for pair in r["agreement"]]
+        agree = f"{sum(a == b for a, b in pairs)} of {len(pairs)}" if pairs else "-"
+        conflicts = f"{sum(a for a, _ in pairs)}, {sum(a and b for a, b in pairs)} of them at the top" if pairs else "-"
+        against = "reference" if name == "exact" else _shown(difference)
+        rows.append(
+            {"steps": name, "joint accuracy": f"{of.mean:.1f} ± {of.sd:.1f}", "minus exact": against}
+            | {"decisions alike": agree, "exact conflicts": conflicts}
+        )
+    text = "\n".join([heading(f"Shorter steps on {options.data}", NOTES), markdown(rows), ""])
+    write(
+        options.out,
+        f"accuracy-{options.data}",
+        text,
+        [{k: v for k, v in r.items() if k != "agreement"} for r in results],
+    )
+
+
+def _shown(difference: Any) -> str:
+    resolved = "" if difference.resolved else ", not resolved"
+    return f"{difference.mean:+.1f} [{difference.low:+.1f}, {difference.high:+.1f}]{resolved}"
+
+
+if __name__ == "__main__":
+    main()
