@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from mmpareto.balancing import GradientIntegration, GramianWeighting, Method, as_method, check_required
+from mmpareto.balancing import GramianWeighting, Method, as_method, check_required, shortened
 from mmpareto.distribution import Group, Ranks
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import add
@@ -49,7 +49,7 @@ class Accumulation:
         group: Group = "default",
     ) -> None:
         self._partition, self._method = as_partition(encoders), as_method(method)
-        if isinstance(self._method, GradientIntegration) and (self._method.probe is not None or self._method.every > 1):
+        if shortened(self._method):
             raise MMParetoError(
                 "Parameter `method` of an accumulation should measure the whole geometry: it holds every objective's "
                 "gradient anyway. Found one with `probe` or `every`."

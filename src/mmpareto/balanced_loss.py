@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmpareto.balancing import GramianWeighting, Method, as_method
 from mmpareto.distribution import Group
 from mmpareto.errors import MMParetoError
-from mmpareto.objectives import check_objectives
+from mmpareto.objectives import check_objectives, check_some
 from mmpareto.partition import Encoder, Partition, as_partition
 from mmpareto.step import backward
 from mmpareto.step_report import StepReport
@@ -68,8 +68,7 @@ class BalancedLoss:
             MMParetoError: If the losses do not fit the encoders.
         """
         objectives = check_objectives(losses, self.partition)
-        if not objectives:
-            raise MMParetoError("Parameter `losses` should have at least one objective. Found none.")
+        check_some(objectives)
         value = torch.stack([objective.loss.detach().reshape(()) for objective in objectives]).sum()
         # The losses stay outside of the new graph: autograd would pass through theirs once more.
         result: Tensor = _Balanced.apply(value.requires_grad_(), self, dict(losses))  # type: ignore[no-untyped-call]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -40,6 +40,12 @@ def check_objectives(losses: Mapping[str, Tensor], partition: Partition) -> list
     objectives = [_objective(name, losses[name], inside) for name in losses]
     _check_devices(objectives, partition)
     return objectives
+
+
+def check_some(objectives: Collection[object]) -> None:
+    """Raises unless there is an objective."""
+    if not objectives:
+        raise MMParetoError("Parameter `losses` should have at least one objective. Found none.")
 
 
 def _check_names(losses: Mapping[str, Tensor], partition: Partition) -> None:

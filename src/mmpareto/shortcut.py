@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from mmpareto.balancing import GradientIntegration, Method
+from mmpareto.balancing import GradientIntegration, Method, shortened
 from mmpareto.distribution import Ranks
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import Cut, Gradients, add, collect_above, collect_below, combine, cut, gramians
@@ -123,7 +123,7 @@ def _check_cut(found: Cut) -> None:
 
 def check_shorter(method: Method, encoders: object, ranks: Ranks) -> None:
     """Raises unless `method` can have its `probe` and `every` with these encoders."""
-    if not isinstance(method, GradientIntegration) or (method.probe is None and method.every == 1):
+    if not shortened(method):
         return
     if not isinstance(encoders, Partition):
         raise MMParetoError(

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mmpareto.balancing import GradientIntegration, GramianWeighting, LossWeighting, Method, as_method, check_required
+from mmpareto.balancing import (
+    GradientIntegration,
+    GramianWeighting,
+    LossWeighting,
+    Method,
+    as_method,
+    check_required,
+    shortened,
+)
 from mmpareto.distribution import Group, Ranks
 from mmpareto.gradients import Gradients, add
 from mmpareto.integration import integrate
@@ -76,7 +84,7 @@ def backward(
         _backward_weighted(losses, partition, method, ranks, reach, retain_graph)
         return StepReport({})
 
-    if isinstance(method, GradientIntegration) and (method.probe is not None or method.every > 1):
+    if shortened(method):
         return _backward_shorter(losses, partition, method, ranks, reach, retain_graph)
     return _backward_exact(losses, partition, method, ranks, reach, retain_graph)
 
@@ -135,7 +143,7 @@ def _backward_weighted(
     inside = [p for parameters in partition.values() for p in parameters if p in leaves]
     encoded = set(inside)
     outside = [leaf for leaf in leaves if leaf not in encoded]
-    plain = _sum([loss for _, loss in losses.items()], [1.0] * len(losses))
+    plain = _sum(list(losses.values()), [1.0] * len(losses))
     total: dict[Tensor, Tensor] = {}
     if len(set(weights)) == 1:  # one pass serves encoders and the rest
         gradient = ranks.average(ranks.collect(plain, [*inside, *outside], retain_graph=retain_graph))

@@ -5,7 +5,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias, TypeGuard
 
 from torch import Tensor
 
@@ -109,6 +109,11 @@ def as_method(method: Method | GramianWeighting) -> GradientIntegration | LossWe
             f"weights [m]. Found {method!r}."
         )
     return CustomWeighting(method)
+
+
+def shortened(method: Method) -> TypeGuard[GradientIntegration]:
+    """Whether `method` has a `probe` or `every`, by which a part of the passes serves all objectives together."""
+    return isinstance(method, GradientIntegration) and (method.probe is not None or method.every > 1)
 
 
 def check_required(method: Method, objectives: Iterable[str]) -> None:

@@ -7,5 +7,3 @@ decision. Processes agree on what a step consists of through their hosts; no dev
 from mmpareto.distribution._group import Group as Group
 from mmpareto.distribution._group import shard as shard
 from mmpareto.distribution._ranks import Ranks as Ranks
-from mmpareto.distribution._shards import local as local
-from mmpareto.distribution._shards import whole as whole

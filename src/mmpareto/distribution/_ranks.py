@@ -13,6 +13,7 @@ from mmpareto.distribution._modules import check_modules
 from mmpareto.distribution._shards import is_sharded, local, once, processes, whole
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import Gradients, accumulate, collect, collect_by_backward
+from mmpareto.objectives import check_some
 from mmpareto.partition import JOINT, Partition
 
 
@@ -95,8 +96,7 @@ class Ranks:
         return self._checked({n: [parameters[i] for i in sorted(agreed[n])] + aliens.get(n, []) for n in names})
 
     def _checked(self, reach: dict[str, list[Tensor]]) -> dict[str, list[Tensor]]:
-        if not reach:
-            raise MMParetoError("Parameter `losses` should have at least one objective. Found none.")
+        check_some(reach)
         if self._trainable and {leaf for leaves in reach.values() for leaf in leaves}.isdisjoint(self._trainable):
             raise MMParetoError(
                 "Parameter `encoders` should be a partition of the model that the losses come from. Found none of its "

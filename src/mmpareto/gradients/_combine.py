@@ -30,8 +30,8 @@ def combine(gradients: list[list[Tensor | None]], weights: Tensor) -> list[Tenso
     """
     tensors = list(zip(*gradients, strict=True))
     gradients.clear()
-    rows = weights.expand(len(tensors), -1).unbind()
-    return [_weighted_sum(tensors.pop(0), row.unbind()) for row in rows]
+    rows = [weights.unbind()] * len(tensors) if weights.dim() == 1 else [row.unbind() for row in weights.unbind()]
+    return [_weighted_sum(tensors.pop(0), row) for row in rows]
 
 
 def _weighted_sum(summands: tuple[Tensor | None, ...], weights: tuple[Tensor, ...]) -> Tensor | None:

@@ -34,17 +34,16 @@ def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
     present = [g for row in gradients for g in row if g is not None]
     dtype = reduce(torch.promote_types, {g.dtype for g in present}, torch.float32)
     zero = torch.zeros((), device=present[0].device, dtype=dtype)
-    entries = []
+    pairs = [(i, j) for i in range(m) for j in range(i, m)]
+    products = []
     for tensors in zip(*gradients, strict=True):
-        products = {(i, j): _dot(tensors[i], tensors[j], zero) for i in range(m) for j in range(i, m)}
-        entries += [products[min(i, j), max(i, j)] for i in range(m) for j in range(m)]
-    return torch.stack(entries).view(-1, m, m)
-
-
-def _dot(a: Tensor | None, b: Tensor | None, zero: Tensor) -> Tensor:
-    if a is None or b is None:
-        return zero
-    return torch.dot(a.flatten().to(zero.dtype), b.flatten().to(zero.dtype))
+        flat = [None if g is None else g.flatten().to(dtype) for g in tensors]
+        for i, j in pairs:
+            a, b = flat[i], flat[j]
+            products.append(zero if a is None or b is None else torch.dot(a, b))
+    number = {pair: n for n, pair in enumerate(pairs)}
+    full = [number[min(i, j), max(i, j)] for i in range(m) for j in range(m)]
+    return torch.stack(products).view(-1, len(pairs))[:, full].view(-1, m, m)
 
 
 def norms(gramian: Tensor) -> Tensor:
