@@ -45,9 +45,8 @@ def integrate(
     balanced: dict[Tensor, Tensor] = {}  # what the encoders will receive
     total: dict[Tensor, Tensor] = {}  # and what is in no encoder
     reports: dict[str, EncoderReport] = {}
-    for objective in reach:
+    for objective, gradient in ranks.averages(reach, take):
         encoders = [encoder for encoder, names in objectives.items() if objective in names]
-        gradient = ranks.average(take(objective))
         for encoder in encoders:
             held[encoder][objective] = [gradient.pop(p, None) for p in live[encoder]]
         add(total, gradient)

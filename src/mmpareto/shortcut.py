@@ -82,15 +82,17 @@ def _step(
     above = ranks.agree(lambda: local) if any(kept.values()) else local  # a rank without the modality cannot tell
     below = {p for name, ps in live.items() for p in set(ps) - set(above[name])}
     edges = [edge for some in found.edges.values() for edge in some]
-    gradients: dict[str, Gradients] = {}
+    begun: dict[str, Callable[[], Gradients]] = {}
     cotangents: dict[str, dict[GradientEdge, Tensor | None]] = {}
     for name, leaves in reach.items():
         upper = [leaf for leaf in leaves if leaf not in below]
-        gradients[name], at_edges = dict.fromkeys(upper), dict.fromkeys(edges)
+        gradient: Gradients = dict.fromkeys(upper)
+        cotangents[name] = dict.fromkeys(edges)
         if name in losses:
-            gradients[name], at = collect_above(losses[name], upper, edges)
-            at_edges = dict(zip(edges, at, strict=True))
-        gradients[name], cotangents[name] = ranks.average(gradients[name]), at_edges
+            gradient, at_edges = collect_above(losses[name], upper, edges)
+            cotangents[name] = dict(zip(edges, at_edges, strict=True))
+        begun[name] = ranks.begin_average(gradient)  # while the next objective is differentiated
+    gradients = {name: finish() for name, finish in begun.items()}
 
     balanced: dict[Tensor, Tensor] = {}
     total: dict[Tensor, Tensor] = {}
@@ -104,8 +106,8 @@ def _step(
             own = found.edges.get(name, [])
             at_own = combine([[cotangents[objective][edge] for edge in own] for objective in objectives], weights)
             passed |= {edge: cotangent for edge, cotangent in zip(own, at_own, strict=True) if cotangent is not None}
-        for gradient in gradients.values():
-            add(total, gradient)
+        for rest in gradients.values():
+            add(total, rest)
     parameters = [p for p in partition.parameters if p in below]
     lower = ranks.average(collect_below(passed, parameters, retain_graph=retain_graph))
     ranks.assign(balanced | total | {p: gradient for p, gradient in lower.items() if gradient is not None})

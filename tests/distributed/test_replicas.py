@@ -158,7 +158,7 @@ def collectives(rank: int) -> dict[str, list[int]]:
         torch.distributed.all_reduce = lambda x, *args, sizes=sizes, **kw: (
             sizes.append(x.numel()),
             reduce(x, *args, **kw),
-        )
+        )[1]
         train(Network(), [SHARES[rank]], method, geometry=geometry, steps=1)
     return counts
 

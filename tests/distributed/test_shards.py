@@ -207,7 +207,7 @@ def test_beside_ddp_that_does_not_synchronize(tmp_path: Path) -> None:
 def collectives(rank: int) -> list[int]:
     sizes: list[int] = []
     reduce = torch.distributed.all_reduce
-    torch.distributed.all_reduce = lambda x, *args, **kwargs: (sizes.append(x.numel()), reduce(x, *args, **kwargs))
+    torch.distributed.all_reduce = lambda x, *args, **kwargs: (sizes.append(x.numel()), reduce(x, *args, **kwargs))[1]
     model = Network()
     whole_model(model)
     train(model, [SHARES[rank]], mp.MMPareto(), steps=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union
 from weakref import WeakKeyDictionary
 
@@ -43,8 +44,21 @@ def several(group: Group) -> ProcessGroup | None:
 
 def total(values: Tensor, group: ProcessGroup) -> Tensor:
     """Sum over the processes, written into `values`."""
-    dist.all_reduce(values, group=group)
-    return values
+    return begin_total(values, group)()
+
+
+def begin_total(values: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
+    """Begins the sum over the processes; what is returned gives it when it is there, without keeping the host waiting.
+
+    On a processor, whose work the host does itself, the host waits.
+    """
+    work = dist.all_reduce(values, group=group, async_op=True)
+
+    def finish() -> Tensor:
+        work.wait()
+        return values
+
+    return finish
 
 
 def exchange(mine: Message, group: ProcessGroup) -> list[Message]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from mmpareto.distribution._averaging import buckets, flatten, unflatten
-from mmpareto.distribution._group import Group, exchange, several, total
+from mmpareto.distribution._group import Group, begin_total, exchange, several, total
 from mmpareto.distribution._modules import check_modules
 from mmpareto.distribution._shards import is_sharded, local, once, processes, whole
 from mmpareto.errors import MMParetoError
@@ -140,14 +140,44 @@ class Ranks:
         Returns:
             The same.
         """
+        return self.begin_average(gradients)()
+
+    def begin_average(self, gradients: Gradients) -> Callable[[], Gradients]:
+        """Begins to average, as `average` does; what is returned gives the mean."""
         if self._group is None:
-            return gradients
+            return lambda: gradients
         replicated = [p for p in self._partition.parameters if p in gradients and not is_sharded(p)]
-        averaged: Gradients = {}
+        begun = []
         for bucket in buckets(replicated):
             flat = flatten(bucket, gradients)
-            averaged |= unflatten(total(flat.div_(self._group.size()), self._group), bucket)
-        return averaged | gradients
+            begun.append((bucket, begin_total(flat.div_(self._group.size()), self._group)))
+
+        def finish() -> Gradients:
+            averaged: Gradients = {}
+            for bucket, sums in begun:
+                averaged |= unflatten(sums(), bucket)
+            return averaged | gradients
+
+        return finish
+
+    def averages(self, objectives: Iterable[str], take: Callable[[str], Gradients]) -> Iterator[tuple[str, Gradients]]:
+        """Each objective's gradients, averaged over ranks while the next objective is differentiated.
+
+        Args:
+            objectives: Their names, the same on all ranks.
+            take: Gives this process's gradients of an objective.
+        """
+        before: tuple[str, Callable[[], Gradients]] | None = None
+        for name in objectives:
+            begun = self.begin_average(take(name))
+            if self._group is None:  # nothing to wait for: no second objective's gradients are held
+                yield name, begun()
+                continue
+            if before:
+                yield before[0], before[1]()
+            before = name, begun
+        if before:
+            yield before[0], before[1]()
 
     def complete(self, gramians: Sequence[Tensor], encoders: Sequence[Sequence[Tensor]]) -> list[Tensor]:
         """Gramians of whole gradients from those of this process's parts, in one collective.
