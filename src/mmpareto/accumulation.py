@@ -11,7 +11,7 @@ from mmpareto.distribution import Group, Ranks
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import add
 from mmpareto.integration import integrate
-from mmpareto.objectives import check_objectives
+from mmpareto.objectives import check_objectives, needed_later
 from mmpareto.partition import Encoder, Partition, as_partition
 from mmpareto.step_report import StepReport
 
@@ -70,9 +70,9 @@ class Accumulation:
         objectives = check_objectives(losses, self._partition)
         ranks = Ranks(self._partition, self._group)
         reach = ranks.local_reach({objective.name: objective.leaves for objective in objectives})
-        last = list(reach)[-1:]
+        later = needed_later(reach)
         gradients = {
-            name: ranks.collect(losses[name], leaves, retain_graph=retain_graph or [name] != last)
+            name: ranks.collect(losses[name], leaves, retain_graph=retain_graph or later[name])
             for name, leaves in reach.items()
         }
         for name, gradient in gradients.items():  # none is added before all are known: a pass may fail

@@ -42,6 +42,28 @@ def check_objectives(losses: Mapping[str, Tensor], partition: Partition) -> list
     return objectives
 
 
+def needed_later(reach: Mapping[str, Iterable[Tensor]]) -> dict[str, bool]:
+    """For each objective, whether one after it passes through a part of its graph, which then has to be kept.
+
+    Graphs that end in different leaves have nothing in common: what is shared leads to leaves that are.
+
+    Args:
+        reach: For each objective, in the order of the passes, the leaves that its gradient reaches.
+
+    Example:
+        >>> import torch
+        >>> a, b = torch.ones(1), torch.ones(1)
+        >>> needed_later({"joint": [a, b], "audio": [a], "visual": [b]})
+        {'joint': True, 'audio': False, 'visual': False}
+    """
+    later: set[Tensor] = set()
+    needed = {}
+    for name, reached in reversed(reach.items()):
+        needed[name] = not later.isdisjoint(reached)
+        later.update(reached)
+    return dict(reversed(needed.items()))
+
+
 def check_some(objectives: Collection[object]) -> None:
     """Raises unless there is an objective."""
     if not objectives:

@@ -19,7 +19,7 @@ from mmpareto.balancing import (
 from mmpareto.distribution import Group, Ranks
 from mmpareto.gradients import Gradients, add
 from mmpareto.integration import integrate
-from mmpareto.objectives import check_objectives
+from mmpareto.objectives import check_objectives, needed_later
 from mmpareto.partition import Encoder, Partition, as_partition
 from mmpareto.shortcut import check_shorter, step_by_memory, step_by_probe
 from mmpareto.step_report import StepReport
@@ -98,10 +98,10 @@ def _backward_exact(
     retain_graph: bool,
 ) -> StepReport:
     """One pass per objective through whatever it reaches."""
-    last = next((name for name in reversed(list(reach)) if name in losses), None)
+    later = needed_later({name: leaves for name, leaves in reach.items() if name in losses})
 
     def take(name: str) -> Gradients:
-        return ranks.collect(losses.get(name), reach[name], retain_graph=retain_graph or name != last)
+        return ranks.collect(losses.get(name), reach[name], retain_graph=retain_graph or later.get(name, False))
 
     return integrate(method, partition, ranks, reach, take)
 

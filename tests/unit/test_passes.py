@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -68,3 +70,31 @@ def test_without_geometry_the_report_is_empty() -> None:
     for method, entries in ((mp.Uniform(), 0), (mp.Joint(), 0), (mp.MMPareto(), 2)):
         report = mp.backward(model.losses(model.batch()), model.partition, method, geometry=False)
         assert len(report) == entries
+
+
+@dataclass(eq=False)
+class Saved:
+    """A tensor that a forward pass saves for the backward pass."""
+
+    tensor: Tensor
+
+
+@pytest.mark.parametrize("retain_graph", [False, True])
+def test_an_encoders_graph_is_freed_after_its_last_objective(retain_graph: bool) -> None:
+    """What its forward pass saved is gone when the next encoder's own objective is differentiated."""
+    ear, eye, head = nn.Sequential(nn.Linear(3, 2), nn.Tanh()), nn.Linear(3, 2), nn.Linear(4, 1)
+    saved: weakref.WeakSet[Saved] = weakref.WeakSet()
+
+    def pack(tensor: Tensor) -> Saved:
+        saved.add(one := Saved(tensor))
+        return one
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda one: one.tensor):
+        audio = ear(torch.ones(1, 3))
+    visual = eye(torch.ones(1, 3))
+    alive: list[int] = []
+    visual.register_hook(lambda grad: alive.append(len(saved)))
+    losses = {"joint": head(torch.cat([audio, visual], 1)).sum(), "audio": audio.sum(), "visual": visual.sum()}
+    before = len(saved)
+    mp.backward(losses, {"audio": ear, "visual": eye}, mp.MMPareto(), retain_graph=retain_graph)
+    assert alive == [before, before if retain_graph else 0]
