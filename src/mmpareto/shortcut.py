@@ -12,6 +12,7 @@ from mmpareto.balancing import GradientIntegration, Method, shortened
 from mmpareto.distribution import Ranks
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import Cut, Gradients, add, collect_above, collect_below, combine, cut, gramians
+from mmpareto.objectives import needed_later
 from mmpareto.partition import Partition
 from mmpareto.step_report import EncoderReport, StepReport
 
@@ -82,6 +83,7 @@ def _step(
     above = ranks.agree(lambda: local) if any(kept.values()) else local  # a rank without the modality cannot tell
     below = {p for name, ps in live.items() for p in set(ps) - set(above[name])}
     edges = [edge for some in found.edges.values() for edge in some]
+    later = needed_later({name: leaves for name, leaves in reach.items() if name in losses})
     begun: dict[str, Callable[[], Gradients]] = {}
     cotangents: dict[str, dict[GradientEdge, Tensor | None]] = {}
     for name, leaves in reach.items():
@@ -89,7 +91,8 @@ def _step(
         gradient: Gradients = dict.fromkeys(upper)
         cotangents[name] = dict.fromkeys(edges)
         if name in losses:
-            gradient, at_edges = collect_above(losses[name], upper, edges)
+            kept_on = retain_graph or later[name]
+            gradient, at_edges = collect_above(losses[name], upper, edges, retain_graph=kept_on)
             cotangents[name] = dict(zip(edges, at_edges, strict=True))
         begun[name] = ranks.begin_average(gradient)  # while the next objective is differentiated
     gradients = {name: finish() for name, finish in begun.items()}

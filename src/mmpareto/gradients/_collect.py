@@ -48,22 +48,26 @@ def collect(loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool) -
 
 
 def collect_above(
-    loss: Tensor, parameters: Sequence[Tensor], edges: Sequence[GradientEdge]
+    loss: Tensor, parameters: Sequence[Tensor], edges: Sequence[GradientEdge], *, retain_graph: bool
 ) -> tuple[Gradients, list[Tensor | None]]:
-    """The same of what is above some edges of the graph, with the gradient at these; the graph is kept.
+    """The same of what is above some edges of the graph, with the gradient at these; what is below them is kept.
 
     Args:
         loss: Scalar objective.
         parameters: Leaf tensors above the edges.
         edges: Of the graph.
+        retain_graph: Whether a later objective still needs what is above them.
 
     Returns:
         The gradient by parameter, and at each edge.
     """
-    keep_buffers(loss)
+    if retain_graph:
+        keep_buffers(loss)
     inputs: list[Any] = [*parameters, *edges]
     with _explained():
-        found: tuple[Tensor | None, ...] = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
+        found: tuple[Tensor | None, ...] = torch.autograd.grad(
+            loss, inputs, retain_graph=retain_graph, allow_unused=True
+        )
     return _dense(dict(zip(parameters, found, strict=False))), list(found[len(parameters) :])
 
 
