@@ -20,6 +20,10 @@ demo: venv  ## train and compare methods on embedded real digits, and write a re
 	$(BIN)/mmpareto compare --data cg-digits --seeds 5 --epochs 30 --out runs/demo
 
 bench: export OMP_NUM_THREADS = $(shell getconf _NPROCESSORS_ONLN)
+# Freed memory is kept, as accelerators' allocators keep it: else up to a third of a step is the system's page faults.
+bench: export MALLOC_TRIM_THRESHOLD_ = 17179869184
+bench: export MALLOC_MMAP_THRESHOLD_ = 17179869184
+bench: export MALLOC_TOP_PAD_ = 268435456
 bench: venv  ## measure what a step costs; QUICK=1 for a short look, OUT=folder for another place than benchmarks/results
 	$(BIN)/python -m benchmarks.cost $(if $(QUICK),--quick) $(if $(OUT),--out $(OUT))
 	$(if $(QUICK),,$(BIN)/python -m benchmarks.profile $(if $(OUT),--out $(OUT)))
