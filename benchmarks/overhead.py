@@ -20,8 +20,9 @@ import mmpareto as mp
 from benchmarks.report import RESULTS, heading, markdown, write
 from mmpareto import recipes
 from mmpareto.training import RunConfig
-from mmpareto.training._evaluation import accuracies, objectives, predict, threads
+from mmpareto.training._evaluation import predict, threads
 from mmpareto.training._loading import training_loader
+from mmpareto.training._predictions import objectives
 
 MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist.npz"
 NOTES = (
@@ -37,21 +38,21 @@ def bare_loop(config: RunConfig) -> tuple[float, float]:
     """Seconds of the epochs, and the joint accuracy on the validation part at the end."""
     splits = config.data.load()
     torch.manual_seed(config.seed)
-    model = config.model.build(config.shapes, len(config.data.classes))
+    model = config.model.build(config.shapes, config.data.target.outputs)
     encoders = mp.Partition(model, **model.encoders)
     settings = config.optimizer
     optimizer = torch.optim.SGD(model.parameters(), settings.lr, settings.momentum, weight_decay=settings.weight_decay)
-    loader = training_loader(splits.train, config.batch_size, config.seed)
+    loader = training_loader(splits.train, config.shapes, config.batch_size, config.seed)
     start = time.perf_counter()
     for epoch in range(config.epochs):
         model.train()
         loader.sampler.set_epoch(epoch)
         for batch in loader:
-            losses = objectives(model(batch["inputs"]), batch["label"])
+            losses = objectives(config.data.target, model, batch)
             optimizer.zero_grad()
             mp.backward(losses, encoders, config.method)
             optimizer.step()
-        accuracy = accuracies(*predict(model, splits.val))["joint_accuracy"]
+        accuracy = predict(config, model, splits.val).scores(config.data.target)["joint_accuracy"]
     return time.perf_counter() - start, accuracy
 
 
@@ -66,7 +67,7 @@ def command(config: RunConfig) -> tuple[float, float]:
 
 def measure(config: RunConfig, repetitions: int) -> dict[str, Any]:
     """Milliseconds per step of both."""
-    steps = config.epochs * len(training_loader(config.data.load().train, config.batch_size, config.seed))
+    steps = config.epochs * (len(config.data.load().train) // config.batch_size)
     with threads(config.threads):
         pairs = [(bare_loop(config)[0], command(config)[0]) for _ in range(repetitions)]
     bare, trained = 1e3 * np.array(pairs).T / steps

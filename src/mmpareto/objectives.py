@@ -58,10 +58,10 @@ def needed_later(reach: Mapping[str, Iterable[Tensor]]) -> dict[str, bool]:
     """
     later: set[Tensor] = set()
     needed = {}
-    for name, reached in reversed(reach.items()):
+    for name, reached in reversed(list(reach.items())):
         needed[name] = not later.isdisjoint(reached)
         later.update(reached)
-    return dict(reversed(needed.items()))
+    return dict(reversed(list(needed.items())))
 
 
 def check_some(objectives: Collection[object]) -> None:

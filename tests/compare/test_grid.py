@@ -127,7 +127,7 @@ def test_the_ensemble_averages_probabilities_of_modalities_trained_alone(
     for modality in ("gray", "colour"):
         config, model = load_run(folder / modality)
         assert config == replace(BASE, method=Joint(), modalities=(modality,))
-        probabilities = torch.softmax(predict(model, test)[0]["joint"], 1)
+        probabilities = torch.softmax(predict(config, model, test).values["joint"], 1)
         correct = (probabilities.argmax(1) == test[:]["label"]).sum().item()
         assert stored["test"][f"{modality}_accuracy"] == correct / len(test)
         total = total + probabilities

@@ -251,7 +251,9 @@ def test_a_single_seed_is_never_resolved():
 
 
 def test_verdict_without_common_seeds():
-    assert verdict(paired_difference({0: 1.0}, {1: 1.0})) == "cannot be told: the two have no seed in common"
+    assert (
+        verdict(paired_difference({0: 1.0}, {1: 1.0}), "accuracy") == "cannot be told: the two have no seed in common"
+    )
 
 
 def headline_of(results) -> str:

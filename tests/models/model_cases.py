@@ -21,7 +21,7 @@ RECIPES: dict[str, Any] = catalogue(models, ModelRecipe)
 every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 
 
-def build(recipe: Any, shapes: Mapping[str, tuple[int, ...]] = SHAPES, seed: int = 0, **settings: int) -> Any:
+def build(recipe: Any, shapes: Mapping[str, tuple[int, ...]] = SHAPES, seed: int = 0, **settings: Any) -> Any:
     """A model of this kind in float64, its weights given by the seed."""
     torch.manual_seed(seed)
     model: MultimodalModel = recipe(**settings).build(shapes, CLASSES)

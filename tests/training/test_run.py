@@ -17,10 +17,11 @@ from mmpareto.balancing import Joint, MMPareto, ScaledUniform, Uniform
 from mmpareto.data import CGMNIST, CGDigits
 from mmpareto.errors import MMParetoError
 from mmpareto.models import LateFusionCNN
+from mmpareto.targets import Classes
 from mmpareto.training import (
     SGD,
+    Predictions,
     RunConfig,
-    accuracies,
     check_same,
     evaluate,
     load_config,
@@ -113,7 +114,7 @@ def test_another_trainings_folder_is_refused_and_unharmed(finished: Path) -> Non
 def test_stored_numbers_are_those_of_the_checkpoint(finished: Path) -> None:
     config, model = load_run(finished)
     stored = json.loads((finished / "metrics.json").read_text())
-    assert evaluate(model, config.data.load()) == {split: stored[split] for split in ("val", "test")}
+    assert evaluate(config, model, config.data.load()) == {split: stored[split] for split in ("val", "test")}
     assert set(stored["train"]) == {"conflict_rate/gray", "conflict_rate/colour", "seconds"}
 
 
@@ -272,6 +273,7 @@ def test_batches_cover_an_epoch_once_and_differ_between_epochs_and_seeds() -> No
 
 
 def test_accuracy_counts_correct_predictions() -> None:
-    logits = torch.eye(4)[[0, 1, 2, 2]]
-    assert accuracies({"joint": logits}, torch.tensor([0, 1, 2, 3])) == {"joint_accuracy": 0.75}
+    logits, rows = torch.eye(4)[[0, 1, 2, 2]], torch.arange(4)
+    found = Predictions({"joint": logits}, {"joint": rows}, torch.tensor([0, 1, 2, 3]))
+    assert found.scores(Classes(("a", "b", "c", "d"))) == {"joint_accuracy": 0.75}
     assert MMPareto() == CONFIG.method

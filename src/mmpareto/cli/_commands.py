@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ def train(settings: Any) -> int:
     metrics = run(config, settings.out, progress=sys.stderr.isatty())
     if metrics:  # of several processes the first has them
         console = Console()
-        console.print(_scores(config.method.name, {"test": metrics["test"]}))
+        console.print(_scores(config, {"test": metrics["test"]}))
         console.print(f"Results are in {settings.out}", soft_wrap=True)
     return 0
 
@@ -38,10 +39,10 @@ def evaluate(settings: Any) -> int:
     config, model = training.load_run(settings.run)
     stored = (training.stored_metrics(settings.run) or {}).get("test", {})
     with training.threads(config.threads):
-        computed = training.accuracies(*training.predict(model, config.data.load().test))
+        computed = training.predict(config, model, config.data.load().test).scores(config.data.target)
     console = Console()
-    console.print(_scores(config.method.name, {"stored": stored, "computed": computed}))
-    if stored == computed:
+    console.print(_scores(config, {"stored": stored, "computed": computed}))
+    if json.dumps(stored) == json.dumps(computed):  # of which NaN equals NaN
         console.print("The checkpoint gives the stored numbers.")
         return 0
     Console(stderr=True).print("The checkpoint does not give the stored numbers.", style="bold")
@@ -98,12 +99,13 @@ def _grid_progress(console: Console, total: int) -> Iterator[Callable[[Any, str]
         yield listener
 
 
-def _scores(title: str, columns: dict[str, dict[str, float]]) -> Table:
-    """A table of accuracies in percent, a row per metric."""
-    table = Table("accuracy (%)", title=title, title_justify="left")
+def _scores(config: RunConfig, columns: dict[str, dict[str, float]]) -> Table:
+    """A table of scores in percent, a row per metric."""
+    target = config.data.target
+    table = Table(f"{target.title} (%)", title=config.method.name, title_justify="left")
     for heading in columns:
         table.add_column(heading, justify="right")
     for metric in next(iter(columns.values())):
         cells = [f"{100 * values[metric]:.2f}" if metric in values else "-" for values in columns.values()]
-        table.add_row(metric.removesuffix("_accuracy"), *cells)
+        table.add_row(metric.removesuffix(f"_{target.metric}"), *cells)
     return table

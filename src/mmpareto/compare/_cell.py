@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from mmpareto import balancing
 from mmpareto.balancing import Joint, Method
 from mmpareto.catalogue import catalogue, find
 from mmpareto.errors import MMParetoError
 from mmpareto.files import write_json
-from mmpareto.training import METRICS, Metrics, RunConfig, accuracies, check_same, load_run, predict, stored_metrics
+from mmpareto.training import METRICS, Metrics, RunConfig, averaged, check_same, load_run, predict, stored_metrics
 
 ENSEMBLE = "ensemble"
 """Trains each modality alone and averages their predictions; no method of one step, so known here only."""
@@ -71,14 +69,11 @@ def run_cell(base: RunConfig, method: str, seed: int, folder: Path) -> Metrics:
 
 
 def _average(base: RunConfig, folder: Path) -> Metrics:
-    """Accuracies of each modality's own network and of their averaged probabilities."""
-    splits = base.data.load()
-    models = {modality: load_run(folder / modality)[1] for modality in base.shapes}
+    """Scores of each modality's own network and of their average, for each sample over the modalities that it has."""
+    splits, target = base.data.load(), base.data.target
+    models = {modality: load_run(folder / modality) for modality in base.shapes}
     metrics = {}
     for part in ("val", "test"):
-        predicted = {modality: predict(model, getattr(splits, part)) for modality, model in models.items()}
-        alone = {modality: logits["joint"].softmax(1) for modality, (logits, _) in predicted.items()}
-        mean = torch.stack(list(alone.values())).mean(0)
-        label = next(label for _, label in predicted.values())
-        metrics[part] = accuracies({"joint": mean, **alone}, label)
+        found = {m: predict(config, model, getattr(splits, part)) for m, (config, model) in models.items()}
+        metrics[part] = averaged(found, target).scores(target)
     return metrics

@@ -14,9 +14,10 @@ from matplotlib.ticker import MaxNLocator
 
 from mmpareto.compare._drawing import BLUE, GREY, ORANGE, PALE, finite, literal, looks, panels, styled
 from mmpareto.compare._folder import Magnitude
-from mmpareto.compare._results import Result, methods, modalities, values
+from mmpareto.compare._results import Result, methods, modalities, score_of, scores
 from mmpareto.compare._statistics import half_width, spread
 from mmpareto.diagnostics import GeometryRow
+from mmpareto.partition import JOINT
 
 
 @styled
@@ -47,27 +48,27 @@ def cosine_figure(geometry: Sequence[GeometryRow]) -> Figure:
 
 @styled
 def accuracy_figure(results: Sequence[Result]) -> Figure:
-    """Figure 1(c): test joint accuracy against unimodal accuracy, a marker per method, a panel per modality.
+    """Figure 1(c): test joint accuracy, or other score, against unimodal, a marker per method, a panel per modality.
 
     Args:
-        results: Results on one data set, with the accuracy of at least one modality.
+        results: Results on one data set, with the score of at least one modality.
 
     Returns:
         The figure; bars are sample standard deviations over seeds, dashed lines training with a single loss: the
-        joint accuracy of ``joint`` (vertical), the modality's in ``ensemble`` (horizontal).
+        joint score of ``joint`` (vertical), the modality's in ``ensemble`` (horizontal).
     """
-    names = [name for name in methods(results) if values(results, name, "joint_accuracy")]
-    parts = [part for part in modalities(results) if any(values(results, n, f"{part}_accuracy") for n in names)]
+    names = [name for name in methods(results) if scores(results, name)]
+    parts = [part for part in modalities(results) if any(scores(results, name, part) for name in names)]
     figure, axes = panels(parts, 3.2)
-    look = looks(names)
+    look, title = looks(names), score_of(results).title
     for part, ax in axes.items():
         for name in names:
-            x, y = (spread(values(results, name, f"{m}_accuracy").values()) for m in ("joint", part))
+            x, y = (spread(scores(results, name, objective).values()) for objective in (JOINT, part))
             dx, dy = np.nan_to_num(x.sd), np.nan_to_num(y.sd)
             if math.isfinite(x.mean + y.mean):
                 ax.errorbar(100 * x.mean, 100 * y.mean, 100 * dy, 100 * dx, lw=1, **look[name])
         _single_loss_lines(ax, results, part)
-        ax.set(xlabel="joint accuracy (%)", ylabel=f"{literal(part)} accuracy (%)")
+        ax.set(xlabel=f"joint {title} (%)", ylabel=f"{literal(part)} {title} (%)")
     handles = [Line2D([], [], ls="", label=literal(name), **look[name]) for name in names]
     handles += [line for ax in axes.values() for line in ax.lines if line.get_linestyle() == "--"][:1]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4))
@@ -75,8 +76,8 @@ def accuracy_figure(results: Sequence[Result]) -> Figure:
 
 
 def _single_loss_lines(ax: Axes, results: Sequence[Result], part: str) -> None:
-    joint = spread(values(results, "joint", "joint_accuracy").values()).mean
-    alone = spread(values(results, "ensemble", f"{part}_accuracy").values()).mean
+    joint = spread(scores(results, "joint").values()).mean
+    alone = spread(scores(results, "ensemble", part).values()).mean
     for draw, at in ((ax.axvline, joint), (ax.axhline, alone)):
         if math.isfinite(at):
             draw(100 * at, color=PALE, linestyle="--", lw=1, zorder=0.9, label="one loss alone")
@@ -113,15 +114,15 @@ def magnitudes_figure(magnitudes: Sequence[Magnitude]) -> Figure:
 
 @styled
 def summary_figure(results: Sequence[Result]) -> Figure:
-    """Test joint accuracy of each method: every seed, the mean, and its 95% interval.
+    """Test joint score of each method: every seed, the mean, and its 95% interval.
 
     Args:
-        results: Results on one data set, with at least one test joint accuracy.
+        results: Results on one data set, with at least one test joint score.
 
     Returns:
         The figure.
     """
-    by_method = {name: finite(values(results, name, "joint_accuracy").values()) for name in methods(results)}
+    by_method = {name: finite(scores(results, name).values()) for name in methods(results)}
     names = [name for name, sample in by_method.items() if sample]
     look = looks(methods(results))
     figure, axes = panels([""], 0.9 + 0.36 * len(names))
@@ -133,8 +134,14 @@ def summary_figure(results: Sequence[Result]) -> Figure:
         ax.scatter(100 * np.array(by_method[name]), [y + 0.18] * of.count, 14, dots, alpha=0.5, linewidths=0)
         ax.errorbar(100 * of.mean, y - 0.1, xerr=half, lw=2, **look[name])
     ax.set_title("dots: trainings; bar: their mean and its 95% interval", loc="right", fontsize="small")
-    ax.set(yticks=range(len(names)), yticklabels=map(literal, names), xlabel="joint accuracy on the test split (%)")
+    ax.set(
+        yticks=range(len(names)),
+        yticklabels=map(literal, names),
+        xlabel=f"joint {score_of(results).title} on the test split (%)",
+    )
     left, right = ax.get_xlim()
-    ax.set(xlim=(max(left, -1), min(right, 101)), ylim=(len(names) - 0.5, -0.5))  # an interval may exceed 100%
+    if min(map(min, filter(None, by_method.values()))) >= 0:  # R squared may be negative
+        left = max(left, -1)
+    ax.set(xlim=(left, min(right, 101)), ylim=(len(names) - 0.5, -0.5))  # an interval may exceed 100%
     ax.grid(axis="y", visible=False)
     return figure

@@ -18,7 +18,7 @@ from mmpareto.compare._results import Result, read_results, write_results
 from mmpareto.errors import MMParetoError
 from mmpareto.files import make_folder, write_atomically, write_json
 from mmpareto.records import write_records
-from mmpareto.training import NOT_COMPARED, Metrics, RunConfig, describe, magnitudes
+from mmpareto.training import FREE, NOT_COMPARED, Metrics, RunConfig, describe, magnitudes
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,8 @@ def _earlier(base: RunConfig, cells: Sequence[Cell], out: Path) -> dict[Cell, li
     if not (out / "config.yaml").exists() or not (out / "results.csv").exists():
         return {}
     there, here = yaml.safe_load((out / "config.yaml").read_text()), _training(base)
-    if changes := [f"{key} {there.get(key)} there, {here[key]} now" for key in here if here[key] != there.get(key)]:
+    differ = [key for key in here if here[key] != there.get(key) and key not in FREE]
+    if changes := [f"{key} {there.get(key)} there, {here[key]} now" for key in differ]:
         raise MMParetoError(
             f"Parameter `out` should be a new folder, or one with this very comparison. Found in {out} another "
             f"({'; '.join(changes)}). Choose another folder."

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from mmpareto.compare._drawing import finite, png
 from mmpareto.compare._figures import accuracy_figure, cosine_figure, magnitudes_figure, summary_figure
 from mmpareto.compare._folder import Folder, Magnitude
-from mmpareto.compare._results import Result, methods, modalities, values
+from mmpareto.compare._results import Result, methods, modalities, score_of, scores
 from mmpareto.compare._statistics import spread
 from mmpareto.compare._wording import percent
 from mmpareto.diagnostics import GeometryRow
@@ -36,8 +36,9 @@ def illustrations(folder: Folder) -> dict[str, Illustration]:
         Any of ``summary``, ``cosine``, ``accuracy``, ``magnitudes``.
     """
     drawn: dict[str, tuple[Figure, str]] = {}
+    title = score_of(folder.results).title
     if means := _means(folder.results, "joint"):
-        drawn["summary"] = summary_figure(folder.results), f"Dot plot of the mean joint accuracy: {means}."
+        drawn["summary"] = summary_figure(folder.results), f"Dot plot of the mean joint {title}: {means}."
     if folder.geometry:
         drawn["cosine"] = cosine_figure(folder.geometry), _cosine_alt(folder.geometry)
     if alt := _accuracy_alt(folder.results):
@@ -48,7 +49,7 @@ def illustrations(folder: Folder) -> dict[str, Illustration]:
 
 
 def _means(results: Sequence[Result], part: str) -> str:
-    means = {name: spread(values(results, name, f"{part}_accuracy").values()).mean for name in methods(results)}
+    means = {name: spread(scores(results, name, part).values()).mean for name in methods(results)}
     return ", ".join(f"{name} {percent(mean)}%" for name, mean in means.items() if math.isfinite(mean))
 
 
@@ -62,7 +63,8 @@ def _cosine_alt(geometry: Sequence[GeometryRow]) -> str:
 
 def _accuracy_alt(results: Sequence[Result]) -> str:
     means = [f"{part}: {found}" for part in modalities(results) if (found := _means(results, part))]
-    return f"Joint against unimodal accuracy per method. Unimodal, {'; '.join(means)}." if means else ""
+    title = score_of(results).title
+    return f"Joint against unimodal {title} per method. Unimodal, {'; '.join(means)}." if means else ""
 
 
 def _magnitudes_alt(magnitudes: Sequence[Magnitude]) -> str:

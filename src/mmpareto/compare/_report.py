@@ -12,7 +12,7 @@ import jinja2
 
 from mmpareto.compare._folder import Folder, read_folder
 from mmpareto.compare._illustrations import Illustration, illustrations
-from mmpareto.compare._results import modalities
+from mmpareto.compare._results import modalities, score_of
 from mmpareto.compare._table import build_table
 from mmpareto.compare._wording import datasets
 from mmpareto.files import make_folder, write_atomically
@@ -54,6 +54,7 @@ def _page(folder: Folder, pictures: dict[str, Illustration]) -> str:
         dataset=datasets(folder.results),
         modalities=modalities(folder.results),
         table=build_table(folder.results),
+        score=score_of(folder.results).title,
         images={name: base64.b64encode(picture.png).decode() for name, picture in pictures.items()},
         alts={name: picture.alt for name, picture in pictures.items()},
         command=folder.environment.get("command"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from mmpareto.errors import MMParetoError
+from mmpareto.partition import JOINT
 from mmpareto.records import read_records, write_records
+from mmpareto.targets import Classes, Labels, Number
 
-_ACCURACY = "_accuracy"
 _CONFLICT_RATE = "conflict_rate/"
 _ORDER = ("joint", "uniform", "scaled-uniform", "mgda", "mmpareto", "ensemble")
 
@@ -23,8 +25,9 @@ class Result:
         method: Name of the balancing method, or ``"ensemble"``.
         seed: Seed of the training.
         split: ``"train"``, ``"val"`` or ``"test"``.
-        metric: ``"joint_accuracy"``, ``"{modality}_accuracy"`` (fractions), ``"conflict_rate/{modality}"``
-            (fraction of the measured steps), ``"seconds"`` (wall-clock), ``"epoch"``.
+        metric: ``"joint_accuracy"``, ``"{modality}_accuracy"`` (fractions; of targets that are no classes the name of
+            their own metric), ``"conflict_rate/{modality}"`` (fraction of the measured steps), ``"seconds"``
+            (wall-clock), ``"epoch"``.
         value: The number; NaN where it is not defined.
     """
 
@@ -105,6 +108,45 @@ def values(results: Iterable[Result], method: str, metric: str, split: str = "te
     return by_seed
 
 
+class Score(NamedTuple):
+    """What models are compared by.
+
+    Args:
+        metric: Its name in files.
+        title: Its name in sentences.
+    """
+
+    metric: str
+    title: str
+
+
+_TITLES = {target.metric: target.title for target in (Classes, Labels, Number)}
+
+
+def score_of(results: Iterable[Result]) -> Score:
+    """What the results are given in: the metric of the joint predictions; accuracy where there is none."""
+    joint = {r.metric.removeprefix(f"{JOINT}_") for r in results if r.metric.startswith(f"{JOINT}_")}
+    metric = min(joint, key=len, default=Classes.metric)  # a modality may be called joint_eyes
+    return Score(metric, _TITLES.get(metric, metric))
+
+
+def scores(results: Sequence[Result], method: str, objective: str = JOINT) -> dict[int, float]:
+    """The test scores of one method, by seed in ascending order.
+
+    Args:
+        results: Results on one data set.
+        method: The method.
+        objective: ``"joint"`` or a modality.
+
+    Returns:
+        Seed -> score.
+
+    Raises:
+        MMParetoError: As `values`.
+    """
+    return values(results, method, f"{objective}_{score_of(results).metric}")
+
+
 def methods(results: Iterable[Result]) -> list[str]:
     """The methods in the order of the tables: the library's own, then others by name."""
     return sorted({r.method for r in results}, key=lambda name: (_rank(name), name))
@@ -114,9 +156,9 @@ def _rank(name: str) -> int:
     return _ORDER.index(name) if name in _ORDER else len(_ORDER)
 
 
-def modalities(results: Iterable[Result]) -> list[str]:
-    """The modalities that have an accuracy or a conflict rate, in the order in which they appear."""
-    metrics = [r.metric for r in results]
-    names = [m.removesuffix(_ACCURACY) for m in metrics if m.endswith(_ACCURACY) and m != f"joint{_ACCURACY}"]
+def modalities(results: Sequence[Result]) -> list[str]:
+    """The modalities that have a score or a conflict rate, in the order in which they appear."""
+    metrics, end = [r.metric for r in results], f"_{score_of(results).metric}"
+    names = [m.removesuffix(end) for m in metrics if m.endswith(end) and m != f"{JOINT}{end}"]
     names += [m.removeprefix(_CONFLICT_RATE) for m in metrics if m.startswith(_CONFLICT_RATE)]
     return list(dict.fromkeys(names))

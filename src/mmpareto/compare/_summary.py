@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mmpareto.compare._results import Result, methods, modalities, values
+from mmpareto.compare._results import Result, methods, modalities, scores, values
 from mmpareto.compare._statistics import Difference, Spread, paired_difference, spread
 
 REFERENCE = "uniform"
@@ -13,9 +13,9 @@ REFERENCE = "uniform"
 
 @dataclass(frozen=True)
 class Row:
-    """One method's line of the table; spreads are over seeds, accuracies and conflict rates fractions.
+    """One method's line of the table; spreads are over seeds, scores and conflict rates fractions.
 
-    `difference` is the paired difference in test joint accuracy from ``uniform``; None for ``uniform`` itself.
+    `difference` is the paired difference in test joint score from ``uniform``; None for ``uniform`` itself.
     """
 
     method: str
@@ -28,7 +28,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Contribution:
-    """A part of the gain: the paired difference of test joint accuracy, `method` minus `control`."""
+    """A part of the gain: the paired difference of test joint scores, `method` minus `control`."""
 
     part: str
     method: str
@@ -41,7 +41,7 @@ def comparisons(results: Sequence[Result]) -> int:
 
     These are each method's from ``uniform``, and MMPareto's from ``scaled-uniform``.
     """
-    measured = {name for name in methods(results) if values(results, name, "joint_accuracy")}
+    measured = {name for name in methods(results) if scores(results, name)}
     return max(1, len(measured - {REFERENCE}) + ({"mmpareto", "scaled-uniform"} <= measured))
 
 
@@ -60,22 +60,19 @@ def table_rows(results: Sequence[Result]) -> list[Row]:
         MMParetoError: If the results are on several data sets.
     """
     names, parts = methods(results), modalities(results)
-    reference = values(results, REFERENCE, "joint_accuracy")
-    together = comparisons(results)
+    reference, together = scores(results, REFERENCE), comparisons(results)
 
-    def of(method: str, metric: str, split: str = "test") -> Spread:
-        return spread(values(results, method, metric, split).values())
+    def training(method: str, metric: str) -> Spread:
+        return spread(values(results, method, metric, "train").values())
 
     return [
         Row(
             method=name,
-            joint=of(name, "joint_accuracy"),
-            unimodal={part: of(name, f"{part}_accuracy") for part in parts},
-            conflicts={part: of(name, f"conflict_rate/{part}", "train") for part in parts},
-            seconds=of(name, "seconds", "train"),
-            difference=None
-            if name == REFERENCE
-            else paired_difference(values(results, name, "joint_accuracy"), reference, together),
+            joint=spread(scores(results, name).values()),
+            unimodal={part: spread(scores(results, name, part).values()) for part in parts},
+            conflicts={part: training(name, f"conflict_rate/{part}") for part in parts},
+            seconds=training(name, "seconds"),
+            difference=None if name == REFERENCE else paired_difference(scores(results, name), reference, together),
         )
         for name in names
     ]
@@ -102,5 +99,5 @@ def attribution(results: Sequence[Result]) -> list[Contribution]:
         "direction": ("mmpareto", "scaled-uniform"),
     }
     together = comparisons(results)
-    joint = {name: values(results, name, "joint_accuracy") for pair in parts.values() for name in pair}
+    joint = {name: scores(results, name) for pair in parts.values() for name in pair}
     return [Contribution(part, a, b, paired_difference(joint[a], joint[b], together)) for part, (a, b) in parts.items()]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmpareto.compare._results import Result, modalities
+from mmpareto.compare._results import Result, modalities, score_of
 from mmpareto.compare._statistics import Difference, Spread
 from mmpareto.compare._summary import REFERENCE, Row, attribution, comparisons, table_rows
 from mmpareto.compare._wording import (
@@ -110,7 +110,8 @@ def _seconds(of: Spread) -> str:
 def _caption(results: Sequence[Result], rows: Sequence[Row]) -> str:
     counts = sorted({row.joint.count for row in rows} or {0})
     over = seeds(counts[0]) if len(counts) == 1 else f"{counts[0]} to {seeds(counts[-1])}"
-    return f"Test accuracy on {datasets(results)} in percent: mean and ± sample standard deviation over {over}."
+    what = f"Test {score_of(results).title} on {datasets(results)} in percent"
+    return f"{what}: mean and ± sample standard deviation over {over}."
 
 
 def _notes(rows: Sequence[Row], together: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mmpareto.compare._results import Result, methods, values
+from mmpareto.compare._results import Result, methods, score_of, scores
 from mmpareto.compare._statistics import Difference, Spread
 from mmpareto.compare._summary import REFERENCE, Contribution, Row
 
@@ -59,15 +59,15 @@ def seeds(count: int) -> str:
     return f"{count} seed" if count == 1 else f"{count} seeds"
 
 
-def verdict(of: Difference) -> str:
-    """What the difference shows, as the end of a sentence."""
+def verdict(of: Difference, title: str) -> str:
+    """What a difference in the score of this title shows, as the end of a sentence."""
     if not of.seeds:
         return f"cannot be told: {of.reason}"
     if of.reason:
         return f"{points(of.mean)} points; not resolved: {of.reason}"
     found = f"{points(of.mean)} points, 95% interval {points(of.low)} to {points(of.high)}, {seeds(len(of.seeds))}"
     if of.resolved:
-        return f"{found}; resolved: {'higher' if of.mean > 0 else 'lower'} joint accuracy"
+        return f"{found}; resolved: {'higher' if of.mean > 0 else 'lower'} joint {title}"
     return f"{found}; not resolved: a gain and a loss are both compatible with it"
 
 
@@ -81,16 +81,16 @@ def headline(results: Sequence[Result], rows: Sequence[Row]) -> str:
     Returns:
         Which method has the highest mean, and whether it differs from ``uniform``.
     """
-    measured = [row for row in rows if math.isfinite(row.joint.mean)]
+    title, measured = score_of(results).title, [row for row in rows if math.isfinite(row.joint.mean)]
     if not measured:
-        return "No training has a test accuracy yet: there is nothing to compare."
+        return f"No training has a test {title} yet: there is nothing to compare."
     best = max(measured, key=lambda row: row.joint.mean)
     found = (
-        f"{best.method} has the highest mean joint accuracy on the test split of {datasets(results)}: "
+        f"{best.method} has the highest mean joint {title} on the test split of {datasets(results)}: "
         f"{percent(best.joint.mean)}% over {seeds(best.joint.count)}."
     )
     if best.difference is not None:
-        return f"{found} Difference from {REFERENCE}: {verdict(best.difference)}."
+        return f"{found} Difference from {REFERENCE}: {verdict(best.difference, title)}."
     lower = [r.method for r in rows if r.difference is not None and r.difference.resolved]
     return f"{found} Resolved as lower: {', '.join(lower) or 'none'}."
 
@@ -110,10 +110,12 @@ def attribution_sentences(results: Sequence[Result], contributions: Sequence[Con
     Returns:
         Sentences that name what is missing and what is not resolved.
     """
-    measured = [name for name in methods(results) if values(results, name, "joint_accuracy")]
+    title, measured = score_of(results).title, [name for name in methods(results) if scores(results, name)]
     sentences = []
     for of in contributions:
         missing = [name for name in (of.method, of.control) if name not in measured]
-        found = f"cannot be told: no test results of {' and '.join(missing)}" if missing else verdict(of.difference)
+        found = (
+            f"cannot be told: no test results of {' and '.join(missing)}" if missing else verdict(of.difference, title)
+        )
         sentences.append(f"{_PARTS[of.part]} ({of.method} minus {of.control}): {found}.")
     return sentences

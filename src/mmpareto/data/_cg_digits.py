@@ -6,6 +6,8 @@ import torch
 
 from mmpareto.data._coloured import DIGITS, Digits, check_variance, coloured_splits
 from mmpareto.data._recipe import DatasetRecipe, Splits
+from mmpareto.shapes import Shape
+from mmpareto.targets import Classes
 
 _TEST, _VAL = 360, 180
 
@@ -40,12 +42,12 @@ class CGDigits(DatasetRecipe):
         check_variance(self.variance)
 
     @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
+    def shapes(self) -> dict[str, Shape]:
         return {"gray": (1, 8, 8), "colour": (3, 8, 8)}
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        return DIGITS
+    def target(self) -> Classes:
+        return Classes(DIGITS)
 
     def load(self) -> Splits:
         from sklearn.datasets import load_digits

@@ -3,15 +3,45 @@
 # No postponed annotations: jsonargparse evaluates those of a base class in the module of the derived one.
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mmpareto.errors import MMParetoError
+from mmpareto.shapes import Shape
+from mmpareto.targets import Classes, Target
+
 Batch = dict[str, Any]
-"""``{"inputs": {modality: Tensor [B, ...]}, "label": Tensor [B], "id": Tensor [B]}``; one sample has no B."""
+"""``{"inputs": {modality: Tensor [B, ...]}, "label": Tensor [B, ...], "id": Tensor [B] or B names}``.
+
+Where some of the samples lack a modality there is ``"rows": {modality: int64 Tensor [n]}``, which rows of its inputs
+are there (the others are zeros). What the whole batch lacks is in neither. One sample has no B and no rows.
+"""
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many of it are done, and how many there are."""
+
+
+class Draw(list[int]):
+    """The samples of one training batch, with what makes the random changes to them repeatable.
+
+    Args:
+        indices: Of the samples.
+        seed: Of the training.
+        epoch: Of the training. A sample's change depends on the seed, the epoch and the sample alone.
+
+    Example:
+        >>> draw = Draw([3, 1], seed=0, epoch=2)
+        >>> draw, draw.epoch
+        ([3, 1], 2)
+    """
+
+    def __init__(self, indices: Iterable[int] = (), seed: int = 0, epoch: int = 0) -> None:
+        super().__init__(indices)
+        self.seed, self.epoch = seed, epoch
 
 
 class MultimodalDataset(Dataset[Batch], ABC):
@@ -19,7 +49,7 @@ class MultimodalDataset(Dataset[Batch], ABC):
 
     @abstractmethod
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Batch:
-        """The sample, or the batch of samples, at `index`."""
+        """The sample, or the batch of samples, at `index`; augmented, if the data set does that, for a `Draw` alone."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -38,6 +68,39 @@ class Splits:
     test: MultimodalDataset
 
 
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong with the data.
+
+    Args:
+        where: File, or file and row.
+        reason: What is wrong there, in one line.
+        fatal: Whether nothing can be trained as long as it is so; else what is found is left out.
+    """
+
+    where: str
+    reason: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a check of the data found.
+
+    Args:
+        facts: What there is, as pairs of a name and a text.
+        problems: What is wrong.
+    """
+
+    facts: Sequence[tuple[str, str]]
+    problems: Sequence[Finding] = field(default=())
+
+    @property
+    def trainable(self) -> bool:
+        """Whether a model can be trained on the data."""
+        return not any(problem.fatal for problem in self.problems)
+
+
 class DatasetRecipe(ABC):
     """How to load one data set. Subclasses are frozen dataclasses whose fields are the user's settings.
 
@@ -45,25 +108,27 @@ class DatasetRecipe(ABC):
         name: What the command line calls the data set.
         citation: Where the data come from.
         notes: What a reader of results must know; printed in every report.
+        layout: Which files are expected where, for those who have to put them there.
     """
 
     name: ClassVar[str]
     citation: ClassVar[str]
     notes: ClassVar[tuple[str, ...]] = ()
+    layout: ClassVar[str] = "Nothing: the data come with a library."
 
     @property
     @abstractmethod
-    def shapes(self) -> dict[str, tuple[int, ...]]:
+    def shapes(self) -> dict[str, Shape]:
         """For each modality the shape of one sample."""
 
     @property
     @abstractmethod
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes, by label."""
+    def target(self) -> Target:
+        """What is predicted."""
 
     @abstractmethod
     def load(self) -> Splits:
-        """Reads the data.
+        """Reads the data, decoding first what has not been decoded yet.
 
         Returns:
             Its three parts, the same at every call.
@@ -71,3 +136,29 @@ class DatasetRecipe(ABC):
         Raises:
             MMParetoError: If files are missing or are not what they should be.
         """
+
+    # Not abstract: most data sets have nothing to prepare.
+    def prepare(self, workers: int = 0, progress: Progress | None = None) -> None:  # noqa: B027
+        """Decodes what has not been decoded yet, for data sets that keep a cache; by itself there is nothing to do.
+
+        Args:
+            workers: Processes that decode; 0 decodes in this one.
+            progress: Told how far it is.
+
+        Raises:
+            MMParetoError: If files are missing.
+        """
+
+    def check(self) -> Findings:
+        """Looks for what is wrong with the data, without training.
+
+        Returns:
+            What there is, and what is wrong; by itself what `load` says.
+        """
+        try:
+            splits = self.load()
+        except MMParetoError as error:
+            return Findings((), (Finding(self.name, str(error), fatal=True),))
+        sizes = [(part, f"{len(getattr(splits, part)):,} samples") for part in ("train", "val", "test")]
+        classes = [("classes", ", ".join(self.target.names))] if isinstance(self.target, Classes) else []
+        return Findings([*sizes, *classes, *((name, str(shape)) for name, shape in self.shapes.items())])

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.errors import MMParetoError
-from mmpareto.models._checks import check_counts, check_images, check_modalities, present
+from mmpareto.models._checks import check_counts, check_images, check_modalities, check_whole, present
 from mmpareto.models._head import head
 from mmpareto.models._output import Output
 from mmpareto.models._recipe import ModelRecipe, MultimodalModel
 from mmpareto.models._tokens import TokenEncoder, learned
+from mmpareto.shapes import Shape
 
 
 class BottleneckFusion(MultimodalModel):
@@ -70,7 +71,8 @@ class BottleneckFusion(MultimodalModel):
         self.joint = head(dim, classes, depth)
         self.unimodal = nn.ModuleDict({modality: head(dim, classes, depth) for modality in encoders})
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> Output:
+    def forward(self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None) -> Output:
+        check_whole(rows)
         images = present(inputs, self.encoders)
         encoders = {modality: cast("TokenEncoder", self.encoders[modality]) for modality in images}
         tokens = {modality: encoders[modality](x) for modality, x in images.items()}
@@ -132,7 +134,7 @@ class BottleneckTransformer(ModelRecipe):
         if self.dim % self.heads:
             raise MMParetoError(f"Parameter `heads` should divide `dim`, {self.dim}. Found {self.heads!r}.")
 
-    def build(self, shapes: Mapping[str, tuple[int, ...]], classes: int) -> BottleneckFusion:
-        check_images(shapes)
-        make = {m: TokenEncoder(shape, self.dim, self.heads, self.layers, self.patch) for m, shape in shapes.items()}
+    def build(self, shapes: Mapping[str, Shape], classes: int) -> BottleneckFusion:
+        images = check_images(shapes)
+        make = {m: TokenEncoder(shape, self.dim, self.heads, self.layers, self.patch) for m, shape in images.items()}
         return BottleneckFusion(make, self.dim, classes, self.tokens, self.fusion_layers, self.depth)

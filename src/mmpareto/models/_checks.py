@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmpareto.errors import MMParetoError
 from mmpareto.partition import JOINT
+from mmpareto.shapes import Shape
 
 
 def check_counts(**settings: int) -> None:
@@ -30,12 +31,29 @@ def check_modalities(modalities: Iterable[str]) -> None:
             )
 
 
-def check_images(shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raises unless there are modalities and all of them are images [channels, height, width]."""
+def check_images(shapes: Mapping[str, Shape]) -> dict[str, tuple[int, ...]]:
+    """The shapes, all of images [channels, height, width].
+
+    Raises:
+        MMParetoError: If there are no modalities, or other ones.
+    """
     check_modalities(shapes)
+    images: dict[str, tuple[int, ...]] = {}
     for modality, shape in shapes.items():
-        if len(shape) != 3 or min(shape) < 1:
+        if not isinstance(shape, tuple) or len(shape) != 3 or min(shape) < 1:
             raise MMParetoError(f"Modality '{modality}' should be images [channels, height, width]. Found {shape}.")
+        images[modality] = shape
+    return images
+
+
+def check_whole(rows: Mapping[str, Tensor] | None) -> None:
+    """Raises if some samples of a batch lack a modality, for models whose encoders exchange something."""
+    if rows:
+        raise MMParetoError(
+            "Parameter `rows` should be None for this model, in which the encoders of a sample exchange something: all "
+            f"samples of a batch have the same modalities. Found some that lack {', '.join(rows)}. Use the model "
+            "late-fusion, which takes them."
+        )
 
 
 def present(inputs: Mapping[str, Tensor], encoders: nn.ModuleDict) -> dict[str, Tensor]:

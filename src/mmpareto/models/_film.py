@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mmpareto.models._checks import check_counts
 from mmpareto.models._fusion import Fusion, project, projections
-from mmpareto.models._late_fusion import LateFusion
-from mmpareto.models._recipe import ModelRecipe
-from mmpareto.models._small_cnn import small_cnns
+from mmpareto.models._presence import Rows, placed
+from mmpareto.models._projected_fusion import ProjectedFusion
 
 
 class FiLM(Fusion):
@@ -42,21 +39,29 @@ class FiLM(Fusion):
         self.projections = projections(widths, dim)
         self.conditioners = projections(dict.fromkeys(widths, dim) if len(widths) > 1 else {}, 2 * dim)
 
-    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        projected = project(self.projections, features)
-        return torch.stack([self._modulated(modality, projected) for modality in projected]).sum(0)
+    def forward(self, features: Mapping[str, Tensor], rows: Rows | None = None) -> Tensor:
+        projected = project(self.projections, features, rows)
+        has = {modality: _has(feature, (rows or {}).get(modality)) for modality, feature in features.items()}
+        return torch.stack([self._modulated(modality, projected, has) for modality in projected]).sum(0)
 
-    def _modulated(self, modality: str, projected: Mapping[str, Tensor]) -> Tensor:
-        others = [other for name, other in projected.items() if name != modality]
+    def _modulated(self, modality: str, projected: Mapping[str, Tensor], has: Mapping[str, Tensor]) -> Tensor:
+        others = [name for name in projected if name != modality]
         if not others:
             return projected[modality]
-        condition: Tensor = self.conditioners[modality](torch.stack(others).mean(0))
+        count = torch.stack([has[name] for name in others]).sum(0)
+        mean = torch.stack([projected[name] for name in others]).sum(0) / count.clamp(min=1)
+        condition: Tensor = self.conditioners[modality](mean)
         scale, shift = condition.chunk(2, dim=1)
-        return (1 + scale) * projected[modality] + shift
+        modulated = (1 + scale) * projected[modality] + shift
+        return has[modality] * torch.where(count > 0, modulated, projected[modality])
 
 
-@dataclass(frozen=True)
-class FiLMFusionCNN(ModelRecipe):
+def _has(feature: Tensor, rows: Tensor | None) -> Tensor:
+    """For each sample [B, 1] one if it has the modality, else zero."""
+    return placed(feature.new_ones(len(feature) if rows is None else len(rows), 1), rows, len(feature))
+
+
+class FiLMFusionCNN(ProjectedFusion):
     """Small convolutional encoders whose features modulate each other (FiLM) before they are summed.
 
     Args:
@@ -72,13 +77,5 @@ class FiLMFusionCNN(ModelRecipe):
 
     name = "film-fusion"
 
-    width: int = 16
-    dim: int = 64
-    depth: int = 1
-
-    def __post_init__(self) -> None:
-        check_counts(width=self.width, dim=self.dim, depth=self.depth)
-
-    def build(self, shapes: Mapping[str, tuple[int, ...]], classes: int) -> LateFusion:
-        encoders, widths = small_cnns(shapes, self.width)
-        return LateFusion(encoders, widths, classes, FiLM(widths, self.dim), self.depth)
+    def fusion(self, widths: Mapping[str, int]) -> FiLM:
+        return FiLM(widths, self.dim)

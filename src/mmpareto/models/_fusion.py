@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from mmpareto.models._presence import Rows, placed, there
+
 
 class Fusion(nn.Module, ABC):
     """Makes one vector of the modalities' features.
@@ -19,8 +21,16 @@ class Fusion(nn.Module, ABC):
     width: int
 
     @abstractmethod
-    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Fuses features [B, width of the modality] of the modalities present, at least one, into [B, width]."""
+    def forward(self, features: Mapping[str, Tensor], rows: Rows | None = None) -> Tensor:
+        """Fuses the features of the modalities present, at least one.
+
+        Args:
+            features: For each modality [B, its width]; zero for samples that lack it.
+            rows: For each modality that some samples lack, int64 [n], which have it.
+
+        Returns:
+            Tensor [B, width]. A sample that lacks a modality is fused as in a batch that lacks it.
+        """
 
 
 class Concatenation(Fusion):
@@ -40,7 +50,7 @@ class Concatenation(Fusion):
         self.widths = dict(widths)
         self.width = sum(self.widths.values())
 
-    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, features: Mapping[str, Tensor], rows: Rows | None = None) -> Tensor:
         like = next(iter(features.values()))
         return torch.cat(
             [features[m] if m in features else like.new_zeros(len(like), width) for m, width in self.widths.items()], 1
@@ -66,8 +76,8 @@ class Sum(Fusion):
         self.width = dim
         self.projections = projections(widths, dim)
 
-    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        return torch.stack(list(project(self.projections, features).values())).sum(0)
+    def forward(self, features: Mapping[str, Tensor], rows: Rows | None = None) -> Tensor:
+        return torch.stack(list(project(self.projections, features, rows).values())).sum(0)
 
 
 def projections(widths: Mapping[str, int], dim: int) -> nn.ModuleDict:
@@ -75,6 +85,7 @@ def projections(widths: Mapping[str, int], dim: int) -> nn.ModuleDict:
     return nn.ModuleDict({modality: nn.Linear(width, dim) for modality, width in widths.items()})
 
 
-def project(layers: nn.ModuleDict, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each modality's features through its own layer."""
-    return {modality: layers[modality](feature) for modality, feature in features.items()}
+def project(layers: nn.ModuleDict, features: Mapping[str, Tensor], rows: Rows | None) -> dict[str, Tensor]:
+    """Each modality's features through its own layer; zero for samples that lack it."""
+    had = {modality: (rows or {}).get(modality) for modality in features}
+    return {m: placed(layers[m](there(feature, had[m])), had[m], len(feature)) for m, feature in features.items()}

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mmpareto.models._checks import check_counts
 from mmpareto.models._fusion import Concatenation, Fusion, project, projections
-from mmpareto.models._late_fusion import LateFusion
-from mmpareto.models._recipe import ModelRecipe
-from mmpareto.models._small_cnn import small_cnns
+from mmpareto.models._presence import Rows
+from mmpareto.models._projected_fusion import ProjectedFusion
 
 
 class Gated(Fusion):
@@ -42,14 +39,13 @@ class Gated(Fusion):
         self.concatenation = Concatenation(dict.fromkeys(widths, dim))
         self.gates = projections(dict.fromkeys(widths, self.concatenation.width), dim)
 
-    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        projected = project(self.projections, features)
+    def forward(self, features: Mapping[str, Tensor], rows: Rows | None = None) -> Tensor:
+        projected = project(self.projections, features, rows)
         read = self.concatenation(projected)
         return torch.stack([self.gates[m](read).sigmoid() * p.tanh() for m, p in projected.items()]).sum(0)
 
 
-@dataclass(frozen=True)
-class GatedFusionCNN(ModelRecipe):
+class GatedFusionCNN(ProjectedFusion):
     """Small convolutional encoders whose features pass gates, which read all modalities, before they are summed.
 
     Args:
@@ -65,13 +61,5 @@ class GatedFusionCNN(ModelRecipe):
 
     name = "gated-fusion"
 
-    width: int = 16
-    dim: int = 64
-    depth: int = 1
-
-    def __post_init__(self) -> None:
-        check_counts(width=self.width, dim=self.dim, depth=self.depth)
-
-    def build(self, shapes: Mapping[str, tuple[int, ...]], classes: int) -> LateFusion:
-        encoders, widths = small_cnns(shapes, self.width)
-        return LateFusion(encoders, widths, classes, Gated(widths, self.dim), self.depth)
+    def fusion(self, widths: Mapping[str, int]) -> Gated:
+        return Gated(widths, self.dim)

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 
+from mmpareto.errors import MMParetoError
 from mmpareto.models._checks import check_counts, check_modalities, present
+from mmpareto.models._encoders import ENCODERS, make_encoders
 from mmpareto.models._fusion import Concatenation, Fusion
 from mmpareto.models._head import head
 from mmpareto.models._output import Output
+from mmpareto.models._presence import placed, there
 from mmpareto.models._recipe import ModelRecipe, MultimodalModel
-from mmpareto.models._small_cnn import small_cnns
+from mmpareto.shapes import Shape
 
 
 class LateFusion(MultimodalModel):
@@ -52,19 +56,28 @@ class LateFusion(MultimodalModel):
         self.joint = head(self.fusion.width, classes, depth)
         self.unimodal = nn.ModuleDict({modality: head(widths[modality], classes, depth) for modality in encoders})
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> Output:
-        features = {m: self.encoders[m](values) for m, values in present(inputs, self.encoders).items()}
-        unimodal = {modality: self.unimodal[modality](feature) for modality, feature in features.items()}
-        return Output(self.joint(self.fusion(features)), unimodal, features)
+    def forward(self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None) -> Output:
+        rows = rows or {}
+        features, unimodal = {}, {}
+        for modality, values in present(inputs, self.encoders).items():
+            # Encoders see what is there alone: what stands in for the rest would enter the statistics of batch norm.
+            feature = self.encoders[modality](there(values, rows.get(modality)))
+            unimodal[modality] = self.unimodal[modality](feature)
+            features[modality] = placed(feature, rows.get(modality), len(values))
+        return Output(self.joint(self.fusion(features, rows)), unimodal, features)
 
 
 @dataclass(frozen=True)
 class LateFusionCNN(ModelRecipe):
-    """Late fusion of small convolutional encoders, for small images: their features are concatenated.
+    """An encoder of its own kind for each type of modality; their features are concatenated.
+
+    Images, spectrograms and the frames of videos go through small convolutional networks or ResNet-18, arrays and
+    tables through two linear layers, texts through a small transformer.
 
     Args:
-        width: Channels of the encoders' first convolution; the others have twice as many.
+        width: Channels of the small encoders' first convolution; hidden layers are eight times as wide.
         depth: Number of linear layers of every head.
+        encoder: What encodes images, spectrograms and videos: small convolutional networks, or ResNet-18 from scratch.
 
     Example:
         >>> model = LateFusionCNN().build({"gray": (1, 8, 8), "colour": (3, 8, 8)}, classes=10)
@@ -76,10 +89,13 @@ class LateFusionCNN(ModelRecipe):
 
     width: int = 16
     depth: int = 1
+    encoder: Literal["small", "resnet18"] = "small"
 
     def __post_init__(self) -> None:
         check_counts(width=self.width, depth=self.depth)
+        if self.encoder not in ENCODERS:
+            raise MMParetoError(f"Parameter `encoder` should be {' or '.join(ENCODERS)}. Found {self.encoder!r}.")
 
-    def build(self, shapes: Mapping[str, tuple[int, ...]], classes: int) -> LateFusion:
-        encoders, widths = small_cnns(shapes, self.width)
+    def build(self, shapes: Mapping[str, Shape], classes: int) -> LateFusion:
+        encoders, widths = make_encoders(shapes, self.width, self.encoder)
         return LateFusion(encoders, widths, classes, depth=self.depth)

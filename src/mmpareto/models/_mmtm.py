@@ -7,13 +7,14 @@ from typing import cast
 from torch import Tensor, nn
 
 from mmpareto.errors import MMParetoError
-from mmpareto.models._checks import check_counts, check_images, check_modalities, present
+from mmpareto.models._checks import check_counts, check_images, check_modalities, check_whole, present
 from mmpareto.models._exchange import Exchange
 from mmpareto.models._fusion import Concatenation
 from mmpareto.models._head import head
 from mmpareto.models._output import Output
 from mmpareto.models._recipe import ModelRecipe, MultimodalModel
 from mmpareto.models._small_cnn import feature_width, stages
+from mmpareto.shapes import Shape
 
 
 class MMTM(MultimodalModel):
@@ -59,7 +60,8 @@ class MMTM(MultimodalModel):
         self.joint = head(self.fusion.width, classes, depth)
         self.unimodal = nn.ModuleDict({modality: head(widths[modality], classes, depth) for modality in encoders})
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> Output:
+    def forward(self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None) -> Output:
+        check_whole(rows)
         maps = present(inputs, self.encoders)
         stages_of = {modality: cast("nn.Sequential", self.encoders[modality]) for modality in maps}
         for number, exchange in enumerate(self.exchanges):
@@ -94,9 +96,9 @@ class MMTMCNN(ModelRecipe):
     def __post_init__(self) -> None:
         check_counts(width=self.width, reduction=self.reduction, depth=self.depth)
 
-    def build(self, shapes: Mapping[str, tuple[int, ...]], classes: int) -> MMTM:
-        check_images(shapes)
-        encoders = {modality: nn.Sequential(*stages(shape[0], self.width)) for modality, shape in shapes.items()}
+    def build(self, shapes: Mapping[str, Shape], classes: int) -> MMTM:
+        images = check_images(shapes)
+        encoders = {modality: nn.Sequential(*stages(shape[0], self.width)) for modality, shape in images.items()}
         exchanges = [Exchange(dict.fromkeys(shapes, count), self.reduction) for count in (self.width, 2 * self.width)]
-        widths = {modality: feature_width(shape, self.width) for modality, shape in shapes.items()}
+        widths = {modality: feature_width(shape, self.width) for modality, shape in images.items()}
         return MMTM(encoders, exchanges, widths, classes, self.depth)

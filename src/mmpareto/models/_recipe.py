@@ -9,6 +9,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from mmpareto.models._output import Output
+from mmpareto.shapes import Shape
 
 
 class MultimodalModel(nn.Module, ABC):
@@ -22,19 +23,21 @@ class MultimodalModel(nn.Module, ABC):
     encoders: nn.ModuleDict
 
     @abstractmethod
-    def forward(self, inputs: Mapping[str, Tensor]) -> Output:
+    def forward(self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None) -> Output:
         """Predictions for a batch.
 
         Args:
             inputs: For each modality its batch [B, ...]. A modality may be missing: its key is absent, which goes for
                 the whole batch. What the model has no encoder for is passed over, so that a model of some of a data
                 set's modalities takes the data set's batches.
+            rows: For each modality that some samples of the batch lack, int64 [n], which rows of its inputs are there.
+                What stands in the others changes nothing.
 
         Returns:
             The predictions; those of a missing modality are absent.
 
         Raises:
-            MMParetoError: If no modality of the model is present.
+            MMParetoError: If no modality of the model is present, or there are `rows` and the model takes none.
         """
 
 
@@ -50,12 +53,12 @@ class ModelRecipe(ABC):
     dense: ClassVar[bool] = False
 
     @abstractmethod
-    def build(self, shapes: Mapping[str, tuple[int, ...]], classes: int) -> MultimodalModel:
+    def build(self, shapes: Mapping[str, Shape], classes: int) -> MultimodalModel:
         """Makes a new model, its weights drawn from torch's global generator.
 
         Args:
             shapes: For each modality the shape of one sample.
-            classes: Number of classes.
+            classes: Width of a prediction: number of classes, or of what is predicted instead.
 
         Returns:
             The model.

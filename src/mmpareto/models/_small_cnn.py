@@ -1,11 +1,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
-from torch import nn
+from torch import Tensor, nn
 
-from mmpareto.models._checks import check_images
+from mmpareto.models._encoder import Encoder
+
+_SMALL = 32  # pixels: larger images shrink before their features are flattened
+_AREA = 64  # pixels that are left of a larger image, at most
+
+
+def _stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
 def stages(channels: int, width: int) -> list[nn.Sequential]:
@@ -18,39 +25,41 @@ def stages(channels: int, width: int) -> list[nn.Sequential]:
     Returns:
         Modules from maps [B, channels, H, W] by way of [B, width, H, W] to [B, 2 width, ceil(H/2), ceil(W/2)].
     """
-    made = []
-    for inputs, outputs, stride in ((channels, width, 1), (width, 2 * width, 2), (2 * width, 2 * width, 1)):
-        convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
-        made.append(nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU()))
-    return made
-
-
-def small_cnn(channels: int, width: int) -> nn.Module:
-    """The three `stages`, flattened, for small images.
-
-    Returns:
-        A module from images [B, channels, H, W] to features [B, 2 width ceil(H/2) ceil(W/2)].
-
-    Example:
-        >>> import torch
-        >>> small_cnn(channels=3, width=16)(torch.zeros(2, 3, 8, 8)).shape
-        torch.Size([2, 512])
-    """
-    return nn.Sequential(*(layer for stage in stages(channels, width) for layer in stage), nn.Flatten())
+    return [_stage(channels, width, 1), _stage(width, 2 * width, 2), _stage(2 * width, 2 * width, 1)]
 
 
 def feature_width(shape: tuple[int, ...], width: int) -> int:
-    """Width of the features that a `small_cnn` makes of images [channels, H, W]."""
+    """Width of the flattened maps that `stages` make of images [channels, H, W]."""
     _, height, breadth = shape
     return 2 * width * math.ceil(height / 2) * math.ceil(breadth / 2)
 
 
-def small_cnns(shapes: Mapping[str, tuple[int, ...]], width: int) -> tuple[dict[str, nn.Module], dict[str, int]]:
-    """For each modality a `small_cnn`, and the width of its features.
+def small_cnn(shape: tuple[int, ...], width: int) -> Encoder:
+    """A convolutional network for images.
 
-    Raises:
-        MMParetoError: If there is no modality, or one is no images.
+    Up to 32 pixels it is the three `stages`, flattened. Larger images go through stages of stride 2, each with twice
+    the channels of the one before, at most 8 width, until no more than 64 pixels are left, whose mean is taken.
+
+    Args:
+        shape: Of one image, [channels, H, W].
+        width: Output channels of the first convolution.
+
+    Example:
+        >>> small_cnn((3, 8, 8), width=16).width, small_cnn((1, 128, 1024), width=16).width
+        (512, 128)
     """
-    check_images(shapes)
-    encoders = {modality: small_cnn(shape[0], width) for modality, shape in shapes.items()}
-    return encoders, {modality: feature_width(shape, width) for modality, shape in shapes.items()}
+    channels, height, breadth = shape
+    if max(height, breadth) <= _SMALL:
+        layers = [layer for stage in stages(channels, width) for layer in stage]
+        return Encoder(nn.Sequential(*layers, nn.Flatten()), feature_width(shape, width))
+    made: list[nn.Module] = []
+    while height * breadth > _AREA:
+        outputs = min(width * 2 ** len(made), 8 * width)
+        made.append(_stage(channels, outputs, 2))
+        channels, height, breadth = outputs, math.ceil(height / 2), math.ceil(breadth / 2)
+    return Encoder(nn.Sequential(*made, _Mean()), channels)
+
+
+class _Mean(nn.Module):
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.mean((2, 3))

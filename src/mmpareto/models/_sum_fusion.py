@@ -1,17 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from mmpareto.models._checks import check_counts
 from mmpareto.models._fusion import Sum
-from mmpareto.models._late_fusion import LateFusion
-from mmpareto.models._recipe import ModelRecipe
-from mmpareto.models._small_cnn import small_cnns
+from mmpareto.models._projected_fusion import ProjectedFusion
 
 
-@dataclass(frozen=True)
-class SumFusionCNN(ModelRecipe):
+class SumFusionCNN(ProjectedFusion):
     """Small convolutional encoders whose features are projected to one width and summed.
 
     Args:
@@ -27,13 +22,5 @@ class SumFusionCNN(ModelRecipe):
 
     name = "sum-fusion"
 
-    width: int = 16
-    dim: int = 64
-    depth: int = 1
-
-    def __post_init__(self) -> None:
-        check_counts(width=self.width, dim=self.dim, depth=self.depth)
-
-    def build(self, shapes: Mapping[str, tuple[int, ...]], classes: int) -> LateFusion:
-        encoders, widths = small_cnns(shapes, self.width)
-        return LateFusion(encoders, widths, classes, Sum(widths, self.dim), self.depth)
+    def fusion(self, widths: Mapping[str, int]) -> Sum:
+        return Sum(widths, self.dim)

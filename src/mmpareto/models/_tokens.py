@@ -5,12 +5,17 @@ import math
 import torch
 from torch import Tensor, nn
 
-_STD = 0.02  # of learned tokens and positions at the start, as in BERT and in the authors' code of MBT
+STD = 0.02  # of learned tokens and positions at the start, as in BERT and in the authors' code of MBT
 
 
 def learned(*shape: int) -> nn.Parameter:
     """Tokens or positions to learn, normal around zero."""
-    return nn.Parameter(_STD * torch.randn(*shape))
+    return nn.Parameter(STD * torch.randn(*shape))
+
+
+def layer(dim: int, heads: int) -> nn.TransformerEncoderLayer:
+    """A transformer layer on tokens [B, tokens, dim]; pre-norm, without dropout."""
+    return nn.TransformerEncoderLayer(dim, heads, 4 * dim, 0.0, "gelu", batch_first=True, norm_first=True)
 
 
 class TokenEncoder(nn.Module):
@@ -41,10 +46,7 @@ class TokenEncoder(nn.Module):
         self.patches = nn.Sequential(padding, nn.Conv2d(channels, dim, patch, stride=patch), nn.Flatten(2))
         self.summary = learned(1, 1, dim)
         self.positions = learned(1, 1 + math.ceil(height / patch) * math.ceil(width / patch), dim)
-        self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(dim, heads, 4 * dim, 0.0, "gelu", batch_first=True, norm_first=True)
-            for _ in range(layers)
-        )
+        self.layers = nn.ModuleList(layer(dim, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
 from mmpareto.files import write_atomically
 from mmpareto.models import ModelRecipe
+from mmpareto.shapes import Shape
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,13 @@ class SGD:
 NOT_COMPARED = ("method", "seed", "modalities", "devices", "num_nodes", "strategy")
 """Settings of a training that a comparison chooses itself; its trainings have a process each."""
 
+FREE = ("workers",)
+"""Settings that change nothing about a training's result: it may be continued with others."""
+
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training: everything its result depends on.
+    """One training: everything its result depends on, and how it is run.
 
     Args:
         data: The data set.
@@ -57,6 +61,8 @@ class RunConfig:
             in each (a measured step costs more).
         devices: Processes per node that train together; each takes its share of every batch.
         num_nodes: Nodes that train together.
+        workers: Processes that load the data for each process that trains, for either part; 0 loads in that process.
+            The batches are the same whatever their number.
         strategy: Whether every process holds the whole model (ddp) or a part of each parameter (fsdp, FSDP2); auto
             is ddp where there are several processes.
     """
@@ -73,11 +79,12 @@ class RunConfig:
     geometry_every: int = 10
     devices: int = 1
     num_nodes: int = 1
+    workers: int = 0
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
 
     def __post_init__(self) -> None:
         positive = dict.fromkeys(("epochs", "threads", "geometry_every", "devices", "num_nodes"), 1)
-        for name, least in {**positive, "batch_size": 2, "seed": 0}.items():
+        for name, least in {**positive, "batch_size": 2, "seed": 0, "workers": 0}.items():
             if (value := getattr(self, name)) < least:
                 raise MMParetoError(f"Parameter `{name}` should be at least {least}. Found {value!r}.")
         if self.seed >= 2**32:
@@ -99,7 +106,7 @@ class RunConfig:
         return self.devices * self.num_nodes
 
     @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
+    def shapes(self) -> dict[str, Shape]:
         """Shape of one sample of each modality that is trained on."""
         return {name: self.data.shapes[name] for name in self.modalities or self.data.shapes}
 

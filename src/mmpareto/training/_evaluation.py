@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from mmpareto.balancing import Uniform
 from mmpareto.data import MultimodalDataset, Splits
 from mmpareto.diagnostics import GeometryLog, GeometryRow
 from mmpareto.errors import MMParetoError
-from mmpareto.models import MultimodalModel, Output
+from mmpareto.models import MultimodalModel
 from mmpareto.partition import Partition
 from mmpareto.step import backward
 from mmpareto.training._config import RunConfig, load_config
 from mmpareto.training._folder import CHECKPOINT, CONFIG
 from mmpareto.training._loading import evaluation_loader, training_loader
+from mmpareto.training._predictions import Collector, Predictions, objectives, predicted
 
 
 @contextmanager
@@ -34,36 +34,20 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def objectives(output: Output, label: Tensor) -> dict[str, Tensor]:
-    """Cross-entropy of the joint and of each unimodal prediction."""
-    return {name: functional.cross_entropy(logits, label) for name, logits in output.logits.items()}
-
-
-def accuracies(logits: Mapping[str, Tensor], label: Tensor) -> dict[str, float]:
-    """Share of correct predictions, as ``{objective}_accuracy``.
-
-    Example:
-        >>> accuracies({"joint": torch.tensor([[0.0, 1.0], [1.0, 0.0]])}, torch.tensor([1, 1]))
-        {'joint_accuracy': 0.5}
-    """
-    correct = {name: (values.argmax(1) == label).double().mean() for name, values in logits.items()}
-    return {f"{name}_accuracy": share.item() for name, share in correct.items()}
-
-
 @torch.no_grad()
-def predict(model: MultimodalModel, dataset: MultimodalDataset) -> tuple[dict[str, Tensor], Tensor]:
-    """Logits [N, classes] by objective, and labels [N], of a whole data set."""
+def predict(config: RunConfig, model: MultimodalModel, dataset: MultimodalDataset) -> Predictions:
+    """Predictions of a whole part of the data set of a training."""
     model.eval()
-    outputs, labels = [], []
-    for batch in evaluation_loader(dataset):
-        outputs.append(model(batch["inputs"]).logits)
-        labels.append(batch["label"])
-    return {name: torch.cat([logits[name] for logits in outputs]) for name in outputs[0]}, torch.cat(labels)
+    collector = Collector(model.encoders, config.data.target.outputs)
+    for batch in evaluation_loader(dataset, config.shapes, workers=config.workers):
+        collector.add(predicted(model, batch), batch)
+    return collector.result()
 
 
-def evaluate(model: MultimodalModel, splits: Splits) -> dict[str, dict[str, float]]:
-    """Accuracies on the validation and the test part."""
-    return {part: accuracies(*predict(model, getattr(splits, part))) for part in ("val", "test")}
+def evaluate(config: RunConfig, model: MultimodalModel, splits: Splits) -> dict[str, dict[str, float]]:
+    """Scores on the validation and the test part."""
+    target = config.data.target
+    return {part: predict(config, model, getattr(splits, part)).scores(target) for part in ("val", "test")}
 
 
 def load_run(folder: Path) -> tuple[RunConfig, MultimodalModel]:
@@ -76,7 +60,7 @@ def load_run(folder: Path) -> tuple[RunConfig, MultimodalModel]:
     path = folder / CHECKPOINT
     if not path.is_file():
         raise MMParetoError(f"Parameter `run` should be a folder with a finished training. Found no file {path}.")
-    model = config.model.build(config.shapes, len(config.data.classes))
+    model = config.model.build(config.shapes, config.data.target.outputs)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
@@ -99,5 +83,7 @@ def magnitudes(folder: Path) -> list[GeometryRow]:
 
 
 def _losses(config: RunConfig, model: MultimodalModel) -> Iterator[dict[str, Tensor]]:
-    for batch in training_loader(config.data.load().train, config.batch_size, config.seed):
-        yield objectives(model(batch["inputs"]), batch["label"])
+    target, train = config.data.target, config.data.load().train
+    for batch in training_loader(train, config.shapes, config.batch_size, config.seed, workers=config.workers):
+        if losses := objectives(target, model, batch):
+            yield losses

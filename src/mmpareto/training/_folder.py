@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from mmpareto.errors import MMParetoError
-from mmpareto.training._config import RunConfig, describe, load_config, save_config
+from mmpareto.training._config import FREE, RunConfig, describe, load_config, save_config
 
 CONFIG, CHECKPOINT, LAST = "config.yaml", "best.ckpt", "last.ckpt"
 METRICS, GEOMETRY = "metrics.json", "geometry.csv"
@@ -42,7 +42,8 @@ def check_same(config: RunConfig, folder: Path) -> None:
     if not (folder / CONFIG).exists():
         return
     here, there = describe(config), describe(load_config(folder / CONFIG))
-    if changes := [f"{key} {there[key]} there, {here[key]} now" for key in here if here[key] != there[key]]:
+    differ = [key for key in here if here[key] != there[key] and key not in FREE]
+    if changes := [f"{key} {there[key]} there, {here[key]} now" for key in differ]:
         raise MMParetoError(
             f"Parameter `out` should be a new folder, or one with this very training. Found in {folder} another "
             f"({'; '.join(changes)}). Choose another folder."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple
 from typing import Any
 
@@ -15,17 +16,20 @@ from mmpareto.balancing import Method
 from mmpareto.data import Batch
 from mmpareto.diagnostics import GeometryLog, GeometryRow
 from mmpareto.distribution import shard
+from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
-from mmpareto.partition import Partition
+from mmpareto.partition import JOINT, Partition
+from mmpareto.targets import Target
 from mmpareto.training._config import SGD
-from mmpareto.training._evaluation import accuracies, objectives
+from mmpareto.training._predictions import Collector, objectives, predicted
 
 
 class BalancedModule(lightning.LightningModule):
-    """Trains a multimodal classifier with any balancing method.
+    """Trains a multimodal model with any balancing method.
 
     Args:
         model: The model.
+        target: What it predicts.
         method: The balancing method.
         optimizer: Settings of SGD.
         geometry_every: Measure the geometry in every so-many-th step where the method does not need it.
@@ -33,9 +37,12 @@ class BalancedModule(lightning.LightningModule):
 
     balanced: BalancedLoss
 
-    def __init__(self, model: MultimodalModel, method: Method, optimizer: SGD, geometry_every: int) -> None:
+    def __init__(
+        self, model: MultimodalModel, target: Target, method: Method, optimizer: SGD, geometry_every: int
+    ) -> None:
         super().__init__()
-        self.model, self.method, self.settings, self.geometry_every = model, method, optimizer, geometry_every
+        self.model, self.target, self.method = model, target, method
+        self.settings, self.geometry_every = optimizer, geometry_every
 
     @property
     def sharded(self) -> bool:
@@ -55,12 +62,28 @@ class BalancedModule(lightning.LightningModule):
         s = self.settings
         return torch.optim.SGD(self.model.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay)
 
+    def on_train_epoch_start(self) -> None:
+        """Forgets the losses of the epoch before."""
+        self.losses = MeanLosses(self.model.encoders)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """A loss whose backward pass is one balanced gradient, averaged over all processes."""
-        losses = objectives(self.model(batch["inputs"]), batch["label"])
-        self._log({f"train/{name}_loss": loss.detach() for name, loss in losses.items()}, batch["label"])
+        if self.sharded and (missing := self.model.encoders.keys() - batch["inputs"].keys()):
+            raise MMParetoError(
+                "Parameter `strategy` should be ddp where the share that a process has of a batch may lack a modality: "
+                f"with fsdp all run the same modules in every step. Found a share without {', '.join(sorted(missing))}."
+            )
+        losses = objectives(self.target, self.model, batch)
+        self.losses.add(losses, batch)
         self.balanced.geometry = self.global_step % self.geometry_every == 0
+        if not losses:  # the other processes make a step all the same
+            losses = {JOINT: 0 * torch.stack([parameter.sum() for parameter in self.model.parameters()]).sum()}
         return self.balanced(losses)
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the mean losses of the epoch, over all processes."""
+        means = self.losses.means(lambda numbers: self.trainer.strategy.reduce(numbers, reduce_op="sum"))
+        self.log_dict({f"train/{name}_loss": mean for name, mean in means.items()}, prog_bar=True)
 
     def on_validation_start(self) -> None:
         """Gives all processes the batch norms' statistics of the first, as DistributedDataParallel does."""
@@ -68,15 +91,49 @@ class BalancedModule(lightning.LightningModule):
             for buffer in self.model.buffers():
                 buffer.copy_(self.trainer.strategy.broadcast(buffer))
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Accuracy of each prediction."""
-        logits = self.model(batch["inputs"]).logits
-        self._log({f"val/{name}": value for name, value in accuracies(logits, batch["label"]).items()}, batch["label"])
+    def on_validation_epoch_start(self) -> None:
+        """Forgets the predictions of the epoch before."""
+        self.predictions = Collector(self.model.encoders, self.target.outputs)
 
-    def _log(self, values: dict[str, Any], label: Tensor) -> None:
-        """Logs means over the epoch and the processes, which have shares of one size."""
-        settings: dict[str, Any] = {"prog_bar": True, "on_step": False, "on_epoch": True, "sync_dist": True}
-        self.log_dict(values, batch_size=len(label), **settings)
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keeps the predictions."""
+        self.predictions.add(predicted(self.model, batch), batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Scores the predictions of the whole validation part: a score need not be a mean over batches."""
+        scores = self.predictions.result().scores(self.target)
+        self.log_dict({f"val/{name}": value for name, value in scores.items()}, prog_bar=True, sync_dist=True)
+
+
+class MeanLosses:
+    """Means of losses over an epoch, kept on the device.
+
+    Args:
+        modalities: Of the model.
+    """
+
+    def __init__(self, modalities: Iterable[str]) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts = dict.fromkeys((JOINT, *modalities), 0)
+
+    def add(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
+        """Adds means over those samples of a batch that have the objective."""
+        for name, loss in losses.items():
+            count = len(batch["rows"].get(name, batch["label"]))
+            self._counts[name] += count
+            self._sums[name] = self._sums.get(name, 0) + loss.detach() * count
+
+    def means(self, total: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """The mean by objective, of those that any process has.
+
+        Args:
+            total: Adds numbers up over all processes.
+        """
+        like = next(iter(self._sums.values()), torch.zeros(()))
+        sums = torch.stack([self._sums.get(name, torch.zeros_like(like)) for name in self._counts])
+        numbers = total(torch.stack([sums, sums.new_tensor(list(self._counts.values()))]))
+        pairs = zip(self._counts, *numbers.tolist(), strict=True)
+        return {name: loss / count for name, loss, count in pairs if count}
 
 
 class GeometryCallback(lightning.Callback):

@@ -27,7 +27,12 @@ def make_trainer(
     """
     _check_launched(config)
     save = partial(ModelCheckpoint, dirpath=out, enable_version_counter=False)
-    best = save(filename=Path(CHECKPOINT).stem, monitor="val/joint_accuracy", mode="max", save_weights_only=True)
+    best = save(
+        filename=Path(CHECKPOINT).stem,
+        monitor=f"val/joint_{config.data.target.metric}",
+        mode="max",
+        save_weights_only=True,
+    )
     last = save(filename=Path(LAST).stem)
     try:
         trainer = lightning.Trainer(

@@ -30,7 +30,7 @@ from mmpareto.training._trainer import make_trainer
 
 
 def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
-    """Trains one model and tests the epoch with the best joint accuracy on the validation part.
+    """Trains one model and tests the epoch with the best joint score on the validation part.
 
     The folder then holds ``config.yaml``, ``best.ckpt``, ``metrics.json``, ``geometry.csv`` and ``logs/``. Called
     again it returns what is there; after an interruption it continues with the epoch that was interrupted.
@@ -44,7 +44,7 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
         progress: Whether to show a progress bar.
 
     Returns:
-        Accuracies by split, and under ``"train"`` conflict rates and the seconds it took; empty on processes other
+        Scores by split, and under ``"train"`` conflict rates and the seconds it took; empty on processes other
         than the first.
 
     Raises:
@@ -63,7 +63,7 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
             _fit(trainer, module, loaders, out)
             if trainer.is_global_zero:
                 metrics = {"train": _conflicts(recorder) | {"seconds": timer.time_elapsed("train")}}
-                metrics |= evaluate(load_run(out)[1], splits)
+                metrics |= evaluate(config, load_run(out)[1], splits)
                 write_records(out / GEOMETRY, GeometryRow, recorder.geometry.rows())
                 write_json(out / METRICS, metrics)
                 (out / LAST).unlink(missing_ok=True)
@@ -75,13 +75,13 @@ Loaders = tuple[DataLoader[Batch], DataLoader[Batch]]
 
 def _prepare(config: RunConfig, splits: Splits, trainer: lightning.Trainer) -> tuple[BalancedModule, Loaders]:
     lightning.seed_everything(config.seed, workers=True, verbose=False)
-    model = config.model.build(config.shapes, len(config.data.classes))
-    module = BalancedModule(model, config.method, config.optimizer, config.geometry_every)
-    shares = {"rank": trainer.global_rank, "processes": trainer.world_size}
-    train = training_loader(splits.train, config.batch_size, config.seed, **shares)
+    model = config.model.build(config.shapes, config.data.target.outputs)
+    module = BalancedModule(model, config.data.target, config.method, config.optimizer, config.geometry_every)
+    shares = {"rank": trainer.global_rank, "processes": trainer.world_size, "workers": config.workers}
+    train = training_loader(splits.train, config.shapes, config.batch_size, config.seed, **shares)
     # Every process evaluates all of it: shares of different lengths would need different numbers of forward passes,
     # and where parameters are sharded each of those waits for all processes.
-    return module, (train, evaluation_loader(splits.val))
+    return module, (train, evaluation_loader(splits.val, config.shapes, workers=config.workers))
 
 
 def _fit(trainer: lightning.Trainer, module: BalancedModule, loaders: Loaders, out: Path) -> None:
@@ -117,7 +117,7 @@ def _interrupted(path: Path) -> Path | None:
 
 
 _HINTS = (
-    ".*does not have many workers",  # the data are in memory
+    ".*does not have many workers",  # the user has chosen their number
     "Checkpoint directory .* exists and is not empty",  # it is the run's own
     ".*LeafSpec.* is deprecated",  # Lightning 2.6 under torch 2.13
     "FSDP2-wrapped module .* returned a view",  # nothing changes it in place

@@ -1,0 +1,55 @@
+"""An encoder for every shape of a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from mmpareto.errors import MMParetoError
+from mmpareto.models._checks import check_modalities
+from mmpareto.models._encoder import Encoder
+from mmpareto.models._frames import FrameEncoder
+from mmpareto.models._mlp import mlp
+from mmpareto.models._resnet import resnet18
+from mmpareto.models._small_cnn import small_cnn
+from mmpareto.models._text import TextEncoder
+from mmpareto.shapes import Shape, Text
+
+ENCODERS = ("small", "resnet18")
+"""What can encode images, spectrograms and the frames of videos."""
+
+_WIDER = 8  # layers that read a whole sample, than a convolution that reads a few pixels
+
+
+def make_encoders(
+    shapes: Mapping[str, Shape], width: int, images: str = "small"
+) -> tuple[dict[str, nn.Module], dict[str, int]]:
+    """For each modality an encoder, and the width of its features.
+
+    Args:
+        shapes: For each modality the shape of one sample.
+        width: Output channels of the first convolution of small networks.
+        images: One of `ENCODERS`.
+
+    Raises:
+        MMParetoError: If there is no modality, or one has a shape that no encoder takes.
+    """
+    check_modalities(shapes)
+    made = {modality: _encoder(modality, shape, width, images) for modality, shape in shapes.items()}
+    return {m: encoder.module for m, encoder in made.items()}, {m: encoder.width for m, encoder in made.items()}
+
+
+def _encoder(modality: str, shape: Shape, width: int, images: str) -> Encoder:
+    if isinstance(shape, Text):
+        return Encoder(TextEncoder(shape, _WIDER * width), _WIDER * width)
+    if len(shape) not in (1, 3, 4) or min(shape) < 1:
+        raise MMParetoError(
+            f"Modality '{modality}' should be images or spectrograms [channels, height, width], videos [channels, "
+            f"frames, height, width], arrays [width] or texts. Found {shape}."
+        )
+    if len(shape) == 1:
+        return mlp(shape[0], _WIDER * width)
+    frame = (shape[0], *shape[-2:])
+    encoder = resnet18(frame) if images == "resnet18" else small_cnn(frame, width)
+    return encoder if len(shape) == 3 else Encoder(FrameEncoder(encoder.module), encoder.width)

@@ -1,0 +1,28 @@
+"""Samples of a batch that have a modality, and samples that lack it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+Rows = Mapping[str, Tensor]
+"""For each modality that some samples lack, int64 [n], which samples have it."""
+
+
+def there(values: Tensor, rows: Tensor | None) -> Tensor:
+    """The `rows` [n, ...] of values [B, ...]; all of them for None."""
+    return values if rows is None else values.index_select(0, rows)
+
+
+def placed(values: Tensor, rows: Tensor | None, size: int) -> Tensor:
+    """Values [n, ...] as those `rows` of a batch [size, ...] of zeros.
+
+    Example:
+        >>> import torch
+        >>> placed(torch.tensor([[1.0], [2.0]]), torch.tensor([2, 0]), 3)
+        tensor([[2.],
+                [0.],
+                [1.]])
+    """
+    return values if rows is None else values.new_zeros(size, *values.shape[1:]).index_copy(0, rows, values)
