@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmpareto.data._clips import check_clips, clip_readers, clip_shapes, files_by_name, without_files
+from mmpareto.data._cremad_division import (
+    CLIP,
+    EMOTIONS,
+    actor_of,
+    divide,
+    division_notes,
+    label_of,
+    read_division,
+    shared_actors,
+)
+from mmpareto.data._folder import FolderRecipe, Reader
+from mmpareto.data._front_ends import AudioName
+from mmpareto.data._recipe import Finding
+from mmpareto.data._survey import Sample, Survey
+from mmpareto.shapes import Shape
+from mmpareto.targets import Classes
+
+
+@dataclass(frozen=True)
+class CREMAD(FolderRecipe):
+    """CREMA-D: 7,442 clips of 91 actors who speak twelve sentences with six emotions.
+
+    Args:
+        root: Folder with ``AudioWAV`` and ``VideoFlash`` as distributed. Needed to load.
+        audio: The front end: MMPareto's authors' filter bank, OGM-GE's or PMR's spectrogram.
+        frames: Number of frames of a sample.
+        fps: Frames per second that are decoded, to take the sample's from.
+        size: Height and width of a sample's frames.
+        split: Folder with lists train.csv, test.csv and, optionally, val.csv, whose rows are ``clip id,emotion``; None
+            to divide by actors.
+        seed: Of the division by actors, or of what is held out for validation where there is no val.csv.
+        video_folder: Folder in `root` with the clips, or with a folder of already extracted frames for each.
+
+    Example:
+        >>> CREMAD(root="CREMA-D", audio="pmr").shapes
+        {'audio': (1, 257, 1004), 'video': (3, 2, 224, 224)}
+    """
+
+    name = "cremad"
+    citation = (
+        "H. Cao, D. G. Cooper, M. K. Keutmann, R. C. Gur, A. Nenkova and R. Verma, CREMA-D: Crowd-sourced Emotional "
+        "Multimodal Actors Dataset, IEEE Transactions on Affective Computing, 2014."
+    )
+    notes = ("Results under another audio front end, or on another division of cremad, are not comparable.",)
+    layout = (
+        "root/AudioWAV/1001_DFA_ANG_XX.wav, ...\n"
+        "root/VideoFlash/1001_DFA_ANG_XX.flv, ... or, with --data.video_folder Image-01-FPS,\n"
+        "root/Image-01-FPS/1001_DFA_ANG_XX/*.jpg, ...\n"
+        "With --data.split FOLDER: FOLDER/train.csv, FOLDER/test.csv and, optionally, FOLDER/val.csv,\n"
+        "without heading, a row per clip: 1001_DFA_ANG_XX,ANG"
+    )
+
+    root: Path | str | None = None
+    audio: AudioName = "fbank"
+    frames: int = 2
+    fps: float = 1.0
+    size: int = 224
+    split: Path | str | None = None
+    seed: int = 0
+    video_folder: str = "VideoFlash"
+
+    def __post_init__(self) -> None:
+        check_clips(self)
+        for name in ("root", "split"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, Path(value).absolute())
+        object.__setattr__(self, "notes", (*division_notes(self.split), *self.notes))
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        return clip_shapes(self)
+
+    @property
+    def target(self) -> Classes:
+        return Classes(EMOTIONS)
+
+    def _readers(self) -> dict[str, Reader]:
+        return clip_readers(self)
+
+    def _survey(self, root: Path) -> Survey:
+        lists = read_division(self.split)
+        files = {
+            "audio": files_by_name(root / "AudioWAV", "audio"),
+            "video": files_by_name(root / self.video_folder, "video"),
+        }
+        found = sorted(files["audio"] | files["video"])
+        clips = [name for name in found if CLIP.fullmatch(name)]
+        complete = [name for name in clips if all(name in own for own in files.values())]
+        listed = {row.name: row.where for rows in lists.values() for row in rows}
+        return Survey(
+            [
+                Sample(name, label_of(name), {modality: own[name] for modality, own in files.items()})
+                for name in complete
+            ],
+            divide(complete, lists, self.seed),
+            missing=without_files(listed or dict(zip(clips, clips, strict=True)), files),
+            remarks=[*_difference(root, clips), *(Finding(name, _STRANGE) for name in found if name not in clips)],
+            warning=shared_actors(lists),
+        )
+
+
+_STRANGE = "no clip of CREMA-D is called so: passed over"
+
+
+def _difference(root: Path, clips: Sequence[str]) -> list[Finding]:
+    """How far the clips are from those published."""
+    actors = len({actor_of(name) for name in clips})
+    if (len(clips), actors) == (7_442, 91):
+        return []
+    return [Finding(str(root), f"{len(clips):,} clips of {actors} actors; as published there are 7,442 of 91")]
