@@ -1,6 +1,6 @@
 """Whether shorter steps reach what exact ones do, and how often they decide alike.
 
-python -m benchmarks.accuracy [--data cg-digits|cg-mnist] [--mnist FILE] [--seeds 5] [--jobs 2] [--out FOLDER]
+python -m benchmarks.accuracy [--data cg-digits|cg-mnist|av-digits] [--root FOLDER] [--seeds 5] [--out FOLDER]
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from benchmarks.report import RESULTS, heading, markdown, write
 from mmpareto import recipes
 from mmpareto.compare._statistics import paired_difference, spread
 from mmpareto.models import MultimodalModel
+from mmpareto.targets import Target
 from mmpareto.training import RunConfig
-from mmpareto.training._evaluation import accuracies, objectives, predict
+from mmpareto.training._evaluation import predict
 from mmpareto.training._loading import training_loader
+from mmpareto.training._predictions import objectives
 
 NOTES = (
     "Test joint accuracy in percent of the epoch with the best validation accuracy, mean and standard deviation over "
@@ -50,37 +52,46 @@ METHODS: dict[str, Callable[[MultimodalModel], mp.Method]] = {
 }
 
 
+MAKES: dict[str, Callable[[Path, int], RunConfig]] = {
+    "cg-digits": lambda root, seed: recipes.cg_digits(seed=seed),
+    "cg-mnist": lambda root, seed: recipes.cg_mnist(root, seed=seed),
+    "av-digits": lambda root, seed: recipes.av_digits(root, seed=seed),
+}
+
+
 def train(name: str, config: RunConfig) -> dict[str, Any]:
     """One training with a plain loop."""
     torch.set_num_threads(1)
     torch.manual_seed(config.seed)
-    model = config.model.build(config.shapes, len(config.data.classes))
+    model = config.model.build(config.shapes, config.data.target.outputs)
     encoders, method = mp.Partition(model, **model.encoders), METHODS[name](model)
-    s, splits = config.optimizer, config.data.load()
+    s, splits, target = config.optimizer, config.data.load(), config.data.target
     optimizer = torch.optim.SGD(model.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay)
-    loader = training_loader(splits.train, config.batch_size, config.seed)
+    loader = training_loader(splits.train, config.shapes, config.batch_size, config.seed)
     best, tested, alike = -1.0, 0.0, []
     for epoch in range(config.epochs):
         model.train()
         loader.sampler.set_epoch(epoch)
         for step, batch in enumerate(loader):
-            same = list(_decisions(model, method, batch)) if name == "probe" and step % 10 == 0 else []
+            same = list(_decisions(target, model, method, batch)) if name == "probe" and step % 10 == 0 else []
             alike += same
             optimizer.zero_grad()
-            mp.backward(objectives(model(batch["inputs"]), batch["label"]), encoders, method, geometry=False)
+            mp.backward(objectives(target, model, batch), encoders, method, geometry=False)
             optimizer.step()
-        validation = accuracies(*predict(model, splits.val))["joint_accuracy"]
+        validation = predict(config, model, splits.val).scores(target)["joint_accuracy"]
         if validation > best:
-            best, tested = validation, accuracies(*predict(model, splits.test))["joint_accuracy"]
+            best, tested = validation, predict(config, model, splits.test).scores(target)["joint_accuracy"]
     return {"method": name, "seed": config.seed, "accuracy": 100 * tested, "agreement": alike}
 
 
-def _decisions(model: MultimodalModel, method: mp.Method, batch: dict[str, Any]) -> Iterator[tuple[bool, bool]]:
+def _decisions(
+    target: Target, model: MultimodalModel, method: mp.Method, batch: dict[str, Any]
+) -> Iterator[tuple[bool, bool]]:
     """Whether an encoder is in conflict, measured everywhere and at its top, in this step."""
     other = copy.deepcopy(model)
     reports = []
     for chosen in (mp.MMPareto(), METHODS["probe"](other)):
-        losses = objectives(other(batch["inputs"]), batch["label"])
+        losses = objectives(target, other, batch)
         reports.append(mp.backward(losses, mp.Partition(other, **other.encoders), chosen))
     for exact, probed in zip(reports[0].values(), reports[1].values(), strict=True):
         yield bool(exact.conflict), bool(probed.conflict)
@@ -88,15 +99,14 @@ def _decisions(model: MultimodalModel, method: mp.Method, batch: dict[str, Any])
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", choices=["cg-digits", "cg-mnist"], default="cg-digits")
-    parser.add_argument("--mnist", type=Path, default=MNIST)
+    parser.add_argument("--data", choices=MAKES, default="cg-digits")
+    parser.add_argument("--root", type=Path, default=MNIST.parent, help="folder with the files of cg-mnist, av-digits")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    make = recipes.cg_digits if options.data == "cg-digits" else lambda **kw: recipes.cg_mnist(options.mnist, **kw)
-    configs = [make(seed=seed) for seed in range(options.seeds)]
+    configs = [MAKES[options.data](options.root, seed) for seed in range(options.seeds)]
     if options.epochs:
         configs = [RunConfig(**{**vars(config), "epochs": options.epochs}) for config in configs]
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:

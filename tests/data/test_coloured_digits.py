@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from made_digits import mnist_arrays, write_idx
+from mirrors import dead_address, mirror
 from sklearn.datasets import load_digits
 
-from mmpareto.data import CGMNIST, CGDigits, DatasetRecipe
+from mmpareto.data import CGMNIST, CGDigits, DatasetRecipe, _cg_mnist
 from mmpareto.data._coloured import COLOUR_MEAN, COLOUR_STD, MEAN_COLOURS, colours
+from mmpareto.data._mnist import IDX_FILES
 from mmpareto.errors import MMParetoError
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist.npz"
@@ -38,7 +42,7 @@ def test_samples_have_the_stated_form(recipe: DatasetRecipe) -> None:
         assert value.dtype == torch.float32
         assert batch["inputs"][name][0].equal(value)
     assert batch["label"].shape == (3,)
-    assert 0 <= int(sample["label"]) < len(recipe.classes)
+    assert 0 <= int(sample["label"]) < recipe.target.outputs
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -128,5 +132,42 @@ def test_a_file_that_is_no_mnist_is_named(wrong: str, tmp_path: Path) -> None:
 
 
 def test_no_file_at_all_is_said_with_the_option_to_add() -> None:
-    with pytest.raises(MMParetoError, match=r"Found none: add --data.root"):
+    with pytest.raises(MMParetoError, match=r"Found none: add --data.root, or --data.download true"):
         CGMNIST().load()
+
+
+def test_official_files_arrays_and_a_download_are_the_same_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = mnist_arrays()
+    (tmp_path / "official").mkdir()
+    files = {key: write_idx(tmp_path / "official" / f"{name}.gz", arrays[key]) for key, name in IDX_FILES.items()}
+    np.savez(tmp_path / "any.npz", **arrays)
+    monkeypatch.setenv("MMPARETO_CACHE", str(tmp_path / "cache"))
+    checksums = {key: hashlib.sha256(path.read_bytes()).hexdigest() for key, path in files.items()}
+    told: list[str] = []
+    with mirror(files={path.name: path.read_bytes() for path in files.values()}) as server:
+        monkeypatch.setattr(_cg_mnist, "_MIRRORS", (dead_address(), server.address))
+        with pytest.raises(MMParetoError, match=r"train-images-idx3-ubyte.gz should come .* another checksum"):
+            CGMNIST(download=True).load()  # these are not the official ones
+        monkeypatch.setattr(_cg_mnist, "_SHA256", checksums)
+        CGMNIST(download=True).prepare(progress=lambda what, done, total: told.append(what))
+    assert {what.removesuffix(".gz, kB") for what in told} == set(IDX_FILES.values())
+    assert {path.name for path in (tmp_path / "cache" / "mnist").glob("*.gz")} == {path.name for path in files.values()}
+    recipes = [CGMNIST(tmp_path / "official"), CGMNIST(tmp_path / "any.npz"), CGMNIST(download=True)]  # now offline
+    first, *others = [recipe.load().val[:20] for recipe in recipes]
+    for other in others:
+        assert first["inputs"]["colour"].equal(other["inputs"]["colour"])
+        assert first["label"].equal(other["label"])
+
+
+def test_a_folder_and_a_download_are_not_both_taken() -> None:
+    with pytest.raises(MMParetoError, match=r"`data.download` should be false where `data.root` says"):
+        CGMNIST("mnist", download=True)
+
+
+def test_the_palette_and_the_clipping_that_are_documented_are_those_in_use() -> None:
+    documented = " ".join((CGMNIST.__doc__ or "").split())
+    for digit, colour in enumerate(MEAN_COLOURS):
+        assert f"{digit} {colour}" in documented
+    assert "reconstruct" in CGMNIST.notes[0]
