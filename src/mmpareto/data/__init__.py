@@ -1,8 +1,17 @@
 """Data sets, one file each. What this package exports is the catalogue."""
 
+from mmpareto.data._av_digits import AVDigits as AVDigits
 from mmpareto.data._cg_digits import CGDigits as CGDigits
 from mmpareto.data._cg_mnist import CGMNIST as CGMNIST
+from mmpareto.data._cremad import CREMAD as CREMAD
+from mmpareto.data._kinetics_sounds import KineticsSounds as KineticsSounds
+from mmpareto.data._manifest import Manifest as Manifest
+from mmpareto.data._modelnet40 import ModelNet40 as ModelNet40
 from mmpareto.data._recipe import Batch as Batch
 from mmpareto.data._recipe import DatasetRecipe as DatasetRecipe
+from mmpareto.data._recipe import Draw as Draw
+from mmpareto.data._recipe import Finding as Finding
+from mmpareto.data._recipe import Findings as Findings
 from mmpareto.data._recipe import MultimodalDataset as MultimodalDataset
+from mmpareto.data._recipe import Progress as Progress
 from mmpareto.data._recipe import Splits as Splits

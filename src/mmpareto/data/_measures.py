@@ -1,0 +1,67 @@
+"""How large and how long files are, and which have the same content; read from the files as they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mmpareto.errors import MMParetoError
+
+
+def measure(kind: str, path: Path) -> dict[str, float]:
+    """Width and height of an image, seconds of a recording or video, number of frames in a folder.
+
+    Args:
+        kind: ``image``, ``audio`` or ``video``.
+        path: The file.
+
+    Returns:
+        Numbers by name; none where the file does not say.
+
+    Raises:
+        MMParetoError: If a library is missing.
+    """
+    try:
+        import av
+        from PIL import Image
+    except ImportError as error:
+        raise MMParetoError("Looking into files needs av and Pillow. Run: pip install 'mmpareto[data]'") from error
+    try:
+        if path.is_dir():
+            return {"frames": len(list(path.iterdir()))}
+        if kind == "image":
+            with Image.open(path) as image:
+                return {"width": image.width, "height": image.height}
+        with av.open(str(path)) as container:
+            return {} if container.duration is None else {"seconds": container.duration / av.time_base}
+    except (OSError, ValueError, SyntaxError):  # what cannot be decoded is named elsewhere
+        return {}
+
+
+def same_content(paths: Iterable[Path]) -> list[list[Path]]:
+    """Divides files, or folders of files, by the bytes they hold; only those of one size are read."""
+    files = {path: sorted(path.rglob("*")) if path.is_dir() else [path] for path in paths}
+    sizes = _groups({path: sum(file.stat().st_size for file in own) for path, own in files.items()})
+    return [
+        group
+        for alike in sizes
+        for group in (_groups({path: _digest(files[path]) for path in alike}) if len(alike) > 1 else [alike])
+    ]
+
+
+def _groups(keys: Mapping[Path, object]) -> list[list[Path]]:
+    groups = defaultdict(list)
+    for path, key in keys.items():
+        groups[key].append(path)
+    return list(groups.values())
+
+
+def _digest(files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
