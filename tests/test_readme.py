@@ -12,7 +12,7 @@ from mmpareto import balancing, data, models
 from mmpareto.balancing import Method
 from mmpareto.catalogue import catalogue
 from mmpareto.cli._main import _parser
-from mmpareto.cli._parser import expand
+from mmpareto.cli._parser import expand, expand_name
 from mmpareto.data import DatasetRecipe
 from mmpareto.models import ModelRecipe
 
@@ -38,8 +38,10 @@ def commands() -> list[list[str]]:
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
-def test_commands_parse(command: list[str]) -> None:
-    parsed = _parser().parse_args(expand(command))
+def test_commands_parse(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    parsed = _parser().parse_args(expand(expand_name(command)))
     assert parsed.command == command[0]
 
 

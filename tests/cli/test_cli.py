@@ -14,9 +14,11 @@ import torch
 import yaml
 
 from mmpareto import __main__ as entry
-from mmpareto import __version__
+from mmpareto import __version__, data
+from mmpareto.catalogue import catalogue
 from mmpareto.cli import main
 from mmpareto.cli._parser import expand
+from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
 
 SMALL = ["--model", "late-fusion", "--model.width", "2", "--epochs", "1"]
@@ -37,11 +39,11 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nonsense"], "'nonsense' (choose from 'train', 'evaluate', 'compare', 'list')"),
+        (["nonsense"], "'nonsense' (choose from 'train', 'evaluate', 'compare', 'list', 'data')"),
         ([], '"command" to be one of'),
         (
             ["train", "--data", "nonsense", "--out", "x"],
-            "`data` should be one of cg-digits, cg-mnist. Found 'nonsense'",
+            f"`data` should be one of {', '.join(catalogue(data, DatasetRecipe))}. Found 'nonsense'",
         ),
         (
             ["train", "--method", "nonsense", "--out", "x"],

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmpareto import __version__, recipes
 from mmpareto.cli import _commands
-from mmpareto.cli._parser import Parser, expand, fail
+from mmpareto.cli._data import data_command
+from mmpareto.cli._parser import Parser, expand, expand_name, fail
+from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
 from mmpareto.training import NOT_COMPARED, RunConfig, describe
 
@@ -30,15 +34,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        parser = _parser()
-        parsed = parser.parse_args(expand(given))
-        settings = parser.instantiate(parsed)[parsed.command]
-        return _COMMANDS[parsed.command](settings)
+        with warnings.catch_warnings():  # which puts back what shows them
+            warnings.showwarning = _warn
+            parser = _parser()
+            parsed = parser.parse_args(expand(expand_name(given)))
+            settings = parser.instantiate(parsed)[parsed.command]
+            return _COMMANDS[parsed.command](settings)
     except (MMParetoError, OSError) as error:
         fail(str(error))
     except KeyboardInterrupt:
         print("mmpareto: interrupted; the same command continues where it stopped", file=sys.stderr)  # noqa: T201
         return 130
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """Shows a warning in one line, without the place in the code."""
+    print(f"mmpareto: warning: {' '.join(str(message).split())}", file=sys.stderr)  # noqa: T201
 
 
 def _parser() -> Parser:
@@ -48,6 +66,9 @@ def _parser() -> Parser:
     commands.add_subcommand("evaluate", _evaluate(), help="compute a training's test numbers again")
     commands.add_subcommand("compare", _compare(), help="train methods with several seeds, and report")
     commands.add_subcommand("list", Parser(description="Names what there is."), help="name methods, data sets, models")
+    data = Parser(description="Lists, describes, prepares and checks data sets.")
+    commands.add_subcommand("data", data, help="describe, prepare and check data sets")
+    _add_actions(data)  # after it was added, as jsonargparse demands
     return parser
 
 
@@ -56,6 +77,7 @@ _COMMANDS = {
     "evaluate": _commands.evaluate,
     "compare": _commands.compare,
     "list": _commands.show,
+    "data": data_command,
 }
 
 
@@ -83,6 +105,29 @@ def _compare() -> Parser:
     parser.add_class_arguments(RunConfig, skip=set(NOT_COMPARED))
     defaults = describe(recipes.cg_digits())
     parser.set_defaults({key: value for key, value in defaults.items() if key not in NOT_COMPARED})
+    return parser
+
+
+def _add_actions(parser: Parser) -> None:
+    actions = parser.add_subcommands(dest="action")
+    actions.add_subcommand("list", Parser(description="Names the data sets."), help="name the data sets")
+    actions.add_subcommand(
+        "info", _one("info", "Describes a data set, whose files are not needed."), help="describe one"
+    )
+    prepare = _one("prepare", "Decodes the files of a data set. Interrupted, the same command continues.")
+    prepare.add_argument("--workers", type=int, default=0, help="Processes that decode; 0 decodes in this one.")
+    actions.add_subcommand("prepare", prepare, help="decode one's files, once for all trainings")
+    check = _one("check", "Looks for what is wrong with the data. Ends with 2 if they cannot be trained on.")
+    actions.add_subcommand("check", check, help="find what is wrong with one, or with a table of your own")
+
+
+def _one(action: str, description: str) -> Parser:
+    name = "NAME|FILE" if action == "check" else "NAME"
+    parser = Parser(
+        description=description, usage=f"mmpareto data {action} {name} [--data.SETTING VALUE ...] [options]"
+    )
+    parser.add_argument("--config", action="config", help="YAML file with any of these options.")
+    parser.add_argument("--data", type=DatasetRecipe, required=True, help=f"The data set; {name} stands for it.")
     return parser
 
 

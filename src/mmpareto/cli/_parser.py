@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ from mmpareto import balancing, data, models
 from mmpareto.balancing import Method
 from mmpareto.catalogue import catalogue, find
 from mmpareto.data import DatasetRecipe
+from mmpareto.errors import MMParetoError
 from mmpareto.models import ModelRecipe
 
 CATALOGUES: dict[str, tuple[ModuleType, type]] = {
@@ -27,7 +29,9 @@ CATALOGUES: dict[str, tuple[ModuleType, type]] = {
 """What is chosen by name: option, package, base class."""
 
 
-_SHOWN = {"out": "--out", "run": "the folder of a training"}
+_TABLES = (".csv", ".tsv", ".parquet")
+
+_SHOWN = {"out": "--out", "run": "the folder of a training", "data": "the name of a data set"}
 
 
 def fail(message: str) -> NoReturn:
@@ -43,14 +47,14 @@ class _Formatter(jsonargparse.DefaultHelpFormatter):
         kind = action.dest.removesuffix(".help")
         if kind in CATALOGUES and kind != action.dest:
             return f"Show the settings of the {kind} of this name."
-        if kind in CATALOGUES:
+        if kind in CATALOGUES and action.option_strings:
             known = catalogue(*CATALOGUES[kind])
             default = [name for name, entry in known.items() if f".{entry.__name__}'" in str(action.default)]
             return (
                 f"{action.help} One of {', '.join(known)}, or the path of your own class; --{kind}.help NAME shows its "
-                f"settings. (default: {', '.join(default)})"
+                f"settings. {f'(default: {default[0]})' if default else '(required)'}"
             )
-        if action.required:
+        if action.required and action.help:
             return f"{action.help} (required)"
         shown = action.option_strings and action.default not in (None, argparse.SUPPRESS)
         return f"{action.help} (default: %(default)s)" if shown else action.help or ""
@@ -64,7 +68,7 @@ class Parser(jsonargparse.ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Ends the program with exit code 2."""
-        fail(re.sub(r"required: \w+\.(\w+)", lambda found: f"required: {_SHOWN.get(found[1], found[1])}", message))
+        fail(re.sub(r"required: (?:\w+\.)+(\w+)", lambda found: f"required: {_SHOWN.get(found[1], found[1])}", message))
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
@@ -98,7 +102,39 @@ def expand(arguments: Sequence[str]) -> list[str]:
             others.append(f"--modalities={json.dumps(value.split(','))}")
         else:
             chosen.append(f"--{option}={_class_path(kind, value)}")
-    return [*others[:1], *files, *chosen, *others[1:]]
+    words = 2 if others[:1] == ["data"] else 1  # of the command
+    return [*others[:words], *files, *chosen, *others[words:]]
+
+
+def expand_name(arguments: Sequence[str]) -> list[str]:
+    """Makes an option of the name in ``mmpareto data ACTION NAME``; a table in its place is a manifest.
+
+    Args:
+        arguments: A subcommand and its options.
+
+    Returns:
+        The same for `expand`.
+
+    Raises:
+        MMParetoError: If there is no such table.
+
+    Example:
+        >>> expand_name(["data", "check", "--data.root", "mnist", "cg-mnist"])
+        ['data', 'check', '--data', 'cg-mnist', '--data.root', 'mnist']
+    """
+    command, options = list(arguments[:2]), list(arguments[2:])
+    position = 0
+    while position < len(options) and options[position].startswith("-"):
+        alone = "=" in options[position] or options[position] in ("-h", "--help", "--print_config")
+        position += 1 if alone else 2  # an option, and its value
+    if command[:1] != ["data"] or position >= len(options):
+        return list(arguments)
+    name = options.pop(position)
+    if not name.lower().endswith(_TABLES):
+        return [*command, "--data", name, *options]
+    if not Path(name).is_file():
+        raise MMParetoError(f"A data set should be given by its name or as a file. Found no file {name}.")
+    return [*command, "--data", "manifest", *options, "--data.path", name]
 
 
 def _class_path(kind: str, value: str) -> str:
