@@ -59,15 +59,14 @@ def test_every_shape_has_an_encoder_that_learns(recipe: Any) -> None:
 def test_features_of_large_images_stay_narrow(shape: tuple[int, ...]) -> None:
     module, width = small_cnn(shape, width=4)
     assert module(torch.zeros(2, *shape)).shape == (2, width)
-    assert 4 <= width <= 32
+    assert 4 <= width <= 32 * 64
 
 
-def test_features_of_a_large_image_are_the_mean_over_what_is_left_of_it() -> None:
-    module, _ = small_cnn((1, 40, 40), width=4)
-    image = torch.randn(2, 1, 40, 40)
-    maps = module.eval()[:-1](image)
+def test_features_of_a_large_image_are_all_that_is_left_of_it() -> None:
+    module, width = small_cnn((1, 40, 40), width=4)
+    maps = module.eval()[:-1](torch.randn(2, 1, 40, 40))
     assert maps.shape[2:].numel() <= 64
-    torch.testing.assert_close(module(image), maps.mean((2, 3)))
+    assert width == maps[0].numel()
 
 
 def test_features_of_a_video_are_the_mean_of_those_of_its_frames() -> None:

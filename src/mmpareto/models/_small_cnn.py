@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from torch import Tensor, nn
+from torch import nn
 
 from mmpareto.models._encoder import Encoder
 
@@ -38,7 +38,7 @@ def small_cnn(shape: tuple[int, ...], width: int) -> Encoder:
     """A convolutional network for images.
 
     Up to 32 pixels it is the three `stages`, flattened. Larger images go through stages of stride 2, each with twice
-    the channels of the one before, at most 8 width, until no more than 64 pixels are left, whose mean is taken.
+    the channels of the one before, at most 8 width, until no more than 64 pixels are left, and are flattened then.
 
     Args:
         shape: Of one image, [channels, H, W].
@@ -46,7 +46,7 @@ def small_cnn(shape: tuple[int, ...], width: int) -> Encoder:
 
     Example:
         >>> small_cnn((3, 8, 8), width=16).width, small_cnn((1, 128, 1024), width=16).width
-        (512, 128)
+        (512, 4096)
     """
     channels, height, breadth = shape
     if max(height, breadth) <= _SMALL:
@@ -57,9 +57,4 @@ def small_cnn(shape: tuple[int, ...], width: int) -> Encoder:
         outputs = min(width * 2 ** len(made), 8 * width)
         made.append(_stage(channels, outputs, 2))
         channels, height, breadth = outputs, math.ceil(height / 2), math.ceil(breadth / 2)
-    return Encoder(nn.Sequential(*made, _Mean()), channels)
-
-
-class _Mean(nn.Module):
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps.mean((2, 3))
+    return Encoder(nn.Sequential(*made, nn.Flatten()), channels * height * breadth)
