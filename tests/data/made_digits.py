@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpareto.data._fsdd import SPEAKERS
+from mmpareto.data.digits._fsdd import SPEAKERS
 
 
 def mnist_arrays() -> dict[str, np.ndarray]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import tarfile
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +14,14 @@ from torch.utils.data import DataLoader
 
 from data.media import picture, shades, write_image, write_video
 from mmpareto.data import Draw
-from mmpareto.data._archive import extract, inside
-from mmpareto.data._augment import Frames, Plain, Spectrogram, choose_frames, random_crop
-from mmpareto.data._cache import Source, cached
-from mmpareto.data._cached import CachedDataset, Column, Transform
-from mmpareto.data._image import ImageDecoder
-from mmpareto.data._video import VideoDecoder
+from mmpareto.data.caching._cache import Source, cached
+from mmpareto.data.media._image import ImageDecoder
+from mmpareto.data.media._inside import inside
+from mmpareto.data.media._video import VideoDecoder
+from mmpareto.data.samples._augment import Frames, Plain, Spectrogram
+from mmpareto.data.samples._cached import CachedDataset, Column, Transform
+from mmpareto.data.samples._crops import choose_frames, random_crop
+from mmpareto.data.samples._memory import memory
 from mmpareto.errors import MMParetoError
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -326,110 +324,6 @@ def test_columns_that_do_not_fit_are_refused(tmp_path: Path, monkeypatch: pytest
 # Archives and paths
 
 
-def zipped(path: Path, *members: tuple[str, int]) -> Path:
-    """Members by name and mode of Unix."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, mode in members:
-            info = zipfile.ZipInfo(name)
-            info.external_attr = mode << 16
-            archive.writestr(info, "content")
-    return path
-
-
-def tarred(path: Path, *members: tuple[str, bytes], mode: str = "w:gz") -> Path:
-    """Members by name and type."""
-    with tarfile.open(path, mode) as archive:
-        for name, kind in members:
-            info = tarfile.TarInfo(name)
-            info.type, info.linkname = kind, "good/file"
-            info.size = 7 if kind == tarfile.REGTYPE else 0
-            archive.addfile(info, io.BytesIO(b"content"))
-    return path
-
-
-def test_archives_are_unpacked(tmp_path: Path) -> None:
-    archives = [
-        zipped(tmp_path / "a.zip", ("good/file", 0o100644), ("good/ünï/other", 0), ("empty/", 0o40755)),
-        *(
-            tarred(
-                tmp_path / f"a.{mode[2:]}",
-                ("good/file", tarfile.REGTYPE),
-                ("good/ünï/other", tarfile.REGTYPE),
-                ("empty", tarfile.DIRTYPE),
-                mode=mode,
-            )
-            for mode in ("w:", "w:gz", "w:xz")
-        ),
-    ]
-    for number, archive in enumerate(archives):
-        folder = tmp_path / str(number)
-        extract(archive, folder)
-        assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) == [
-            "empty",
-            "good",
-            "good/file",
-            "good/ünï",
-            "good/ünï/other",
-        ]
-        assert (folder / "good/file").read_text() == "content"
-
-
-BAD_PATHS = ["/absolute", "../outside", "good/../../outside", "C:/windows", "..\\outside", "\\\\server\\share"]
-
-
-@pytest.mark.parametrize(
-    ("make", "name", "found"),
-    [
-        *((lambda path, name: zipped(path, ("good/file", 0), (name, 0)), name, "the path") for name in BAD_PATHS),
-        *(
-            (lambda path, name: tarred(path, ("good/file", tarfile.REGTYPE), (name, tarfile.REGTYPE)), name, "the path")
-            for name in BAD_PATHS
-        ),
-        (lambda path, name: zipped(path, ("good/file", 0), (name, 0o120777)), "link", "a symbolic link"),
-        (lambda path, name: zipped(path, ("good/file", 0), (name, 0o10644)), "pipe", "a device"),
-        *(
-            (
-                lambda path, name, kind=kind: tarred(path, ("good/file", tarfile.REGTYPE), (name, kind)),
-                name,
-                found,
-            )
-            for name, kind, found in (
-                ("link", tarfile.SYMTYPE, "a symbolic link"),
-                ("hard", tarfile.LNKTYPE, "a hard link"),
-                ("disk", tarfile.BLKTYPE, "a device"),
-                ("pipe", tarfile.FIFOTYPE, "a device"),
-            )
-        ),
-    ],
-)
-def test_archives_that_reach_out_are_refused_as_a_whole(
-    make: Callable[[Path, str], Path], name: str, found: str, tmp_path: Path
-) -> None:
-    archive = make(tmp_path / "archive", name)
-    place = tmp_path / "place"
-    place.mkdir()
-    with pytest.raises(MMParetoError) as raised:
-        extract(archive, place / "folder")
-    assert repr(name) in str(raised.value)
-    assert found in str(raised.value)
-    assert list(place.iterdir()) == []
-    assert {path.name for path in tmp_path.iterdir()} == {"archive", "place"}
-
-
-def test_damaged_archives_and_folders_that_are_there(tmp_path: Path) -> None:
-    good = zipped(tmp_path / "good.zip", ("file", 0))
-    contents = {"half": good.read_bytes()[:-30], "text": b"text", "none": b"", "bytes": bytearray(good.read_bytes())}
-    contents["bytes"][40] ^= 255
-    for name, content in contents.items():
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(MMParetoError, match=f"{name} should be a zip or tar archive"):
-            extract(tmp_path / name, tmp_path / "folder")
-        assert not (tmp_path / "folder").exists()
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(MMParetoError, match="`folder` should not be there yet"):
-        extract(good, tmp_path / "folder")
-
-
 def test_files_stay_inside_of_the_root(tmp_path: Path) -> None:
     root, secret = tmp_path / "root", tmp_path / "secret"
     (root / "sub").mkdir(parents=True)
@@ -455,3 +349,21 @@ def test_files_stay_inside_of_the_root(tmp_path: Path) -> None:
             inside(Path(), Path("../secret"))
     finally:
         os.chdir(here)
+
+
+def test_memory_is_used_again_when_nobody_has_it_any_more() -> None:
+    shape = (3, 1001)
+    first, second = memory(shape), memory(shape)
+    assert first.shape == second.shape == shape
+    places = {first.data_ptr(), second.data_ptr()}
+    assert len(places) == 2
+    part = first[1:].fill_(7)
+    del first
+    assert memory(shape).data_ptr() not in places
+    assert (part == 7).all()
+    del part, second
+    again = [memory(shape) for _ in range(2)]
+    assert places & {tensor.data_ptr() for tensor in again}
+    assert memory((4, 5)).shape == (4, 5)
+    many = [memory(shape).fill_(n) for n in range(20)]
+    assert [int(tensor.mean()) for tensor in many] == list(range(20))

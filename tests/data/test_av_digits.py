@@ -16,8 +16,8 @@ from made_digits import mnist_arrays, recordings, tone, wav
 
 from mmpareto.data import Splits
 from mmpareto.data._av_digits import AVDigits
-from mmpareto.data._fsdd import SPEAKERS, Recording, read_recordings
-from mmpareto.data._spoken import SpokenDigits, log_spectrogram
+from mmpareto.data.digits._fsdd import SPEAKERS, Recording, read_recordings
+from mmpareto.data.digits._spoken import SpokenDigits, log_spectrogram
 from mmpareto.errors import MMParetoError
 
 REAL = Path(__file__).parents[3] / "shared" / "data"

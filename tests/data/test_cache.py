@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmpareto.data._cache import Cache, Decoder, Source, Unreadable, cache_folder, cached
+from mmpareto.data.caching._cache import Cache, Decoder, Source, Unreadable, cache_folder, cached
 from mmpareto.errors import MMParetoError
 
 TESTS = Path(__file__).parents[1]
@@ -397,6 +397,7 @@ def test_of_two_processes_one_decodes_and_the_other_waits(folder: Folder, script
         (lock,) = cache_folder().glob("*/lock")
         while not waits(second, lock):
             assert second.poll() is None
+            assert not [call for call in folder.calls.iterdir() if int(call.name.split("-")[1]) == second.pid]
     outputs = [process.communicate() for process in (first, second)]
     assert [output for output, _ in outputs] == ["['some', 'wait! for the gate', 'more']\n"] * 2, outputs
     assert folder.decoded() == ["0", "1", "2"]

@@ -14,8 +14,8 @@ from mirrors import dead_address, mirror
 from sklearn.datasets import load_digits
 
 from mmpareto.data import CGMNIST, CGDigits, DatasetRecipe, _cg_mnist
-from mmpareto.data._coloured import COLOUR_MEAN, COLOUR_STD, MEAN_COLOURS, colours
-from mmpareto.data._mnist import IDX_FILES
+from mmpareto.data.digits._coloured import COLOUR_MEAN, COLOUR_STD, MEAN_COLOURS, colours
+from mmpareto.data.digits._mnist import IDX_FILES
 from mmpareto.errors import MMParetoError
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist.npz"

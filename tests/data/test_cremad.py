@@ -16,7 +16,7 @@ from media import cut, shades, tone, write_audio, write_frames, write_video
 
 from mmpareto.balancing import MMPareto
 from mmpareto.data import CREMAD, Splits
-from mmpareto.data._front_ends import front_end
+from mmpareto.data.media._front_ends import front_end
 from mmpareto.errors import MMParetoError
 from mmpareto.models import LateFusionCNN
 from mmpareto.training import RunConfig

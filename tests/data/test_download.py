@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from mirrors import Mirror, dead_address, mirror
 
-from mmpareto.data._download import download
+from mmpareto.data.digits._download import download
 from mmpareto.errors import MMParetoError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -68,7 +68,7 @@ def test_the_next_mirror_gives_the_rest(server: Mirror, tmp_path: Path) -> None:
 
 def test_a_killed_download_continues(server: Mirror, tmp_path: Path) -> None:
     call = (
-        "import os, sys; from pathlib import Path; from mmpareto.data._download import download\n"
+        "import os, sys; from pathlib import Path; from mmpareto.data.digits._download import download\n"
         "die = lambda what, done, total: done >= 150 and os._exit(9)\n"
         "download('file', sys.argv[1], [sys.argv[2]], Path(sys.argv[3]), die)"
     )
@@ -131,7 +131,7 @@ def test_others_wait_as_long_as_it_arrives(server: Mirror, tmp_path: Path) -> No
 
 def test_processes_that_ask_at_once_fetch_it_once(server: Mirror, tmp_path: Path) -> None:
     call = (
-        "import sys; from pathlib import Path; from mmpareto.data._download import download\n"
+        "import sys; from pathlib import Path; from mmpareto.data.digits._download import download\n"
         "print(download('file', sys.argv[1], [sys.argv[2]], Path(sys.argv[3])).stat().st_size)"
     )
     command = [sys.executable, "-c", call, SHA256, server.address, str(tmp_path)]

@@ -12,10 +12,10 @@ import scipy.signal
 import soundfile
 import torch
 
-from mmpareto.data._audio import read_audio
-from mmpareto.data._cache import Unreadable
-from mmpareto.data._front_ends import OGMGE, PMR, FilterBank, FrontEnd, front_end
-from mmpareto.data._kaldi import log_energies
+from mmpareto.data.caching._cache import Unreadable
+from mmpareto.data.media._audio import read_audio
+from mmpareto.data.media._front_ends import OGMGE, PMR, FilterBank, FrontEnd, front_end
+from mmpareto.data.media._kaldi import log_energies
 from mmpareto.errors import MMParetoError
 
 NAMES = ("fbank", "ogm-ge", "pmr")

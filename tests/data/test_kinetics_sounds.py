@@ -13,7 +13,7 @@ from media import shades, tone, write_audio, write_frames, write_video
 
 from mmpareto.balancing import MMPareto
 from mmpareto.data import KineticsSounds, Splits
-from mmpareto.data._front_ends import front_end
+from mmpareto.data.media._front_ends import front_end
 from mmpareto.errors import MMParetoError
 from mmpareto.models import LateFusionCNN
 from mmpareto.training import RunConfig

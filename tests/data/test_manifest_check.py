@@ -10,7 +10,7 @@ import pytest
 from manifests import manifest, notes, plain, with_media
 from media import cut, tone, write_array, write_audio, write_image, write_video
 
-from mmpareto.data._measures import measure, same_content
+from mmpareto.data.tables._measures import measure, same_content
 
 
 @pytest.fixture(autouse=True)

@@ -11,10 +11,10 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from mmpareto.data._columns import guess
-from mmpareto.data._labels import guess_task, label_tensor, make_target, parse_label
-from mmpareto.data._tabular import OneHot, Standardised, table_tensor
-from mmpareto.data._text import Pretrained, Trigrams, token_tensor
+from mmpareto.data.tables._columns import guess
+from mmpareto.data.tables._labels import guess_task, label_tensor, make_target, parse_label
+from mmpareto.data.tables._tabular import OneHot, Standardised, table_tensor
+from mmpareto.data.tables._text import Pretrained, Trigrams, token_tensor
 from mmpareto.errors import MMParetoError
 from mmpareto.targets import Classes, Labels, Number
 

@@ -8,7 +8,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from mmpareto.data._table import read_table
+from mmpareto.data.tables._table import read_table
 from mmpareto.errors import MMParetoError
 
 COLUMNS = {"id": ["a", "b"], "Größe": ["1", ""], "text": ['say "hi", 你好', "two\nlines"]}

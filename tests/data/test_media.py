@@ -27,12 +27,12 @@ from data.media import (
     write_image,
     write_video,
 )
-from mmpareto.data._array import ArrayDecoder
-from mmpareto.data._audio import SpectrogramDecoder, read_audio
-from mmpareto.data._cache import Decoder, Source, Unreadable, cached
-from mmpareto.data._decoding import attempt
-from mmpareto.data._image import ImageDecoder
-from mmpareto.data._video import VideoDecoder
+from mmpareto.data.caching._cache import Decoder, Source, Unreadable, cached
+from mmpareto.data.caching._decoding import attempt
+from mmpareto.data.media._array import ArrayDecoder
+from mmpareto.data.media._audio import SpectrogramDecoder, read_audio
+from mmpareto.data.media._image import ImageDecoder
+from mmpareto.data.media._video import VideoDecoder
 
 LONG = "/".join(["very long " * 20] * 10) + "/ünïcödé 名前 🎵"
 DECODERS = [ImageDecoder(224), VideoDecoder(1.0, 224), SpectrogramDecoder(8_000, 0.5), ArrayDecoder((3,))]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from made_digits import mnist_arrays, write_idx
 
-from mmpareto.data._mnist import IDX_FILES, read_mnist
+from mmpareto.data.digits._mnist import IDX_FILES, read_mnist
 from mmpareto.errors import MMParetoError
 
 

@@ -14,7 +14,7 @@ import pytest
 from manifests import plain
 from media import tone, write_audio, write_image
 
-from mmpareto.data._columns import TYPES
+from mmpareto.data.tables._columns import TYPES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "own_data.md").read_text(encoding="utf-8")
 

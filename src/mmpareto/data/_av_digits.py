@@ -10,11 +10,11 @@ from typing import Literal
 
 import torch
 
-from mmpareto.data._coloured import DIGITS, Digits
-from mmpareto.data._fsdd import COUNT, Recording, read_recordings
-from mmpareto.data._mnist import LAYOUT, SIZES, read_mnist
 from mmpareto.data._recipe import DatasetRecipe, Finding, Findings, Progress, Splits
-from mmpareto.data._spoken import paired
+from mmpareto.data.digits._coloured import DIGITS, Digits
+from mmpareto.data.digits._fsdd import COUNT, Recording, read_recordings
+from mmpareto.data.digits._mnist import LAYOUT, SIZES, read_mnist
+from mmpareto.data.digits._spoken import paired
 from mmpareto.errors import MMParetoError
 from mmpareto.shapes import Shape
 from mmpareto.targets import Classes

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from mmpareto.data._coloured import DIGITS, Digits, check_variance, coloured_splits
 from mmpareto.data._recipe import DatasetRecipe, Splits
+from mmpareto.data.digits._coloured import DIGITS, Digits, check_variance, coloured_splits
 from mmpareto.shapes import Shape
 from mmpareto.targets import Classes
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from mmpareto.data._coloured import DIGITS, Digits, check_variance, coloured_splits
-from mmpareto.data._download import download
-from mmpareto.data._mnist import IDX_FILES, LAYOUT, SIZES, read_mnist
-from mmpareto.data._place import cache_folder
 from mmpareto.data._recipe import DatasetRecipe, Progress, Splits
+from mmpareto.data.caching._place import cache_folder
+from mmpareto.data.digits._coloured import DIGITS, Digits, check_variance, coloured_splits
+from mmpareto.data.digits._download import download
+from mmpareto.data.digits._mnist import IDX_FILES, LAYOUT, SIZES, read_mnist
 from mmpareto.errors import MMParetoError
 from mmpareto.shapes import Shape
 from mmpareto.targets import Classes

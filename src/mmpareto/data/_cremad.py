@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmpareto.data._clips import check_clips, clip_readers, clip_shapes, files_by_name, without_files
-from mmpareto.data._cremad_division import (
+from mmpareto.data._recipe import Finding
+from mmpareto.data.folders._clips import check_clips, clip_readers, clip_shapes, files_by_name, without_files
+from mmpareto.data.folders._cremad_division import (
     CLIP,
     EMOTIONS,
     actor_of,
@@ -15,10 +16,9 @@ from mmpareto.data._cremad_division import (
     read_division,
     shared_actors,
 )
-from mmpareto.data._folder import FolderRecipe, Reader
-from mmpareto.data._front_ends import AudioName
-from mmpareto.data._recipe import Finding
-from mmpareto.data._survey import Sample, Survey
+from mmpareto.data.folders._folder import FolderRecipe, Reader
+from mmpareto.data.folders._survey import Sample, Survey
+from mmpareto.data.media._front_ends import AudioName
 from mmpareto.shapes import Shape
 from mmpareto.targets import Classes
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmpareto.data._clips import check_clips, clip_readers, clip_shapes, files_by_name, without_files
-from mmpareto.data._folder import FolderRecipe, Reader
-from mmpareto.data._front_ends import AudioName
-from mmpareto.data._lists import Row, read_lists, with_validation
 from mmpareto.data._recipe import Finding
-from mmpareto.data._survey import Sample, Survey
+from mmpareto.data.folders._clips import check_clips, clip_readers, clip_shapes, files_by_name, without_files
+from mmpareto.data.folders._folder import FolderRecipe, Reader
+from mmpareto.data.folders._lists import Row, read_lists, with_validation
+from mmpareto.data.folders._survey import Sample, Survey
+from mmpareto.data.media._front_ends import AudioName
 from mmpareto.errors import MMParetoError
 from mmpareto.shapes import Shape
 from mmpareto.targets import Classes

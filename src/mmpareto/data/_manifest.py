@@ -6,14 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from mmpareto.data._contents import Contents
-from mmpareto.data._decoded import decode
-from mmpareto.data._inputs import Input
-from mmpareto.data._labels import make_target
-from mmpareto.data._make_input import make_input
-from mmpareto.data._manifest_check import check
 from mmpareto.data._recipe import DatasetRecipe, Findings, Progress, Splits
-from mmpareto.data._review import read_contents
+from mmpareto.data.tables._contents import Contents
+from mmpareto.data.tables._decoded import decode
+from mmpareto.data.tables._inputs import Input
+from mmpareto.data.tables._labels import make_target
+from mmpareto.data.tables._make_input import make_input
+from mmpareto.data.tables._manifest_check import check
+from mmpareto.data.tables._review import read_contents
 from mmpareto.errors import MMParetoError
 from mmpareto.shapes import Shape
 from mmpareto.targets import Target

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmpareto.data._augment import Frames
-from mmpareto.data._columns import FILES
-from mmpareto.data._folder import FolderRecipe, Reader
-from mmpareto.data._image import ImageDecoder
-from mmpareto.data._lists import with_validation
 from mmpareto.data._recipe import Finding
-from mmpareto.data._survey import Sample, Survey
+from mmpareto.data.folders._folder import FolderRecipe, Reader
+from mmpareto.data.folders._lists import with_validation
+from mmpareto.data.folders._survey import Sample, Survey
+from mmpareto.data.media._image import ImageDecoder
+from mmpareto.data.samples._augment import Frames
+from mmpareto.data.tables._columns import FILES
 from mmpareto.errors import MMParetoError
 from mmpareto.shapes import Shape
 from mmpareto.targets import Classes

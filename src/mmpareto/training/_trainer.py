@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import lightning
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
@@ -26,6 +27,8 @@ def make_trainer(
         MMParetoError: If the processes asked for are not those there are.
     """
     _check_launched(config)
+    # Deterministic algorithms would also fill all new memory, which none of the kernels used here reads.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     save = partial(ModelCheckpoint, dirpath=out, enable_version_counter=False)
     best = save(
         filename=Path(CHECKPOINT).stem,

@@ -1,0 +1,128 @@
+"""Files decoded once, kept as arrays that are mapped into memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
+from typing import overload
+
+import numpy as np
+
+from mmpareto.data._recipe import Progress
+from mmpareto.data.caching._building import build, state_of
+from mmpareto.data.caching._decoding import Decoder as Decoder
+from mmpareto.data.caching._decoding import Source as Source
+from mmpareto.data.caching._decoding import Unreadable as Unreadable
+from mmpareto.data.caching._journal import Entry, Store
+from mmpareto.data.caching._place import alone
+from mmpareto.data.caching._place import cache_folder as cache_folder
+from mmpareto.errors import MMParetoError
+
+
+class Cache(Sequence[np.ndarray | None]):
+    """What became of sources: arrays that cannot be written to, and None for what is damaged.
+
+    Arrays are views of the file, mapped into memory: processes that read the same share it. A pickle holds the file's
+    name alone, so workers open it by themselves.
+
+    Args:
+        store: Where it is.
+        length: Number of items.
+    """
+
+    def __init__(self, store: Store, length: int) -> None:
+        self._store, self._length = store, length
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_store": self._store, "_length": self._length}
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray | None: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[np.ndarray | None]: ...
+
+    def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray | None] | None:
+        if isinstance(index, slice):
+            return [self[number] for number in range(self._length)[index]]
+        number = range(self._length)[index]
+        decoded = self._entries[number].decoded(self._content[self._places[number] :])
+        return None if isinstance(decoded, str) else decoded
+
+    @cached_property
+    def damaged(self) -> dict[int, str]:
+        """By the item's number, the reason why it could not be decoded."""
+        return {number: entry.reason for number, entry in enumerate(self._entries) if entry.reason}
+
+    @cached_property
+    def _entries(self) -> list[Entry]:
+        entries = self._store.entries()
+        if len(entries) != self._length:
+            raise MMParetoError(
+                f"{self._store.folder} should hold {self._length} items. Found {len(entries)}: it was decoded anew by "
+                "another process. Start again."
+            )
+        return entries
+
+    @cached_property
+    def _places(self) -> list[int]:
+        return [0, *accumulate(entry.size for entry in self._entries)]
+
+    @cached_property
+    def _content(self) -> np.ndarray:
+        return self._store.content()
+
+
+def cached(
+    name: str, sources: Sequence[Source], decoder: Decoder, *, workers: int = 0, progress: Progress | None = None
+) -> Cache:
+    """Decodes what has not been decoded yet, and opens all of it.
+
+    What was decoded before, by a call that was killed or for another list of sources too, is taken over where the
+    source's name, size and time of change are the same. Of several processes that ask for the same, one decodes.
+
+    Args:
+        name: Of the cache, in the folder of all caches; together with the decoder and the folder of the sources.
+        sources: What to decode.
+        decoder: How.
+        workers: Processes that decode; 0 decodes in this one. With more, a script has to do its work below
+            ``if __name__ == "__main__"``.
+        progress: Told the name, and how many sources are done.
+
+    Returns:
+        An item for each source.
+
+    Raises:
+        MMParetoError: If the cache cannot be written, for want of permission or of space.
+    """
+    if workers < 0:
+        raise MMParetoError(f"Parameter `workers` should not be negative. Found {workers!r}.")
+
+    def tell(done: int) -> None:
+        if progress:
+            progress(name, done, len(sources))
+
+    states = [state_of(source) for source in sources]
+    root = str(sources[0].path.absolute()).removesuffix(sources[0].name) if sources else ""
+    folder = cache_folder() / f"{name}-{_digest([repr(decoder), str(decoder.version), root])}"
+    store = Store(folder / _digest(states))
+    if not store.is_whole(states):
+        with alone(folder):
+            if not store.is_whole(states):  # nobody else has made it while this process waited
+                try:
+                    build(store, sources, states, decoder, workers, tell)
+                except OSError as error:
+                    raise MMParetoError(
+                        f"The cache {folder} should be written. Found: {error}. Make room, or set MMPARETO_CACHE to "
+                        "another folder; the same command continues."
+                    ) from error
+    return Cache(store, len(sources))
+
+
+def _digest(parts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]

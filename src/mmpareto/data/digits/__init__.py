@@ -1,0 +1,1 @@
+"""Handwritten, coloured and spoken digits, from the files that people have of them."""

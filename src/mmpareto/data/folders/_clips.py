@@ -1,0 +1,92 @@
+"""What data sets of clips, with sound and picture, share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol
+
+from mmpareto.data._recipe import Finding
+from mmpareto.data.folders._folder import Reader
+from mmpareto.data.media._front_ends import AudioName, front_end
+from mmpareto.data.media._video import VideoDecoder
+from mmpareto.data.samples._augment import Frames, Plain
+from mmpareto.data.tables._columns import FILES
+from mmpareto.errors import MMParetoError
+from mmpareto.shapes import Shape
+
+
+class Clips(Protocol):
+    """Settings of a recipe for clips: see `CREMAD`."""
+
+    name: ClassVar[str]
+
+    @property
+    def audio(self) -> AudioName: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def fps(self) -> float: ...
+    @property
+    def size(self) -> int: ...
+
+
+def check_clips(recipe: Clips) -> None:
+    """Raises unless clips can be read with the settings."""
+    front_end(recipe.audio)
+    for name in ("frames", "size"):
+        if (value := getattr(recipe, name)) < 1:
+            raise MMParetoError(f"Parameter `data.{name}` should be at least 1. Found {value!r}.")
+    if not 0 < recipe.fps < float("inf"):
+        raise MMParetoError(f"Parameter `data.fps` should be finite and positive. Found {recipe.fps!r}.")
+
+
+def clip_shapes(recipe: Clips) -> dict[str, Shape]:
+    """Shapes of a spectrogram [1, F, T] and of a video [3, frames, size, size]."""
+    return {"audio": front_end(recipe.audio).shape, "video": (3, recipe.frames, recipe.size, recipe.size)}
+
+
+def clip_readers(recipe: Clips) -> dict[str, Reader]:
+    """Readers of modalities ``audio`` and ``video``."""
+    return {
+        "audio": Reader(f"{recipe.name}-audio", front_end(recipe.audio), Plain()),
+        "video": Reader(
+            f"{recipe.name}-video", VideoDecoder(recipe.fps, recipe.size), Frames(recipe.frames, recipe.size)
+        ),
+    }
+
+
+def files_by_name(folder: Path, kind: Literal["audio", "video"]) -> dict[str, Path]:
+    """What is directly in `folder`, by its name without ending, where that is one of `kind`; and folders of frames.
+
+    Raises:
+        MMParetoError: If there is no such folder, or a name is there twice.
+    """
+    if not folder.is_dir():
+        raise MMParetoError(f"{folder} should be a folder of {kind} files. Found no such folder.")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        frames = kind == "video" and path.is_dir()
+        if path.name.startswith(".") or not (frames or path.suffix.lower() in FILES[kind].split()):
+            continue
+        name = path.name if frames else path.stem
+        if name in found:
+            raise MMParetoError(f"{folder} should hold each clip once. Found {found[name].name} and {path.name}.")
+        found[name] = path
+    return found
+
+
+def without_files(wanted: Mapping[str, str], files: Mapping[str, Mapping[str, Path]]) -> list[Finding]:
+    """Clips that lack a file.
+
+    Args:
+        wanted: Where each clip is asked for, by its name.
+        files: For each modality the files there are, by the clip's name.
+
+    Returns:
+        A finding for each of the clips.
+    """
+    lacking = {name: [modality for modality, found in files.items() if name not in found] for name in wanted}
+    return [
+        Finding(wanted[name], f"{name} has no {' and no '.join(gaps)} file") for name, gaps in lacking.items() if gaps
+    ]

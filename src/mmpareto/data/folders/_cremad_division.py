@@ -1,0 +1,94 @@
+"""How CREMA-D's clips are divided: by their actors, or by the user's lists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmpareto.data.folders._lists import Row, read_lists, with_validation
+from mmpareto.data.tables._splitting import PARTS, split
+from mmpareto.errors import MMParetoError
+
+EMOTIONS = ("NEU", "HAP", "SAD", "FEA", "DIS", "ANG")
+CLIP = re.compile(rf"(\d{{4}})_[A-Z]{{3}}_({'|'.join(EMOTIONS)})_[A-Z]{{1,2}}")
+"""A clip's name: actor, sentence, emotion, level."""
+
+Lists = Mapping[str, Sequence[Row]]
+
+_SHARES = (0.7, 0.1, 0.2)
+_BY_ACTOR = "cremad is divided by actors: nobody of the validation and the test part is in the training part."
+_HELD_OUT = "A ninth of the listed training clips, of every class alike, is held out for validation."
+_CIRCULATING = {"train": 6_698, "test": 744}
+
+
+def actor_of(name: str) -> str:
+    """The actor in a clip's name.
+
+    Example:
+        >>> actor_of("1001_DFA_ANG_XX"), EMOTIONS[label_of("1001_DFA_ANG_XX")]
+        ('1001', 'ANG')
+    """
+    return name.split("_")[0]
+
+
+def label_of(name: str) -> int:
+    """Number of the emotion in a clip's name."""
+    return EMOTIONS.index(name.split("_")[2])
+
+
+def read_division(folder: Path | str | None) -> Lists:
+    """The user's lists in `folder`; empty if it is None.
+
+    Raises:
+        MMParetoError: If there are none, or a row contradicts the clip's name.
+    """
+    lists = {} if folder is None else read_lists(Path(folder), ("clip id", "emotion"))
+    for row in (row for rows in lists.values() for row in rows):
+        if (match := CLIP.fullmatch(row.name)) is None or row.cells[1] != match[2]:
+            said = match[2] if match else "a clip's name, as 1001_DFA_ANG_XX"
+            raise MMParetoError(f"{row.where} should say {said}. Found {','.join(row.cells)}.")
+    return lists
+
+
+def divide(names: Sequence[str], lists: Lists, seed: int) -> Mapping[str, Sequence[int]]:
+    """Numbers of the clips in each part: as in `lists`, or by actors, of whom 70, 10 and 20 percent.
+
+    Args:
+        names: Of the clips there are.
+        lists: The user's; empty to divide by actors.
+        seed: Of the division, or of what is held out for validation where there is no list of it.
+    """
+    labels = [label_of(name) for name in names]
+    if not lists:
+        own = split([actor_of(name) for name in names], [[str(label)] for label in labels], _SHARES, seed)
+        return {part: [number for number, of in enumerate(own) if of == part] for part in PARTS}
+    numbers = {name: number for number, name in enumerate(names)}
+    parts = {part: [numbers[row.name] for row in rows if row.name in numbers] for part, rows in lists.items()}
+    return with_validation(parts, names, labels, seed)
+
+
+def shared_actors(lists: Lists) -> str:
+    """What is wrong with a test part some of whose actors are in the training part; empty where none is."""
+    train, test = ({actor_of(row.name) for row in lists.get(part, ())} for part in ("train", "test"))
+    if not train & test:
+        return ""
+    return (
+        f"{len(train & test)} of the {len(test)} actors of the test part are in the training part too, so that "
+        "accuracy is measured on people that were met in training."
+    )
+
+
+def division_notes(folder: Path | str | None) -> list[str]:
+    """What a reader of results must know about the division; empty where the lists cannot be read."""
+    if folder is None:
+        return [_BY_ACTOR]
+    try:
+        lists = read_division(folder)
+    except MMParetoError:
+        return []  # to be said by whoever loads or checks
+    sizes = {part: len(rows) for part, rows in lists.items()}
+    known = ", like the split in circulation" if sizes == _CIRCULATING else ""
+    counts = ", ".join(f"{size:,} {part}" for part, size in sizes.items())
+    notes = [f"cremad is divided by the user's lists ({counts} clips{known}).", shared_actors(lists)]
+    return [*filter(None, notes), *([] if "val" in lists else [_HELD_OUT])]

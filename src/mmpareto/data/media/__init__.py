@@ -1,0 +1,1 @@
+"""From image, sound, video and array files to arrays."""

@@ -1,0 +1,104 @@
+"""Images of any kind as three channels of eight bits."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from mmpareto.data.caching._decoding import Decoder, Unreadable
+from mmpareto.errors import MMParetoError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class ImageDecoder(Decoder):
+    """From an image file to uint8 [3, H, W], red, green and blue.
+
+    The picture is turned as its EXIF data say. Gray of 16 bits is scaled to 8; what is transparent is white, as on
+    paper. Of several pictures in a file it is the first.
+
+    Args:
+        size: The shorter side is brought to this, with the proportions kept; an image that is smaller stays as it is,
+            as all do for None.
+
+    Example:
+        >>> ImageDecoder(224)
+        ImageDecoder(size=224)
+    """
+
+    version = 1
+
+    size: int | None
+
+    def __call__(self, path: Path) -> np.ndarray:
+        return np.ascontiguousarray(np.asarray(shrunk(read_image(path), self.size)).transpose(2, 0, 1))
+
+
+def opened(path: Path) -> BinaryIO:
+    """The file.
+
+    Raises:
+        Unreadable: If there is none that can be opened.
+    """
+    try:
+        return path.open("rb")
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"cannot be opened: {getattr(error, 'strerror', error)}") from error
+
+
+def shrunk(image: Image, size: int | None) -> Image:
+    """The image with its shorter side of at most `size`, its proportions kept, at least a pixel each way."""
+    from PIL.Image import Resampling
+
+    if size is None or min(image.size) <= size:
+        return image
+    scale = size / min(image.size)
+    width, height = (round(scale * side) for side in image.size)
+    return image.resize((width, height), Resampling.BILINEAR, reducing_gap=None)
+
+
+def read_image(path: Path) -> Image:
+    """The picture in a file, upright, in RGB.
+
+    Raises:
+        Unreadable: If there is none.
+    """
+    try:
+        from PIL import Image, ImageOps, UnidentifiedImageError
+    except ImportError as error:
+        raise MMParetoError("Decoding images needs Pillow. Run: pip install 'mmpareto[data]'") from error
+    try:
+        with opened(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about metadata, and about sizes that are still allowed
+            image = Image.open(file)
+            image.load()
+            return _rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        raise Unreadable("is no image of a known format") from error
+    except Unreadable:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        raise Unreadable(f"is a damaged image: {' '.join(str(error).split())}") from error
+
+
+def _rgb(image: Image) -> Image:
+    from PIL import Image
+
+    if image.mode == "F":
+        raise Unreadable("has floating-point pixels; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):  # 16 bits, or 32 in which 16 are stored
+        pixels = np.asarray(image).astype(np.int64)
+        if pixels.min(initial=0) < 0 or pixels.max(initial=0) > 65_535:
+            raise Unreadable("has pixels of 32 bits; save it with 8 or 16")
+        return Image.fromarray(((pixels + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        paper = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(paper, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,1 @@
+"""From cached arrays to samples and batches, with the random changes of training."""

@@ -1,0 +1,63 @@
+"""The samples of a manifest, decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mmpareto.data._recipe import Finding, Progress
+from mmpareto.data.samples._cached import CachedDataset, Column
+from mmpareto.data.tables._labels import label_tensor
+from mmpareto.data.tables._splitting import PARTS
+
+if TYPE_CHECKING:
+    from mmpareto.data._manifest import Manifest
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """The samples of a manifest, decoded.
+
+    Args:
+        datasets: For each part what can be used.
+        damaged: What cannot be decoded, and is left out.
+    """
+
+    datasets: dict[str, CachedDataset]
+    damaged: list[Finding]
+
+
+def decode(manifest: Manifest, workers: int = 0, progress: Progress | None = None) -> Decoded:
+    """Decodes what has not been decoded before, and leaves out the samples with a file that cannot be.
+
+    Args:
+        manifest: The manifest.
+        workers: Processes that decode; 0 decodes in this one.
+        progress: Told how far it is.
+
+    Raises:
+        MMParetoError: If nothing can be trained on.
+    """
+    contents, places = manifest.contents, list(manifest.contents.parts)
+    opened = {
+        name: item.open([contents.cells(name, place) for place in places], workers, progress)
+        for name, item in manifest.inputs.items()
+    }
+    faults = {
+        sample: Finding(
+            contents.row(places[sample]), f"column `{name}`: {contents.cells(name, places[sample])[0]} {reason}"
+        )
+        for name, modality in opened.items()
+        for sample, reason in modality.damaged.items()
+    }
+    labels = label_tensor([contents.labels[place] for place in places], manifest.target)
+    ids = [contents.table.columns[manifest.id][place] for place in places]
+    datasets = {}
+    for part in PARTS:
+        own = [n for n, place in enumerate(places) if contents.parts[place] == part and n not in faults]
+        columns = {
+            name: Column(modality.items, modality.index[own], manifest.inputs[name].transform)
+            for name, modality in opened.items()
+        }
+        datasets[part] = CachedDataset(columns, labels[own], [ids[n] for n in own])
+    return Decoded(datasets, list(faults.values()))

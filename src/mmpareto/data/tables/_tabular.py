@@ -1,0 +1,105 @@
+"""Columns of numbers and of categories as one vector per row."""
+
+from __future__ import annotations
+
+import statistics
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mmpareto.data.tables._columns import parse_number
+
+
+class Feature(ABC):
+    """How the cells of one column become numbers."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """How many numbers a cell becomes."""
+
+    @abstractmethod
+    def encode(self, cell: str) -> list[float]:
+        """The numbers for a cell, which may be empty."""
+
+
+@dataclass(frozen=True)
+class Standardised(Feature):
+    """A number, less the mean of the training part, over its standard deviation; and 1 where there is none.
+
+    Args:
+        mean: Of the training part; also what stands in for a missing number, which thus becomes 0.
+        std: Of the training part, positive.
+
+    Example:
+        >>> feature = Standardised.fit(["1", "3", ""])
+        >>> feature.encode("4"), feature.encode("")
+        ([2.0, 0.0], [0.0, 1.0])
+    """
+
+    mean: float
+    std: float
+    width = 2
+
+    @classmethod
+    def fit(cls, cells: Sequence[str]) -> Standardised:
+        """Takes the statistics of the cells of the training part."""
+        numbers = [value for cell in cells if (value := parse_number(cell)) is not None]
+        mean = statistics.fmean(numbers) if numbers else 0.0
+        return cls(mean, (statistics.pstdev(numbers, mean) if numbers else 0.0) or 1.0)
+
+    def encode(self, cell: str) -> list[float]:
+        value = parse_number(cell)
+        return [0.0, 1.0] if value is None else [(value - self.mean) / self.std, 0.0]
+
+
+@dataclass(frozen=True)
+class OneHot(Feature):
+    """A place for each category of the training part and one for any other; all are 0 where there is none.
+
+    Args:
+        categories: Of the training part.
+
+    Example:
+        >>> feature = OneHot.fit(["red", "blue", "red", ""])
+        >>> feature.encode("red"), feature.encode("green"), feature.encode("")
+        ([0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0])
+    """
+
+    categories: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, cells: Sequence[str]) -> OneHot:
+        """Takes the categories among the cells of the training part."""
+        return cls(tuple(sorted({cell for cell in cells if cell})))
+
+    @property
+    def width(self) -> int:
+        """One more than there are categories."""
+        return len(self.categories) + 1
+
+    def encode(self, cell: str) -> list[float]:
+        places: list[str | None] = [*self.categories, None]
+        own = cell if cell in self.categories else None
+        return [float(bool(cell) and place == own) for place in places]
+
+
+FEATURES: dict[str, type[Standardised] | type[OneHot]] = {"number": Standardised, "category": OneHot}
+"""By the type of the column."""
+
+
+def table_tensor(features: Sequence[Feature], rows: Sequence[Sequence[str]]) -> Tensor:
+    """Rows of cells as float32 [N, sum of the features' widths].
+
+    Args:
+        features: Of each column.
+        rows: For each row the cells of these columns.
+    """
+    encoded = [
+        [number for feature, cell in zip(features, cells, strict=True) for number in feature.encode(cell)]
+        for cells in rows
+    ]
+    return torch.tensor(encoded, dtype=torch.float32)
