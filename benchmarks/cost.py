@@ -21,7 +21,7 @@ from benchmarks.contenders import CONTENDERS, PLAIN, UNIFORM, sgd
 from benchmarks.figure import draw
 from benchmarks.memory import peak_in_fresh_process
 from benchmarks.report import RESULTS, heading, markdown, write
-from benchmarks.timing import ratios
+from benchmarks.timing import FEWEST, MOST, ratios
 from mmpareto.files import write_atomically
 
 NOTES = (
@@ -36,7 +36,7 @@ NOTES = (
 )
 
 
-def measure(key: str, seconds: float, *, cpu_time: bool = False) -> list[dict[str, Any]]:
+def measure(key: str, seconds: float, *, fewest: int = FEWEST, cpu_time: bool = False) -> list[dict[str, Any]]:
     """One case: a row per contender."""
     case = CASES[key]
     model, batch = case.model(), case.batch()
@@ -44,7 +44,7 @@ def measure(key: str, seconds: float, *, cpu_time: bool = False) -> list[dict[st
     steps = {c.name: partial(c.step(model, optimizer), batch) for c in CONTENDERS}
     periods = {c.name: c.period for c in CONTENDERS}
     clock = time.process_time if cpu_time else time.perf_counter
-    timed = ratios(steps, PLAIN, seconds, periods=periods, clock=clock)
+    timed = ratios(steps, PLAIN, seconds, periods=periods, clock=clock, rounds=(fewest, MOST))
     peaks = {c.name: peak_in_fresh_process(key, c.name) for c in CONTENDERS}
     unit = sum(parameter.nbytes for encoder in model.encoders.values() for parameter in encoder.parameters())
     return [
@@ -101,7 +101,8 @@ def main() -> None:
     for key in arguments.cases or (QUICK if arguments.quick else FULL):
         seconds = arguments.seconds or (7 if arguments.quick else 240 if key.startswith("resnet") else 30)
         print(f"{CASES[key].name} ...", file=sys.stderr)
-        rows += measure(key, seconds, cpu_time=arguments.cpu_time)
+        fewest = 2 if arguments.quick else FEWEST
+        rows += measure(key, seconds, fewest=fewest, cpu_time=arguments.cpu_time)
     notes = list(NOTES)
     if arguments.quick:
         notes += ["Quick: ResNets and transformers on smaller batches and images, fewer rounds.", ""]

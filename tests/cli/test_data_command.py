@@ -147,14 +147,14 @@ def test_info_shows_settings_with_defaults_and_shapes(capsys: pytest.CaptureFixt
         (
             "small",
             0,
-            "\nLeft out of training:\nmy.csv, row 3: a cell is missing\nmy.csv, row 5: a file cannot be read\n"
+            "\nLeft out, or to be known:\nmy.csv, row 3: a cell is missing\nmy.csv, row 5: a file cannot be read\n"
             "\nThe data can be trained on.\n",
         ),
         (
             "fatal",
             2,
             "\nHas to be mended before training:\nmy.csv: it has no labels\n"
-            "\nLeft out of training:\nmy.csv, row 3: a cell is missing\nmy.csv, row 5: a file cannot be read\n",
+            "\nLeft out, or to be known:\nmy.csv, row 3: a cell is missing\nmy.csv, row 5: a file cannot be read\n",
         ),
     ],
 )

@@ -28,7 +28,7 @@ def test_everything_is_counted(tmp_path: Path) -> None:
     assert facts["division"] == "column `split`"
     assert facts["label"] == "class (2 values in 12 cells)"
     assert facts["class cat"] == "train 4, val 1, test 1"
-    assert facts["photo"].endswith("missing in 1 samples")
+    assert facts["photo"].endswith("samples without it: 1")
     assert facts["photo, width"] == "from 20 to 20, median 20"
     assert facts["photo, height"] == "from 30 to 30, median 30"
     assert facts["voice, seconds"] == "from 0.5 to 0.5, median 0.5"

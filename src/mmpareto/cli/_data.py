@@ -91,7 +91,7 @@ def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
 def _check(settings: Any) -> int:
     findings = settings.data.check()
     _table(["", ""], findings.facts)
-    for fatal, title in ((True, "Has to be mended before training:"), (False, "Left out of training:")):
+    for fatal, title in ((True, "Has to be mended before training:"), (False, "Left out, or to be known:")):
         found = [problem for problem in findings.problems if problem.fatal is fatal]
         if found:
             _say(f"\n{title}")

@@ -75,7 +75,7 @@ class Finding:
     Args:
         where: File, or file and row.
         reason: What is wrong there, in one line.
-        fatal: Whether nothing can be trained as long as it is so; else what is found is left out.
+        fatal: Whether nothing can be trained as long as it is so; else what is found is left out, or to be known.
     """
 
     where: str

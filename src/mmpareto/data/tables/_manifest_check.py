@@ -80,7 +80,7 @@ def _modalities(manifest: Manifest) -> Iterator[Fact]:
     contents, inputs = manifest.contents, manifest.inputs
     for name, modality in contents.modalities.items():
         rows = [cells for place in contents.parts if any(cells := contents.cells(name, place))]
-        yield name, f"{inputs[name].shape}; missing in {len(contents.parts) - len(rows):,} samples"
+        yield name, f"{inputs[name].shape}; samples without it: {len(contents.parts) - len(rows):,}"
         measured = defaultdict(list)
         if isinstance(item := inputs[name], Texts):
             measured["tokens"] = [float(len(item.tokens.numbers(cell))) for (cell,) in rows]
