@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -61,10 +62,12 @@ def launch(call: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], jobs: int
 
 
 def _process() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_watch_parent)
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_begin)
 
 
-def _watch_parent() -> None:
+def _begin() -> None:
+    # What the data set warns of, the process that starts the trainings has said.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"mmpareto\.training")
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
