@@ -43,9 +43,7 @@ FULL = {
 }
 QUICK = {
     "mlp-2": _mlps(2),
-    "mlp-8": _mlps(8),
     "cnn": _cnns(),
-    "transformer-small": _transformers(2),
     "resnet-reduced": _resnets(4, 64),
 }
 _AUDIOVISUAL = {"audio": (1, 16, 16), "visual": (3, 16, 16)}

@@ -105,7 +105,7 @@ def main() -> None:
         rows += measure(key, seconds, fewest=fewest, cpu_time=arguments.cpu_time)
     notes = list(NOTES)
     if arguments.quick:
-        notes += ["Quick: ResNets and transformers on smaller batches and images, fewer rounds.", ""]
+        notes += ["Quick: fewer models, ResNets on smaller batches and images, fewer rounds.", ""]
     if arguments.cpu_time:
         notes += ["Processor time in place of wall time.", ""]
     write(arguments.out, "cost", heading("What a step costs", notes) + "\n" + tables(rows), rows)
