@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,16 @@ def read_text(path: Path) -> str:
         raise MMParetoError(f"{path} should be a file that can be read. Found: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise MMParetoError(f"{path} should be UTF-8 text. Found other bytes at position {error.start}.") from error
+
+
+def digest(files: Iterable[Path]) -> str:
+    """SHA-256 of the contents of those `files` that are there, in their order."""
+    total = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            with file.open("rb") as stream:
+                total.update(hashlib.file_digest(stream, "sha256").digest())
+    return total.hexdigest()
 
 
 def write_json(path: Path, content: Any) -> None:

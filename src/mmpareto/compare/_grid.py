@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from mmpareto.compare._cell import ENSEMBLE, check_methods, finished, run_cell
+from mmpareto.compare._cell import ENSEMBLE, check_methods, configurations, finished, run_cell
 from mmpareto.compare._environment import environment
 from mmpareto.compare._folder import Failure, Magnitude
 from mmpareto.compare._launch import launch
@@ -18,7 +18,7 @@ from mmpareto.compare._results import Result, read_results, write_results
 from mmpareto.errors import MMParetoError
 from mmpareto.files import make_folder, write_atomically, write_json
 from mmpareto.records import write_records
-from mmpareto.training import FREE, NOT_COMPARED, Metrics, RunConfig, describe, magnitudes
+from mmpareto.training import FREE, NOT_COMPARED, Metrics, RunConfig, check_data, describe, magnitudes
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _earlier(base: RunConfig, cells: Sequence[Cell], out: Path) -> dict[Cell, li
     """Results in the folder that are of other cells.
 
     Raises:
-        MMParetoError: If they come from other trainings than `base`.
+        MMParetoError: If they come from other trainings than `base`, or from data that have changed since.
     """
     if not (out / "config.yaml").exists() or not (out / "results.csv").exists():
         return {}
@@ -128,6 +128,9 @@ def _earlier(base: RunConfig, cells: Sequence[Cell], out: Path) -> dict[Cell, li
     for result in read_results(out / "results.csv"):
         if (cell := Cell(result.method, result.seed)) not in cells:
             earlier.setdefault(cell, []).append(result)
+    for cell in earlier:
+        for folder in configurations(base, cell.method, cell.seed, out / "runs" / cell.name):
+            check_data(base, folder)
     return earlier
 
 

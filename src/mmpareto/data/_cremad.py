@@ -17,6 +17,7 @@ from mmpareto.data.folders._cremad_division import (
     shared_actors,
 )
 from mmpareto.data.folders._folder import FolderRecipe, Reader
+from mmpareto.data.folders._lists import fingerprint
 from mmpareto.data.folders._survey import Sample, Survey
 from mmpareto.data.media._front_ends import AudioName
 from mmpareto.shapes import Shape
@@ -83,6 +84,10 @@ class CREMAD(FolderRecipe):
 
     def _readers(self) -> dict[str, Reader]:
         return clip_readers(self)
+
+    @property
+    def fingerprint(self) -> str:
+        return "" if self.split is None else fingerprint(Path(self.split))
 
     def _survey(self, root: Path) -> Survey:
         lists = read_division(self.split)

@@ -6,7 +6,7 @@ from pathlib import Path
 from mmpareto.data._recipe import Finding
 from mmpareto.data.folders._clips import check_clips, clip_readers, clip_shapes, files_by_name, without_files
 from mmpareto.data.folders._folder import FolderRecipe, Reader
-from mmpareto.data.folders._lists import Row, read_lists, with_validation
+from mmpareto.data.folders._lists import Row, fingerprint, read_lists, with_validation
 from mmpareto.data.folders._survey import Sample, Survey
 from mmpareto.data.media._front_ends import AudioName
 from mmpareto.errors import MMParetoError
@@ -84,6 +84,11 @@ class KineticsSounds(FolderRecipe):
 
     def _readers(self) -> dict[str, Reader]:
         return clip_readers(self)
+
+    @property
+    def fingerprint(self) -> str:
+        folder = self.split or self.root
+        return "" if folder is None else fingerprint(Path(folder))
 
     def _survey(self, root: Path) -> Survey:
         lists = read_lists(Path(self.split or root), ("name", "seconds", "class index"))

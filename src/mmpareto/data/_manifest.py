@@ -15,6 +15,7 @@ from mmpareto.data.tables._make_input import make_input
 from mmpareto.data.tables._manifest_check import check
 from mmpareto.data.tables._review import read_contents
 from mmpareto.errors import MMParetoError
+from mmpareto.files import digest
 from mmpareto.shapes import Shape
 from mmpareto.targets import Target
 
@@ -91,6 +92,10 @@ class Manifest(DatasetRecipe):
             raise MMParetoError(f"Parameter `data.fractions` should be positive and add up to 1. Found {shares!r}.")
         if self.task not in ("auto", "class", "labels", "number"):
             raise MMParetoError(f"Parameter `data.task` should be auto, class, labels or number. Found {self.task!r}.")
+
+    @property
+    def fingerprint(self) -> str:
+        return digest([Path(self.path)] if self.path else [])
 
     @cached_property
     def contents(self) -> Contents:

@@ -126,6 +126,11 @@ class DatasetRecipe(ABC):
     def target(self) -> Target:
         """What is predicted."""
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the files that users edit, such as tables; results under another one are of other data."""
+        return ""
+
     @abstractmethod
     def load(self) -> Splits:
         """Reads the data, decoding first what has not been decoded yet.

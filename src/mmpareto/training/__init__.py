@@ -14,6 +14,7 @@ from mmpareto.training._evaluation import predict as predict
 from mmpareto.training._evaluation import threads as threads
 from mmpareto.training._folder import METRICS as METRICS
 from mmpareto.training._folder import Metrics as Metrics
+from mmpareto.training._folder import check_data as check_data
 from mmpareto.training._folder import check_same as check_same
 from mmpareto.training._folder import stored_metrics as stored_metrics
 from mmpareto.training._predictions import Predictions as Predictions

@@ -18,7 +18,7 @@ from mmpareto.models import MultimodalModel
 from mmpareto.partition import Partition
 from mmpareto.step import backward
 from mmpareto.training._config import RunConfig, load_config
-from mmpareto.training._folder import CHECKPOINT, CONFIG
+from mmpareto.training._folder import CHECKPOINT, CONFIG, check_data
 from mmpareto.training._loading import evaluation_loader, training_loader
 from mmpareto.training._predictions import Collector, Predictions, objectives, predicted
 
@@ -54,9 +54,10 @@ def load_run(folder: Path) -> tuple[RunConfig, MultimodalModel]:
     """The configuration and the selected model of a finished training.
 
     Raises:
-        MMParetoError: If `folder` holds none.
+        MMParetoError: If `folder` holds none, or the data have changed since.
     """
     config = load_config(folder / CONFIG)
+    check_data(config, folder)
     path = folder / CHECKPOINT
     if not path.is_file():
         raise MMParetoError(f"Parameter `run` should be a folder with a finished training. Found no file {path}.")

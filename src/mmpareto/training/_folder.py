@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 from mmpareto.errors import MMParetoError
+from mmpareto.files import read_text, write_atomically
 from mmpareto.training._config import FREE, RunConfig, describe, load_config, save_config
 
 CONFIG, CHECKPOINT, LAST = "config.yaml", "best.ckpt", "last.ckpt"
-METRICS, GEOMETRY = "metrics.json", "geometry.csv"
+METRICS, GEOMETRY, DATA = "metrics.json", "geometry.csv", "data_fingerprint.txt"
 SPLITS = ("train", "val", "test")
 
 Metrics = dict[str, dict[str, float]]
@@ -34,7 +35,7 @@ def stored_metrics(folder: Path) -> Metrics | None:
 
 
 def check_same(config: RunConfig, folder: Path) -> None:
-    """Checks that `folder` holds no training other than this.
+    """Checks that `folder` holds no training other than this, nor one on data that have changed since.
 
     Raises:
         MMParetoError: If it does; the message says in what they differ.
@@ -48,9 +49,24 @@ def check_same(config: RunConfig, folder: Path) -> None:
             f"Parameter `out` should be a new folder, or one with this very training. Found in {folder} another "
             f"({'; '.join(changes)}). Choose another folder."
         )
+    check_data(config, folder)
+
+
+def check_data(config: RunConfig, folder: Path) -> None:
+    """Checks that the data are those that `folder` has been trained on.
+
+    Raises:
+        MMParetoError: If the files that say which samples there are have changed.
+    """
+    if (folder / DATA).exists() and read_text(folder / DATA) != config.data.fingerprint:
+        raise MMParetoError(
+            f"Parameter `data` should be what {folder} was trained on. Found that the table or lists of "
+            f"{config.data.name} have changed since, or are gone. Choose another folder, or bring them back."
+        )
 
 
 def claim(config: RunConfig, folder: Path) -> None:
     """Makes `folder` that of this training."""
     if not (folder / CONFIG).exists():
+        write_atomically(folder / DATA, config.data.fingerprint)
         save_config(config, folder / CONFIG)

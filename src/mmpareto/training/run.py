@@ -32,8 +32,9 @@ from mmpareto.training._trainer import make_trainer
 def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
     """Trains one model and tests the epoch with the best joint score on the validation part.
 
-    The folder then holds ``config.yaml``, ``best.ckpt``, ``metrics.json``, ``geometry.csv`` and ``logs/``. Called
-    again it returns what is there; after an interruption it continues with the epoch that was interrupted.
+    The folder then holds ``config.yaml``, ``data_fingerprint.txt``, ``best.ckpt``, ``metrics.json``, ``geometry.csv``
+    and ``logs/``. Called again it returns what is there; after an interruption it continues with the epoch that was
+    interrupted.
 
     With several devices, Lightning starts the same program once more for each, unless a launcher did. The first
     process alone writes to the folder.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmpareto.data.tables._splitting import split
 from mmpareto.errors import MMParetoError
-from mmpareto.files import read_text
+from mmpareto.files import digest, read_text
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def read_lists(folder: Path, columns: Sequence[str]) -> dict[str, list[Row]]:
         MMParetoError: If a list is missing, a row has another number of cells or no plain file name in its first, or
             a sample is listed twice.
     """
-    paths = {part: folder / f"{part}.csv" for part in ("train", "val", "test")}
-    lists = {part: _read_list(path, columns) for part, path in paths.items() if part != "val" or path.exists()}
+    paths = _paths(folder).items()
+    lists = {part: _read_list(path, columns) for part, path in paths if part != "val" or path.exists()}
     known: dict[str, str] = {}
     for row in (row for rows in lists.values() for row in rows):
         if row.name in known:
@@ -55,6 +55,15 @@ def read_lists(folder: Path, columns: Sequence[str]) -> dict[str, list[Row]]:
             )
         known[row.name] = row.where
     return lists
+
+
+def fingerprint(folder: Path) -> str:
+    """Changes with what the lists of a folder say."""
+    return digest(_paths(folder).values())
+
+
+def _paths(folder: Path) -> dict[str, Path]:
+    return {part: folder / f"{part}.csv" for part in ("train", "val", "test")}
 
 
 def _read_list(path: Path, columns: Sequence[str]) -> list[Row]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mmpareto.errors import MMParetoError
+from mmpareto.files import digest
 
 
 def measure(kind: str, path: Path) -> dict[str, float]:
@@ -47,7 +47,7 @@ def same_content(paths: Iterable[Path]) -> list[list[Path]]:
     return [
         group
         for alike in sizes
-        for group in (_groups({path: _digest(files[path]) for path in alike}) if len(alike) > 1 else [alike])
+        for group in (_groups({path: digest(files[path]) for path in alike}) if len(alike) > 1 else [alike])
     ]
 
 
@@ -56,12 +56,3 @@ def _groups(keys: Mapping[Path, object]) -> list[list[Path]]:
     for path, key in keys.items():
         groups[key].append(path)
     return list(groups.values())
-
-
-def _digest(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        if file.is_file():
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
