@@ -6,6 +6,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import yaml
 from mmpareto import __main__ as entry
 from mmpareto import __version__, data
 from mmpareto.catalogue import catalogue
-from mmpareto.cli import main
+from mmpareto.cli import _main, main
 from mmpareto.cli._parser import expand
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
@@ -34,6 +35,20 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     assert captured.err.startswith("mmpareto: error: ")
     assert captured.err.count("\n") == 1
     return captured.err
+
+
+def test_a_warning_is_one_line_and_shown_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load_twice(settings: Any) -> int:
+        warnings.simplefilter("always")
+        warnings.warn("2 of 36 samples\nare left out", stacklevel=1)
+        warnings.warn("2 of 36 samples are left out", stacklevel=2)
+        return 0
+
+    monkeypatch.setitem(_main._COMMANDS, "list", load_twice)
+    assert main(["list"]) == 0
+    assert capsys.readouterr().err == "mmpareto: warning: 2 of 36 samples are left out\n"
 
 
 @pytest.mark.parametrize(

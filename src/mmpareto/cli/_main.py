@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with warnings.catch_warnings():  # which puts back what shows them
-            warnings.showwarning = _warn
+            warnings.showwarning = _warner()
             parser = _parser()
             parsed = parser.parse_args(expand(expand_name(given)))
             settings = parser.instantiate(parsed)[parsed.command]
@@ -47,16 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _warn(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: Any = None,
-    line: str | None = None,
-) -> None:
-    """Shows a warning in one line, without the place in the code."""
-    print(f"mmpareto: warning: {' '.join(str(message).split())}", file=sys.stderr)  # noqa: T201
+def _warner() -> Callable[..., None]:
+    """What shows a warning in one line, without the place in the code, and once, from wherever it comes."""
+    shown = set()
+
+    def warn(message: Warning | str, *_: Any, **__: Any) -> None:
+        if (text := " ".join(str(message).split())) not in shown:
+            shown.add(text)
+            print(f"mmpareto: warning: {text}", file=sys.stderr)  # noqa: T201
+
+    return warn
 
 
 def _parser() -> Parser:
