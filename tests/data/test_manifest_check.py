@@ -74,7 +74,9 @@ def test_a_part_without_a_file_that_can_be_read_stands_in_the_way(tmp_path: Path
     assert [problem.reason for problem in findings.problems if problem.fatal] == [
         "no sample for val is left that can be read"
     ]
-    with pytest.raises(ValueError, match=r"Found none for val: `mmpareto data check"):
+    with pytest.raises(
+        ValueError, match=r"Found that no sample for val is left that can be read: `mmpareto data check"
+    ):
         data.load()
 
 

@@ -123,19 +123,18 @@ class Manifest(DatasetRecipe):
         return make_target(contents.task.kind, self.label, [contents.labels[place] for place in contents.of("train")])
 
     def load(self) -> Splits:
-        datasets = decode(self).datasets
-        if empty := [part for part, dataset in datasets.items() if not len(dataset)]:
+        decoded, total = decode(self), self.contents.table.total
+        if decoded.lost:
             raise MMParetoError(
-                f"{self.path} should name files that can be read. Found none for {', '.join(empty)}: "
+                f"{self.path} should name files that can be read. Found that {'; '.join(decoded.lost)}: "
                 f"`mmpareto data check {self.path}` says what is wrong with each."
             )
-        total = self.contents.table.total
-        if out := total - sum(map(len, datasets.values())):
+        if out := total - sum(map(len, decoded.datasets.values())):
             warnings.warn(
                 f"{out:,} of {total:,} rows of {self.path} are left out: `mmpareto data check {self.path}` lists them.",
                 stacklevel=2,
             )
-        return Splits(**datasets)
+        return Splits(**decoded.datasets)
 
     def prepare(self, workers: int = 0, progress: Progress | None = None) -> None:
         decode(self, workers, progress)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import is_zipfile
 
 import numpy as np
+from numpy.lib.format import open_memmap
 
 from mmpareto.data.caching._decoding import Decoder, Unreadable
 
@@ -28,11 +30,11 @@ class ArrayDecoder(Decoder):
 
     def __call__(self, path: Path) -> np.ndarray:
         try:
-            stored = np.load(path, mmap_mode="r", allow_pickle=False)  # a header may promise more than memory holds
+            stored = open_memmap(path, mode="r")  # a header may promise more than memory holds
         except Exception as error:  # a damaged header fails as whatever its text is taken for
+            if is_zipfile(path):
+                raise Unreadable("is an archive of arrays; save each with numpy.save") from error
             raise Unreadable(f"is no array in NumPy's format: {' '.join(str(error).split())}") from error
-        if not isinstance(stored, np.ndarray):
-            raise Unreadable("is an archive of arrays; save each with numpy.save")
         if stored.shape != self.shape:
             raise Unreadable(f"has shape {stored.shape}, not {self.shape}")
         if stored.dtype.kind not in "biuf":

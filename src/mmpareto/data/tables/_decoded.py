@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mmpareto.data._recipe import Finding, Progress
 from mmpareto.data.samples._cached import CachedDataset, Column
-from mmpareto.data.tables._labels import label_tensor
+from mmpareto.data.tables._contents import Contents
+from mmpareto.data.tables._labels import label_tensor, names
 from mmpareto.data.tables._splitting import PARTS
 
 if TYPE_CHECKING:
@@ -21,10 +23,12 @@ class Decoded:
     Args:
         datasets: For each part what can be used.
         damaged: What cannot be decoded, and is left out.
+        lost: What a training lacks without it, which makes it impossible.
     """
 
     datasets: dict[str, CachedDataset]
     damaged: list[Finding]
+    lost: list[str]
 
 
 def decode(manifest: Manifest, workers: int = 0, progress: Progress | None = None) -> Decoded:
@@ -60,4 +64,19 @@ def decode(manifest: Manifest, workers: int = 0, progress: Progress | None = Non
             for name, modality in opened.items()
         }
         datasets[part] = CachedDataset(columns, labels[own], [ids[n] for n in own])
-    return Decoded(datasets, list(faults.values()))
+    lost = list(_lost(contents, {place for n, place in enumerate(places) if n not in faults}))
+    return Decoded(datasets, list(faults.values()), lost)
+
+
+def _lost(contents: Contents, kept: set[int]) -> Iterator[str]:
+    """What there is in the table, but not in the samples that are kept."""
+    if empty := [part for part in PARTS if kept.isdisjoint(contents.of(part))]:
+        yield from (f"no sample for {part} is left that can be read" for part in empty)
+        return
+    train = contents.of("train")
+    left = [place for place in train if place in kept]
+    classes, taught = ({name for place in own for name in names(contents.labels[place])} for own in (train, left))
+    yield from (f"no training sample of class '{name}' is left that can be read" for name in sorted(classes - taught))
+    for modality in contents.modalities:
+        if not any(any(contents.cells(modality, place)) for place in left):
+            yield f"no training sample with `{modality}` is left that can be read"

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+from numpy.lib.format import open_memmap
 
 from mmpareto.data.caching._cache import Decoder
 from mmpareto.data.media._array import ArrayDecoder
@@ -75,10 +75,10 @@ def _array_shape(paths: list[Path], modality: str) -> tuple[int, ...]:
     shapes: Counter[tuple[int, ...]] = Counter()
     for path in paths[:_LOOKED_AT]:
         try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            array = open_memmap(path, mode="r")
             shapes.update([array.shape] if array.size else [])
-        except (OSError, ValueError, EOFError, AttributeError):
-            continue  # named when all of them are decoded
+        except Exception:
+            continue  # of any kind that damaged files can cause: they are named when all of them are decoded
     if not shapes:
         raise MMParetoError(
             f"Files of `{modality}` should be .npy arrays. Found none among the first {len(paths[:_LOOKED_AT])}."

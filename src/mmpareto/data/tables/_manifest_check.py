@@ -45,11 +45,7 @@ def check(manifest: Manifest) -> Findings:
         decoded = decode(manifest)
         facts += [*_modalities(manifest), *((part, f"{len(own):,} samples") for part, own in decoded.datasets.items())]
         problems += [*decoded.damaged, *_shared(contents)]
-        problems += [
-            Finding(contents.table.path.name, f"no sample for {part} is left that can be read", fatal=True)
-            for part, own in decoded.datasets.items()
-            if not len(own)
-        ]
+        problems += [Finding(contents.table.path.name, reason, fatal=True) for reason in decoded.lost]
     except MMParetoError as error:
         problems.append(Finding(str(manifest.path), str(error), fatal=True))
     return Findings(facts, problems)

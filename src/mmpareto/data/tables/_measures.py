@@ -34,15 +34,17 @@ def measure(kind: str, path: Path) -> dict[str, float]:
         if kind == "image":
             with Image.open(path) as image:
                 return {"width": image.width, "height": image.height}
-        with av.open(str(path)) as container:
+        # By their bytes alone, as they are decoded: a name or a playlist opens nothing else.
+        with path.open("rb") as file, av.open(file, options={"protocol_whitelist": "none"}) as container:
             return {} if container.duration is None else {"seconds": container.duration / av.time_base}
-    except (OSError, ValueError, SyntaxError):  # what cannot be decoded is named elsewhere
+    except Exception:  # of any kind that damaged files can cause: they are named when they are decoded
         return {}
 
 
 def same_content(paths: Iterable[Path]) -> list[list[Path]]:
     """Divides files, or folders of files, by the bytes they hold; only those of one size are read."""
-    files = {path: sorted(path.rglob("*")) if path.is_dir() else [path] for path in paths}
+    found = {path: sorted(path.rglob("*")) if path.is_dir() else [path] for path in paths}
+    files = {path: [file for file in own if file.is_file()] for path, own in found.items()}
     sizes = _groups({path: sum(file.stat().st_size for file in own) for path, own in files.items()})
     return [
         group

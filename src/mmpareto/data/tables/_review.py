@@ -13,7 +13,7 @@ from mmpareto.data.tables._faults import check_cells, check_classes, check_train
 from mmpareto.data.tables._labels import guess_task, names, parse_label
 from mmpareto.data.tables._modalities import group_columns
 from mmpareto.data.tables._splitting import NAMES, PARTS, split
-from mmpareto.data.tables._table import read_table
+from mmpareto.data.tables._table import Table, read_table
 from mmpareto.errors import MMParetoError
 
 if TYPE_CHECKING:
@@ -40,11 +40,14 @@ def read_contents(manifest: Manifest, path: Path) -> Contents:
     drawn = manifest.fractions is not None or manifest.split not in table.columns
     needed = [("id", manifest.id), ("label", manifest.label)]
     needed += [("group", manifest.group)] if manifest.group is not None else []
+    needed += [("split", manifest.split)] if manifest.split != type(manifest).split and not manifest.fractions else []
     for parameter, name in needed:
         if name not in table.columns:
             found = f"`{name}`, which is none of {', '.join(table.columns)}"
             raise MMParetoError(f"Parameter `data.{parameter}` should be a column of {path}. Found {found}.")
     used = {name for _, name in needed} | {manifest.split}
+    if drawn and manifest.fractions is None:
+        _check_drawn(table, used, path)
     task = guess_task(table.columns[manifest.label]) if manifest.task == "auto" else Typed(manifest.task, "stated")
     types = column_types(table, used, manifest.types, root)
     modalities = group_columns(types, manifest.tables)
@@ -64,6 +67,16 @@ def read_contents(manifest: Manifest, path: Path) -> Contents:
     check_classes(contents)
     check_trainable(contents)
     return contents
+
+
+def _check_drawn(table: Table, used: set[str], path: Path) -> None:
+    """Raises if a column seems to be meant for the split column that is missing: it would become an input."""
+    for name, cells in table.columns.items():
+        if name not in used and (filled := {cell.lower() for cell in cells if cell}) and filled <= NAMES.keys():
+            raise MMParetoError(
+                f"Parameter `data.split` should be the column of {path} that says train, val or test. Found that "
+                f"`{name}` does: add --data.split {name!r}, or draw with --data.fractions '{list(FRACTIONS)}'."
+            )
 
 
 def _take_names(contents: Contents, cells: list[str]) -> None:
@@ -99,7 +112,8 @@ def _take_parts(contents: Contents, cells: list[str], units: list[str]) -> None:
     contents.parts = {place: known[place] or "" for place in contents.parts}
     members: dict[str, list[int]] = defaultdict(list)
     for place in contents.parts:
-        members[units[place]].append(place)
+        if units[place]:
+            members[units[place]].append(place)
     for unit, places in members.items():
         if len(parts := {contents.parts[place] for place in places}) > 1:
             reason = f"'{unit}' is in several parts: {', '.join(sorted(parts, key=PARTS.index))}"
