@@ -35,7 +35,7 @@ def measure(kind: str, path: Path) -> dict[str, float]:
             with Image.open(path) as image:
                 return {"width": image.width, "height": image.height}
         # By their bytes alone, as they are decoded: a name or a playlist opens nothing else.
-        with path.open("rb") as file, av.open(file, options={"protocol_whitelist": "none"}) as container:
+        with path.open("rb") as file, av.open(file, "r", options={"protocol_whitelist": "none"}) as container:
             return {} if container.duration is None else {"seconds": container.duration / av.time_base}
     except Exception:  # of any kind that damaged files can cause: they are named when they are decoded
         return {}
