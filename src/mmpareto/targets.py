@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -127,6 +128,8 @@ class Labels(Target):
 class Number(Target):
     """A number; labels are float [N]. It is learned in units of the training part's spread.
 
+    Labels that differ by little beside their size, such as times in seconds since 1970, should be float64.
+
     Args:
         name: Of what it is.
         mean: Of the training part's labels.
@@ -151,14 +154,17 @@ class Number(Target):
 
     def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
         """Mean squared error, over the training part's variance."""
-        return functional.mse_loss(prediction[:, 0], (label - self.mean) / self.std)
+        standardised = (label - self.mean) / self.std
+        rounded = standardised.to(torch.promote_types(prediction.dtype, torch.float32))
+        return functional.mse_loss(prediction[:, 0], rounded)
 
     def score(self, prediction: Tensor, label: Tensor) -> float:
         """Share of the labels' variance that is explained; NaN where they have none."""
-        error = (prediction[:, 0] - (label - self.mean) / self.std).double().square().sum()
-        spread = ((label.double() - label.double().mean()) / self.std).square().sum()
-        return (1 - error / spread).item() if spread > 0 else float("nan")
+        standardised = (label.double() - self.mean) / self.std
+        error = (prediction[:, 0].double() - standardised).square().sum()
+        spread = (standardised - standardised.mean()).square().sum()
+        return (1 - error / spread).item() if (label != label[:1]).any() else float("nan")
 
     def expectation(self, prediction: Tensor) -> Tensor:
-        """The prediction itself."""
-        return prediction
+        """The prediction itself, in double precision."""
+        return prediction.double()

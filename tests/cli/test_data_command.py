@@ -262,7 +262,7 @@ def test_a_wrong_command_ends_with_one_line_and_code_two(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("end", [".csv", ".tsv", ".parquet", ".CSV"])
+@pytest.mark.parametrize("end", [".csv", ".tsv", ".parquet", ".pq", ".CSV"])
 def test_a_table_stands_for_a_manifest(end: str, tmp_path: Path) -> None:
     table = tmp_path / f"my table{end}"
     table.write_text("id,label\n")

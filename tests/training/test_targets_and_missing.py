@@ -240,6 +240,19 @@ if metrics:
 """
 
 
+@pytest.mark.parametrize("kind", METRICS)
+def test_an_ensemble_takes_a_modality_that_a_whole_part_lacks(kind: str) -> None:
+    target = Made(kind).target
+    labels = {"classes": torch.arange(3), "labels": torch.ones(3, 3), "number": torch.arange(3.0)}
+    batch = {"label": labels[kind], "rows": {}}
+    absent, present = Collector([], target.outputs), Collector([], target.outputs)
+    absent.add({}, batch)
+    present.add({"joint": torch.eye(3)[:, : target.outputs]}, batch)
+    both = averaged({"image": absent.result(), "table": present.result()}, target)
+    assert both.values["joint"].equal(target.expectation(torch.eye(3)[:, : target.outputs]))
+    assert both.rows["image"].equal(torch.zeros(0, dtype=torch.int64))
+
+
 def trained_together(of: RunConfig, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     (tmp_path / "script.py").write_text(PROCESSES)
     save_config(of, tmp_path / "given.yaml")

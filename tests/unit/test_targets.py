@@ -82,7 +82,7 @@ def test_expectations_are_probabilities_or_the_number() -> None:
     torch.testing.assert_close(CLASSES.expectation(odds.log()), odds / 8)
     odds = torch.tensor([[1.0, 3.0, 4.0, 0.25]])
     torch.testing.assert_close(LABELS.expectation(odds.log()), odds / (1 + odds))
-    assert NUMBER.expectation(odds[:, :1]).equal(odds[:, :1])
+    assert NUMBER.expectation(odds[:, :1]).equal(odds[:, :1].double())
 
 
 @every_target
@@ -93,6 +93,21 @@ def test_what_is_not_defined_is_nan_and_no_error(target: Target) -> None:
     assert target is CLASSES or math.isnan(broken)
     same = torch.zeros_like(label) if target is LABELS else torch.full_like(label, 3)
     assert target is CLASSES or math.isnan(target.score(prediction, same))
+
+
+def test_numbers_that_differ_by_little_beside_their_size_are_told_apart() -> None:
+    label = 1700000000.5 + torch.arange(8, dtype=torch.float64)
+    seconds = Number("time", label.mean().item(), label.std(correction=0).item())
+    right = (torch.arange(8.0) - 3.5)[:, None] / seconds.std
+    wrong = right.flip(0).requires_grad_()
+    assert seconds.loss(right, label).item() == pytest.approx(0, abs=1e-12)
+    assert seconds.score(right, label) == pytest.approx(1)
+    loss = seconds.loss(wrong, label)
+    assert loss.item() == pytest.approx(4)  # twice as far as the mean is, squared
+    assert loss.dtype == torch.float32
+    loss.backward()
+    assert seconds.score(wrong.detach(), label) == pytest.approx(-3)
+    assert math.isnan(seconds.score(right, torch.full_like(label, 0.1)))
 
 
 @every_target

@@ -29,7 +29,7 @@ CATALOGUES: dict[str, tuple[ModuleType, type]] = {
 """What is chosen by name: option, package, base class."""
 
 
-_TABLES = (".csv", ".tsv", ".parquet")
+_TABLES = (".csv", ".tsv", ".parquet", ".pq")
 
 _SHOWN = {"out": "--out", "run": "the folder of a training", "data": "the name of a data set"}
 

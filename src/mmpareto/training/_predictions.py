@@ -116,7 +116,8 @@ class Collector:
     def result(self) -> Predictions:
         """All of them, of the joint objective and of each modality."""
         label = torch.cat(self._labels)
-        none, nowhere = label.new_zeros(0, self._outputs), label.new_zeros(0, dtype=torch.int64)
+        none = torch.zeros(0, self._outputs, device=label.device)
+        nowhere = label.new_zeros(0, dtype=torch.int64)
         return Predictions(
             {name: torch.cat(values) if values else none for name, values in self._values.items()},
             {name: torch.cat(rows) if rows else nowhere for name, rows in self._rows.items()},

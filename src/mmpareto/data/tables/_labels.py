@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from mmpareto.data.tables._columns import Typed, most, parse_number, repeat
+from mmpareto.data.tables._tabular import mean_and_std
 from mmpareto.targets import Classes, Labels, Number, Target
 
 Label = tuple[str, ...] | float
@@ -77,18 +77,17 @@ def make_target(task: str, column: str, labels: Sequence[Label]) -> Target:
     """
     if task == "number":
         numbers = [label for label in labels if isinstance(label, float)]
-        mean = statistics.fmean(numbers) if numbers else 0.0
-        return Number(column, mean, statistics.pstdev(numbers, mean) if numbers else 0.0)
+        return Number(column, *mean_and_std(numbers))
     known = {name for label in labels for name in names(label)}
-    whole = all(re.fullmatch(r"-?\d+", name) for name in known)
+    whole = all(re.fullmatch(r"-?\d{1,18}", name) for name in known)
     ordered = tuple(sorted(known, key=lambda name: (int(name), name) if whole else (0, name)))
     return Classes(ordered) if task == "class" else Labels(ordered)
 
 
 def label_tensor(labels: Sequence[Label], target: Target) -> Tensor:
-    """The labels as a tensor, in the form that `target` says."""
+    """The labels as a tensor, in the form that `target` says; numbers in double precision, as they were written."""
     if isinstance(target, Number):
-        return torch.tensor(labels, dtype=torch.float32)
+        return torch.tensor(labels, dtype=torch.float64)
     assert isinstance(target, Classes | Labels)
     place = {name: index for index, name in enumerate(target.names)}
     if isinstance(target, Classes):

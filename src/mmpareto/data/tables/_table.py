@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mmpareto.data._recipe import Finding
+from mmpareto.data.tables._cells import Unfit, make_cell, use_points, without_points
+from mmpareto.data.tables._parquet import Records, read_parquet
 from mmpareto.errors import MMParetoError
+
+_LONGEST = 2**31 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,7 @@ class Table:
         rows: For each row its number in the file, as a spreadsheet shows it: below a header it begins with 2.
         total: Number of rows in the file.
         problems: What had to be left out.
+        unfit: For each column that is neither text nor numbers, or cannot be read, what was found; its cells are empty.
     """
 
     path: Path
@@ -32,6 +34,7 @@ class Table:
     rows: list[int]
     total: int
     problems: list[Finding]
+    unfit: dict[str, str] = field(default_factory=dict)
 
 
 def read_table(path: Path) -> Table:
@@ -41,12 +44,15 @@ def read_table(path: Path) -> Table:
     semicolon and tab is the most frequent in its first line, and may be quoted. Rows with another number of cells than
     the header are left out. The cells of a list in a Parquet file are joined by semicolons.
 
+    Where semicolons divide the cells, a column of numbers with decimal commas gets points; in a column of whole numbers
+    ``1.0`` is ``1``.
+
     Raises:
         MMParetoError: If the file cannot be read, is empty, or names a column twice.
     """
     if not path.is_file():
         raise MMParetoError(f"Parameter `data.path` should be a CSV or Parquet file. Found no file {path}.")
-    header, records, problems = _parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path)
+    header, records, problems = read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path)
     if doubled := [name for name, count in Counter(header).items() if name and count > 1]:
         raise MMParetoError(f"{path} should name each column once. Found `{doubled[0]}` several times.")
     kept = [(number, record) for number, record in records if len(record) == len(header)]
@@ -56,26 +62,33 @@ def read_table(path: Path) -> Table:
             problems.append(Finding(f"{path.name}, row {number}", reason))
     if not kept:
         raise MMParetoError(f"{path} should hold a header and rows below it. Found no complete row.")
-    columns = {name: [_cell(record[place]) for _, record in kept] for place, name in enumerate(header) if name}
-    return Table(path, columns, [number for number, _ in kept], len(records), problems)
+    columns, unfit = {}, {}
+    for place, name in enumerate(header):
+        if name:
+            cells = [make_cell(record[place]) for _, record in kept]
+            if bad := [row for row, cell in enumerate(cells) if isinstance(cell, Unfit)]:
+                unfit[name] = f"in row {kept[bad[0]][0]} {cells[bad[0]]}"
+            columns[name] = [""] * len(cells) if bad else without_points(cells)
+    return Table(path, columns, [number for number, _ in kept], len(records), problems, unfit)
 
 
-Contents = tuple[list[str], list[tuple[int, list[Any]]], list[Finding]]
-"""Header, rows with their numbers, problems."""
-
-
-def _csv(path: Path) -> Contents:
+def _csv(path: Path) -> Records:
     text = _decode(path)
     first = text.lstrip().partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    longest = csv.field_size_limit(_LONGEST)  # of the whole program
     try:
         records = [(number, cells) for number, cells in enumerate(reader, 1) if any(map(str.strip, cells))]
     except csv.Error as error:
         raise MMParetoError(f"{path} should be a CSV file. Found in line {reader.line_num}: {error}.") from error
+    finally:
+        csv.field_size_limit(longest)
     if not records:
         raise MMParetoError(f"{path} should hold a header and rows below it. Found an empty file.")
     header = [name.strip() for name in records[0][1]]
+    if delimiter == ";":
+        use_points([cells for _, cells in records[1:] if len(cells) == len(header)])
     problems = [
         Finding(f"{path.name}, column {place}", "has no name") for place, name in enumerate(header, 1) if not name
     ]
@@ -97,38 +110,3 @@ def _decode(path: Path) -> str:
         found = f"other bytes at position {position}; save it as CSV UTF-8"
         raise MMParetoError(f"{path} should be UTF-8 text. Found {found}.")
     return text
-
-
-def _parquet(path: Path) -> Contents:
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MMParetoError(f"Reading {path} needs pyarrow: pip install 'mmpareto[data]'.") from error
-    try:
-        with parquet.ParquetFile(path) as file:
-            table = file.read()
-    except (ValueError, OSError) as error:
-        raise MMParetoError(f"{path} should be a Parquet file. Found: {error}") from error
-    header = ["" if name.startswith("__index_level_") else name.strip() for name in table.column_names]  # of pandas
-    rows: Iterable[tuple[Any, ...]] = zip(*(column.to_pylist() for column in table.columns), strict=True)
-    return header, [(number, list(row)) for number, row in enumerate(rows, 1)], []
-
-
-def _cell(value: Any) -> str:
-    """A value as text.
-
-    Example:
-        >>> [_cell(value) for value in (None, float("nan"), "NaN", 3.0, 0.5, ["a", "b"], " text ")]
-        ['', '', '', '3', '0.5', 'a;b', 'text']
-    """
-    if value is None:
-        return ""
-    if isinstance(value, bytes | dict):
-        found = f"{type(value).__name__}; keep files beside the table and their paths in it"
-        raise MMParetoError(f"Cells of a table should be text or numbers. Found {found}.")
-    if isinstance(value, list):
-        return ";".join(map(_cell, value))
-    if isinstance(value, float) and math.isfinite(value) and value == int(value):
-        return str(int(value))
-    text = str(value).strip()
-    return "" if text.lower() == "nan" else text

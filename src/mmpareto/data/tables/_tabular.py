@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,22 @@ import torch
 from torch import Tensor
 
 from mmpareto.data.tables._columns import parse_number
+
+_LARGEST = 1e6
+
+
+def mean_and_std(numbers: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation; 1 in place of one that is 0 but for the rounding of the numbers.
+
+    Example:
+        >>> mean_and_std([0.1, 0.1, 0.1])[1], mean_and_std([]), mean_and_std([1.0, 3.0])
+        (1.0, (0.0, 1.0), (2.0, 1.0))
+    """
+    if not numbers:
+        return 0.0, 1.0
+    mean = statistics.fmean(numbers)
+    std = statistics.pstdev(numbers, mean)
+    return mean, std if std > sys.float_info.epsilon * max(map(abs, numbers)) else 1.0
 
 
 class Feature(ABC):
@@ -30,6 +47,8 @@ class Feature(ABC):
 class Standardised(Feature):
     """A number, less the mean of the training part, over its standard deviation; and 1 where there is none.
 
+    What is further than a million standard deviations from the mean becomes a million.
+
     Args:
         mean: Of the training part; also what stands in for a missing number, which thus becomes 0.
         std: Of the training part, positive.
@@ -48,12 +67,13 @@ class Standardised(Feature):
     def fit(cls, cells: Sequence[str]) -> Standardised:
         """Takes the statistics of the cells of the training part."""
         numbers = [value for cell in cells if (value := parse_number(cell)) is not None]
-        mean = statistics.fmean(numbers) if numbers else 0.0
-        return cls(mean, (statistics.pstdev(numbers, mean) if numbers else 0.0) or 1.0)
+        return cls(*mean_and_std(numbers))
 
     def encode(self, cell: str) -> list[float]:
         value = parse_number(cell)
-        return [0.0, 1.0] if value is None else [(value - self.mean) / self.std, 0.0]
+        if value is None:
+            return [0.0, 1.0]
+        return [max(-_LARGEST, min(_LARGEST, (value - self.mean) / self.std)), 0.0]
 
 
 @dataclass(frozen=True)
