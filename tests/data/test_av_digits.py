@@ -219,6 +219,19 @@ def test_a_bad_recording_is_named_and_the_others_are_read(name: str, content: by
     assert [path.name for path in tmp_path.rglob("*")] == ["root", "fsdd.zip"]  # nothing was unpacked
 
 
+def test_a_recording_that_is_there_twice_is_read_once(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "fsdd.zip", "w") as archive:
+        for folder, digit in (("a", 3), ("b", 4)):
+            archive.writestr(f"{folder}/recordings/3_theo_6.wav", wav(tone(digit)))
+        archive.writestr("a/recordings/3_theo_7.wav", wav(tone(3)))
+    read, (problem,) = read_recordings(tmp_path)
+    assert [recording.name for recording in read] == ["3_theo_6", "3_theo_7"]
+    assert (read[0].samples == read[1].samples).all()  # it is the first
+    place = tmp_path / "fsdd.zip"
+    assert problem.where == f"{place}:b/recordings/3_theo_6.wav"
+    assert problem.reason == f"has the name of {place}:a/recordings/3_theo_6.wav, which is read instead"
+
+
 def test_bad_recordings_are_left_out_with_a_warning_and_listed(made: Path, tmp_path: Path) -> None:
     write_zip(tmp_path, {**recordings(), "3_theo_7.wav": b"", "4_theo_7.wav": b""})
     (tmp_path / "mnist.npz").symlink_to(made / "mnist.npz")

@@ -172,7 +172,38 @@ def test_damaged_and_missing_files_are_named_and_the_rest_goes_on(folder: Folder
         assert texts(cache) == ["good", None, None, "fine", None, None]
         missing, broken = "no such file", "cannot be read: Input/output error"
         assert cache.damaged == {1: "is bad", 2: missing, 4: missing, 5: broken}
-    assert folder.decoded() == ["0", "1", "3", "5"]
+    assert folder.decoded() == ["0", "1", "3", "5", "5"]  # what may be readable the next time is tried again
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_file_that_could_not_be_read_for_a_time_is_not_damaged_for_ever(workers: int, folder: Folder) -> None:
+    sources = folder.write("good", "broken", "bad", "last")
+    for again in (["0", "1", "2", "3"], ["1"]):
+        assert list(folder.open(sources, workers=workers).damaged) == [1, 2]
+        assert folder.decoded() == again
+    at_work = folder.open(sources)
+    assert list(at_work.damaged) == [1, 2]
+    seen = sources[1].path.stat()
+    sources[1].path.write_text("mended")
+    os.utime(sources[1].path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    folder.decoded()
+    for again in ({"1"}, set()):
+        assert texts(folder.open(sources, workers=workers)) == ["good", "mended", None, "last"]
+        assert set(folder.decoded()) == again
+    assert texts(at_work) == ["good", None, None, "last"]
+    assert texts(pickle.loads(pickle.dumps(at_work)))[::3] == ["good", "last"]
+    store()  # alone
+
+
+def test_a_mended_file_is_taken_into_another_list_of_sources(folder: Folder) -> None:
+    sources = folder.write("good", "broken")
+    folder.open(sources)
+    seen = sources[1].path.stat()
+    sources[1].path.write_text("mended")
+    os.utime(sources[1].path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    folder.decoded()
+    assert texts(folder.open(sources[::-1])) == ["mended", "good"]
+    assert folder.decoded() == ["1"]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -237,6 +268,9 @@ def test_what_changed_is_decoded_anew(
     assert texts(cache) == [s.path.read_text() if s.path.exists() else None for s in sources]
     assert folder.decoded() == again
     assert texts(old) == before, "what was open stays readable"
+    assert texts(pickle.loads(pickle.dumps(old))) == before, "in workers that begin now, too"
+    del old, cache
+    folder.open([*sources, folder.source("last.txt", "last")])
     store()  # alone
 
 
@@ -463,6 +497,30 @@ def test_what_was_removed_from_under_an_open_cache_is_named(folder: Folder) -> N
     folder.open(sources[:1])
     with pytest.raises(MMParetoError, match=r"should hold 2 items\. Found 0: .* Start again"):
         pickle.loads(pickled)[0]
+
+
+def test_another_command_leaves_a_cache_in_use_where_it_is(folder: Folder, script: list[str]) -> None:
+    before = [str(number) * 9 for number in range(4)]
+    cache = folder.open(folder.write(*before))
+    folder.source("4.txt", "new")
+    output, error = start([*script, "0"]).communicate()
+    assert output == f"{[*before, 'new']}\n", error
+    assert folder.decoded() == ["0", "1", "2", "3", "4"], "the new one is decoded, the rest taken over"
+    assert texts(pickle.loads(pickle.dumps(cache))) == before
+    assert len([path for path in cache_folder().glob("*/*") if path.is_dir()]) == 2
+    del cache
+    start([*script, "0"]).communicate()
+    (folder.files / "0.txt").unlink()
+    start([*script, "0"]).communicate()
+    store()  # alone
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda data: os.truncate(data, 3), lambda data: os.truncate(data, 0)])
+def test_a_data_file_gone_or_cut_off_is_named(damage: Callable[[Path], None], folder: Folder) -> None:
+    cache = folder.open(folder.write("a", "bc", "def"))
+    damage(store() / "data")
+    with pytest.raises(MMParetoError, match=r"should hold 6 bytes\. Found [03]: it was removed .* Start again\.$"):
+        cache[2]
 
 
 def test_the_cache_is_in_the_home_folder_unless_stated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import pickle
+import resource
 import struct
+import tracemalloc
 import warnings
 import zlib
 from pathlib import Path
@@ -28,9 +30,10 @@ from data.media import (
     write_video,
 )
 from mmpareto.data.caching._cache import Decoder, Source, Unreadable, cached
-from mmpareto.data.caching._decoding import attempt
+from mmpareto.data.caching._decoding import Passing, attempt
 from mmpareto.data.media._array import ArrayDecoder
-from mmpareto.data.media._audio import SpectrogramDecoder, read_audio
+from mmpareto.data.media._audio import SpectrogramDecoder, read_audio, resampled
+from mmpareto.data.media._front_ends import OGMGE
 from mmpareto.data.media._image import ImageDecoder
 from mmpareto.data.media._video import VideoDecoder
 
@@ -162,6 +165,40 @@ def test_an_image_too_large_for_memory_is_refused(tmp_path: Path) -> None:
         ImageDecoder(224)(path)
 
 
+def test_an_image_that_memory_does_not_suffice_for_is_named(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "image.jp2")
+    content, size = bytearray(path.read_bytes()), struct.pack(">II", 10_000, 10_000)
+    header, stream = content.index(b"ihdr"), content.index(b"\xff\x4f\xff\x51")
+    content[header + 4 : header + 12] = content[stream + 8 : stream + 16] = size
+    ImageDecoder(224)(path)  # so that all modules are there
+    path.write_bytes(content)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000, before[1]))
+        reason = attempt(ImageDecoder(224), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert reason == "is an image too large for the memory"
+
+
+def test_images_at_which_pillow_fails_by_other_errors_are_named(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "image.png", format="AVIF")
+    content = path.read_bytes()
+    start = content.index(b"mdat") + 4
+    path.write_bytes(content[:start] + bytes(len(content) - start))
+    form = struct.pack("<8I", 32, 0, 0, 32, 0, 0, 0, 0)  # without any flag
+    surface = (
+        b"DDS " + struct.pack("<7I44x", 124, 0x1007, 4, 4, 16, 0, 0) + form + struct.pack("<5I", 0x1000, 0, 0, 0, 0)
+    )
+    (tmp_path / "image.dds").write_bytes(surface + bytes(64))
+    for name, error in (("image.png", RuntimeError), ("image.dds", NotImplementedError)):
+        with pytest.raises(error), Image.open(tmp_path / name) as image:
+            image.load()
+        with pytest.raises(Unreadable, match=r"^is a damaged image: .+$"):
+            ImageDecoder(224)(tmp_path / name)
+
+
 # Sound
 
 
@@ -195,6 +232,63 @@ def test_any_rate_is_brought_to_another(before: int, tmp_path: Path) -> None:
     if before == 44_100:
         high = read_audio(write_audio(path, tone(before, 0.5, 12_000.0), before, bits="float"), 16_000)
         assert np.abs(high[inner]).max() < 1e-2
+
+
+@pytest.mark.parametrize(("before", "after"), [(767_999, 16_000), (300_007, 44_100), (8_000, 767_999)])
+def test_odd_ratios_of_rates_take_little_memory(before: int, after: int) -> None:
+    samples = tone(before, 0.1)
+    tracemalloc.start()
+    try:
+        found = resampled(samples, before, after)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 200_000_000
+    assert len(found) == math.ceil(len(samples) * after / before)
+    inner = slice(after // 50, -after // 50)  # beyond the filter's edges
+    np.testing.assert_allclose(found[inner], tone(after, 0.2)[: len(found)][inner], atol=2e-3)
+
+
+@pytest.mark.parametrize("rate", [999, 768_001, 2**31 - 1])
+def test_rates_that_no_recording_has_are_refused(rate: int, tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "sound.wav")
+    content = bytearray(path.read_bytes())
+    content[24:32] = struct.pack("<II", rate, min(2 * rate, 2**32 - 1))
+    path.write_bytes(content)
+    with pytest.raises(Unreadable, match=rf"^has {rate:,} samples per second, not 1,000 to 768,000$"):
+        read_audio(path, 16_000)
+
+
+def test_samples_of_a_kind_that_numpy_lacks_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "sound.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s64le", rate=16_000, layout="mono")
+        frame = av.AudioFrame(format="s64", layout="mono", samples=1_000)
+        frame.sample_rate = 16_000
+        frame.planes[0].update(np.arange(1_000, dtype="<i8").tobytes())
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(Unreadable, match=r"^has samples of a kind that NumPy has no numbers for: s64$"):
+        read_audio(path, 16_000)
+
+
+@pytest.mark.parametrize("before", [8_000, 16_000, 16_001, 44_100, 50_021])
+def test_of_a_long_recording_the_beginning_alone_is_decoded(before: int, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (3 * before, 2))
+    path = write_audio(tmp_path / "sound.wav", noise, before, bits="float")
+    whole = read_audio(path, 16_000)
+    for most in (1, 777, 16_000, 31_999, len(whole) - 1, len(whole), len(whole) + 1):
+        np.testing.assert_array_equal(read_audio(path, 16_000, most), whole[:most])
+    expected = [decoder(path) for decoder in (SpectrogramDecoder(16_000, 0.5), OGMGE())]
+    noise[-1] = np.nan
+    write_audio(path, noise, before, bits="float")
+    with pytest.raises(Unreadable, match="not finite"):
+        read_audio(path, 16_000)
+    np.testing.assert_array_equal(read_audio(path, 16_000, 16_000), whole[:16_000])
+    np.testing.assert_array_equal(SpectrogramDecoder(16_000, 0.5)(path), expected[0])
+    noise = np.concatenate([noise[:-1], noise])
+    with_more = write_audio(tmp_path / "more.wav", noise, before, bits="float")
+    assert np.isfinite(OGMGE()(with_more)).all()
 
 
 def test_silence_works_and_no_sound_is_named(tmp_path: Path) -> None:
@@ -456,6 +550,23 @@ def test_damaged_files_work_or_are_named(kind: str, tmp_path: Path) -> None:
     assert all(
         found.ndim == whole.ndim and np.isfinite(found).all() for found in outcomes if not isinstance(found, str)
     )
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "wav", "mp4", "npy"])
+def test_what_the_system_refuses_for_now_is_no_damage(kind: str, tmp_path: Path) -> None:
+    decoder, path = samples_of(tmp_path)[kind]
+    decoder(path)  # so that all modules are there
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+        refused = attempt(decoder, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert isinstance(refused, Passing)
+    assert "Too many open files" in refused
+    damaged = attempt(decoder, cut(path, 40))
+    assert isinstance(damaged, str)
+    assert not isinstance(damaged, Passing)
 
 
 def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from itertools import takewhile
 
 import numpy as np
 
-from mmpareto.data.caching._decoding import Decoded, Decoder, Source, decode_all
+from mmpareto.data.caching._decoding import Decoded, Decoder, Passing, Source, decode_all
 from mmpareto.data.caching._journal import Entry, Store
+from mmpareto.data.caching._place import remove_unless_held
 
 
 def state_of(source: Source) -> str:
@@ -35,7 +36,7 @@ def build(
     workers: int,
     tell: Callable[[int], None],
 ) -> None:
-    """Makes a store, beside which there is nothing else then."""
+    """Makes a store, beside which there are only those that somebody holds then."""
     part = Store(store.folder.with_suffix(".part"))
     part.folder.mkdir(exist_ok=True)
     as_before = takewhile(lambda pair: pair[0][0].source == pair[1], zip(part.intact(), states, strict=False))
@@ -43,16 +44,27 @@ def build(
     rest = dict(zip(range(len(kept), len(states)), states[len(kept) :], strict=True))
     others = [Store(path) for path in store.folder.parent.iterdir() if path.is_dir() and path != part.folder]
     wanted = set(rest.values())
-    known = {entry.source: item for other in others for entry, item in other.intact() if entry.source in wanted}
+    known = {
+        entry.source: item
+        for other in others
+        for entry, item in other.intact()
+        if entry.source in wanted and not entry.passing
+    }
     paths = [sources[number].path for number, state in rest.items() if state not in known]
     with Writer(part, kept) as writer, closing(decode_all(decoder, paths, workers)) as decoded:
         for number, state in rest.items():
             tell(number)
             writer.append(state, known[state] if state in known else next(decoded))
         tell(len(states))
-    for other in others:
-        shutil.rmtree(other.folder)
+    old = store.folder.with_suffix(".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if store.folder.exists():
+        store.folder.rename(old)  # who has it open finds the same items in the new one
     part.folder.rename(store.folder)
+    shutil.rmtree(old, ignore_errors=True)
+    for other in others:
+        if other.folder not in (store.folder, old):
+            remove_unless_held(other.folder, other.journal)
 
 
 class Writer:
@@ -73,7 +85,10 @@ class Writer:
 
     def append(self, source: str, decoded: Decoded) -> None:
         """Adds what became of a source."""
-        entry = Entry(source, reason=decoded) if isinstance(decoded, str) else self._write(source, decoded)
+        if isinstance(decoded, str):
+            entry = Entry(source, reason=str(decoded), passing=isinstance(decoded, Passing))
+        else:
+            entry = self._write(source, decoded)
         self._journal.write(entry.line())
         self._journal.flush()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import weakref
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate
@@ -13,10 +15,11 @@ import numpy as np
 from mmpareto.data._recipe import Progress
 from mmpareto.data.caching._building import build, state_of
 from mmpareto.data.caching._decoding import Decoder as Decoder
+from mmpareto.data.caching._decoding import Passing, attempt
 from mmpareto.data.caching._decoding import Source as Source
 from mmpareto.data.caching._decoding import Unreadable as Unreadable
 from mmpareto.data.caching._journal import Entry, Store
-from mmpareto.data.caching._place import alone
+from mmpareto.data.caching._place import alone, hold
 from mmpareto.data.caching._place import cache_folder as cache_folder
 from mmpareto.errors import MMParetoError
 
@@ -25,7 +28,8 @@ class Cache(Sequence[np.ndarray | None]):
     """What became of sources: arrays that cannot be written to, and None for what is damaged.
 
     Arrays are views of the file, mapped into memory: processes that read the same share it. A pickle holds the file's
-    name alone, so workers open it by themselves.
+    name alone, so workers open it by themselves. While this lives, other processes leave the file where it is; for
+    workers the object that was pickled sees to that.
 
     Args:
         store: Where it is.
@@ -34,6 +38,8 @@ class Cache(Sequence[np.ndarray | None]):
 
     def __init__(self, store: Store, length: int) -> None:
         self._store, self._length = store, length
+        if (held := hold(store.journal)) is not None:
+            weakref.finalize(self, os.close, held)
 
     def __getstate__(self) -> dict[str, object]:
         return {"_store": self._store, "_length": self._length}
@@ -51,31 +57,31 @@ class Cache(Sequence[np.ndarray | None]):
         if isinstance(index, slice):
             return [self[number] for number in range(self._length)[index]]
         number = range(self._length)[index]
-        decoded = self._entries[number].decoded(self._content[self._places[number] :])
+        entries, places, content = self._opened
+        decoded = entries[number].decoded(content[places[number] :])
         return None if isinstance(decoded, str) else decoded
 
     @cached_property
     def damaged(self) -> dict[int, str]:
         """By the item's number, the reason why it could not be decoded."""
-        return {number: entry.reason for number, entry in enumerate(self._entries) if entry.reason}
+        return {number: entry.reason for number, entry in enumerate(self._opened[0]) if entry.reason}
 
     @cached_property
-    def _entries(self) -> list[Entry]:
-        entries = self._store.entries()
+    def _opened(self) -> tuple[list[Entry], list[int], np.ndarray]:
+        """Entries, their places and the bytes, read together: another process may put a better store there later."""
+        entries, content = self._store.entries(), self._store.content()
+        places = [0, *accumulate(entry.size for entry in entries)]
         if len(entries) != self._length:
-            raise MMParetoError(
-                f"{self._store.folder} should hold {self._length} items. Found {len(entries)}: it was decoded anew by "
-                "another process. Start again."
-            )
-        return entries
+            raise self._changed(f"{self._length} items", len(entries))
+        if len(content) != places[-1]:
+            raise self._changed(f"{places[-1]} bytes", len(content))
+        return entries, places, content
 
-    @cached_property
-    def _places(self) -> list[int]:
-        return [0, *accumulate(entry.size for entry in self._entries)]
-
-    @cached_property
-    def _content(self) -> np.ndarray:
-        return self._store.content()
+    def _changed(self, expected: str, found: int) -> MMParetoError:
+        return MMParetoError(
+            f"{self._store.folder} should hold {expected}. Found {found}: it was removed or decoded anew by another "
+            "process. Start again."
+        )
 
 
 def cached(
@@ -84,7 +90,8 @@ def cached(
     """Decodes what has not been decoded yet, and opens all of it.
 
     What was decoded before, by a call that was killed or for another list of sources too, is taken over where the
-    source's name, size and time of change are the same. Of several processes that ask for the same, one decodes.
+    source's name, size and time of change are the same; a file that could not be opened or read is tried again. Of
+    several processes that ask for the same, one decodes.
 
     Args:
         name: Of the cache, in the folder of all caches; together with the decoder and the folder of the sources.
@@ -111,9 +118,17 @@ def cached(
     root = str(sources[0].path.absolute()).removesuffix(sources[0].name) if sources else ""
     folder = cache_folder() / f"{name}-{_digest([repr(decoder), str(decoder.version), root])}"
     store = Store(folder / _digest(states))
-    if not store.is_whole(states):
+
+    def is_made() -> bool:
+        return store.is_whole(states) and not any(
+            entry.passing and not isinstance(attempt(decoder, source.path), Passing)
+            for entry, source in zip(store.entries(), sources, strict=True)
+        )
+
+    cache = Cache(store, len(sources))  # first, so that nobody removes what is found whole
+    if not is_made():
         with alone(folder):
-            if not store.is_whole(states):  # nobody else has made it while this process waited
+            if not is_made():  # nobody else has made it while this process waited
                 try:
                     build(store, sources, states, decoder, workers, tell)
                 except OSError as error:
@@ -121,7 +136,8 @@ def cached(
                         f"The cache {folder} should be written. Found: {error}. Make room, or set MMPARETO_CACHE to "
                         "another folder; the same command continues."
                     ) from error
-    return Cache(store, len(sources))
+            cache = Cache(store, len(sources))
+    return cache
 
 
 def _digest(parts: Sequence[str]) -> str:

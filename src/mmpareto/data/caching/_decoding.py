@@ -67,6 +67,12 @@ class Source:
     path: Path
 
 
+class Passing(str):
+    """A reason that may be gone the next time: the file could not be opened or read."""
+
+    __slots__ = ()
+
+
 Decoded = np.ndarray | str
 """The array, or the reason why there is none."""
 
@@ -114,16 +120,29 @@ def decode_all(decoder: Decoder, paths: Sequence[Path], workers: int) -> Generat
 def attempt(decoder: Decoder, path: Path) -> Decoded:
     """Decodes one file."""
     if not os.path.exists(path):  # noqa: PTH110  # unlike Path.exists also of names that no file can have
-        return "no such file"
+        return Passing("no such file")
     try:
         return decoder(path)
     except Unreadable as error:
-        return str(error)
+        return Passing(error) if _is_passing(error) else str(error)
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return Passing(f"cannot be read: {error.strerror}")
     except Exception as error:
         error.add_note(f"This happened while {path} was decoded.")
         raise
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Whether it was the system that refused to open or read a file, or had no memory; not what the file holds."""
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    # Pillow says by an OSError without a number what is damaged, FFmpeg by classes of its own.
+    return any(
+        type(cause).__module__ == "builtins"
+        and (isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno is not None))
+        for cause in causes
+    )
 
 
 def _start() -> None:

@@ -24,6 +24,7 @@ class Entry:
         dtype: Of the array, as NumPy writes it.
         shape: Of the array.
         checksum: CRC-32 of the array's bytes.
+        passing: Whether the reason may be gone the next time.
     """
 
     source: str
@@ -31,6 +32,7 @@ class Entry:
     dtype: str = "|u1"
     shape: tuple[int, ...] = (0,)
     checksum: int = 0
+    passing: bool = False
 
     @classmethod
     def parse(cls, line: bytes) -> Entry:
@@ -47,7 +49,8 @@ class Entry:
 
     def line(self) -> bytes:
         """The same as a line."""
-        return json.dumps(asdict(self)).encode() + b"\n"
+        fields = {name: value for name, value in asdict(self).items() if name != "passing" or value}
+        return json.dumps(fields).encode() + b"\n"
 
     @property
     def size(self) -> int:

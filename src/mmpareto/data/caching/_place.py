@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mmpareto.errors import MMParetoError
@@ -13,6 +14,36 @@ from mmpareto.errors import MMParetoError
 def cache_folder() -> Path:
     """The folder for all that is decoded or downloaded: ``$MMPARETO_CACHE``, or ``~/.cache/mmpareto``."""
     return Path(os.environ.get("MMPARETO_CACHE") or "~/.cache/mmpareto").expanduser().absolute()
+
+
+def hold(file: Path) -> int | None:
+    """Opens a file so that no process removes it by `remove_unless_held` until what is returned is closed.
+
+    Returns:
+        A file descriptor, or None where there is no such file or no such lock.
+    """
+    try:
+        import fcntl  # not everywhere
+
+        while True:
+            with file.open("rb") as opened:
+                fcntl.flock(opened, fcntl.LOCK_SH)
+                if os.path.samestat(os.fstat(opened.fileno()), file.stat()):  # not removed or replaced meanwhile
+                    return os.dup(opened.fileno())
+    except (ImportError, OSError):
+        return None
+
+
+def remove_unless_held(folder: Path, file: Path) -> None:
+    """Removes a folder, unless somebody holds this file in it."""
+    import fcntl
+
+    if not file.exists():
+        shutil.rmtree(folder)
+        return
+    with suppress(BlockingIOError), file.open("r+b") as opened:  # some file systems lock only what can be written
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder)
 
 
 @contextmanager

@@ -66,10 +66,15 @@ def read_recordings(root: Path) -> tuple[list[Recording], list[Finding]]:
         MMParetoError: If there is neither, or the archive is none.
     """
     recordings, problems = [], []
+    places: dict[str, str] = {}
     with ExitStack() as stack:
         for name, where, read in sorted(_files(root, stack), key=lambda file: file[:2]):
+            if name in places:
+                problems.append(Finding(where, f"has the name of {places[name]}, which is read instead"))
+                continue
             try:
                 recordings.append(_decode(name, read()))
+                places[name] = where
             except (*_UNREADABLE, ValueError) as error:
                 problems.append(Finding(where, str(error) or "it ends too early"))
     return recordings, problems

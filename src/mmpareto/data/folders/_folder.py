@@ -14,7 +14,7 @@ import torch
 
 from mmpareto.data._recipe import DatasetRecipe, Finding, Findings, Progress, Splits
 from mmpareto.data.caching._cache import Cache, Decoder, Source, cached
-from mmpareto.data.folders._survey import Survey
+from mmpareto.data.folders._survey import Survey, without_links_out
 from mmpareto.data.samples._cached import CachedDataset, Column, Transform
 from mmpareto.errors import MMParetoError
 from mmpareto.targets import Classes
@@ -90,9 +90,11 @@ class FolderRecipe(DatasetRecipe):
                 f"`mmpareto data info {self.name}` shows what is in it."
             )
         root = Path(self.root)
-        survey, caches = self._survey(root), {}
+        survey, caches = without_links_out(self._survey(root), root), {}
         if not survey.samples:
-            raise MMParetoError(f"{root} should hold samples of {self.name}. Found none whose files are all there.")
+            first = [f" The first: {finding.where}: {finding.reason}" for finding in survey.missing[:1]]
+            found = "Found none whose files are all there."
+            raise MMParetoError("".join([f"{root} should hold samples of {self.name}. {found}", *first]))
         for modality, reader in self._readers().items():
             paths = [sample.files[modality] for sample in survey.samples]
             sources = [Source(os.path.relpath(path, root), path) for path in paths]

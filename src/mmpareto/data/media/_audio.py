@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,21 @@ from mmpareto.data.media._container import decoded_frames
 _QUIETEST = 1e-4
 """Of full scale, -80 dB; below the noise of nearly all microphones."""
 
+_RATES = range(1_000, 768_001)
+"""Samples per second that recordings are known to have; other rates are damage."""
 
-def read_audio(path: Path, rate: int) -> np.ndarray:
+_FINEST = 50_000
+"""Largest term of a ratio of rates; the filter has 20 times as many numbers. Of a ratio with larger ones the nearest is
+taken, which is off by less than one part in so many."""
+
+
+def read_audio(path: Path, rate: int, most: int | None = None) -> np.ndarray:
     """Reads a recording, or the sound of a video, in whatever format it is.
 
     Args:
         path: Of the file.
         rate: Samples per second to bring it to, by a filter that removes what lies beyond half of it.
+        most: Samples that are returned of a longer recording; the rest is not decoded. None for all.
 
     Returns:
         float32 [samples], the mean of all channels, in [-1, 1] but for what the filter overshoots.
@@ -30,19 +40,38 @@ def read_audio(path: Path, rate: int) -> np.ndarray:
     Raises:
         Unreadable: If there is no sound in the file, or none that can be decoded.
     """
-    frames = list(decoded_frames(path, "audio"))
-    rates = {frame.sample_rate for frame in frames}
-    if len(rates) != 1:
-        raise Unreadable(f"changes its rate: {sorted(rates)}" if rates else "holds no sound: its length is zero")
-    samples = np.concatenate([_mono(frame) for frame in frames])
+    rates, parts, length = set(), [], 0
+    with closing(decoded_frames(path, "audio")) as frames:
+        for frame in frames:
+            rates.add(frame.sample_rate)
+            if len(rates) > 1:
+                raise Unreadable(f"changes its rate: {sorted(rates)}")
+            if frame.sample_rate not in _RATES:
+                raise Unreadable(f"has {frame.sample_rate:,} samples per second, not {_RATES[0]:,} to {_RATES[-1]:,}")
+            parts.append(_mono(frame))
+            length += len(parts[-1])
+            if most is not None and length >= _needed(most, frame.sample_rate, rate):
+                break
+    if not parts:
+        raise Unreadable("holds no sound: its length is zero")
+    samples = np.concatenate(parts)
     if not np.isfinite(samples).all():
         raise Unreadable("holds samples that are not finite")
-    return resampled(samples, rates.pop(), rate)
+    return resampled(samples, rates.pop(), rate)[:most]
+
+
+def _needed(most: int, before: int, after: int) -> int:
+    """Of how many samples the first `most` are made by `resampled`."""
+    reach = 0 if before == after else math.ceil(10 * max(1, before / after)) + 2  # of SciPy's filter, to either side
+    return math.ceil(most * before / after * (1 + 1 / _FINEST)) + reach
 
 
 def _mono(frame: Any) -> np.ndarray:
     """Of a decoded frame, float64 [samples]."""
-    values = frame.to_ndarray()
+    try:
+        values = frame.to_ndarray()
+    except ValueError as error:
+        raise Unreadable(f"has samples of a kind that NumPy has no numbers for: {frame.format.name}") from error
     channels = values if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels).T
     mean: np.ndarray = channels.mean(0, dtype=np.float64)
     match values.dtype.kind:
@@ -58,8 +87,15 @@ def resampled(samples: np.ndarray, before: int, after: int) -> np.ndarray:
     if before != after:
         from scipy.signal import resample_poly
 
-        divisor = math.gcd(before, after)
-        samples = resample_poly(samples, after // divisor, before // divisor)
+        up, down = Fraction(after, before).as_integer_ratio()
+        if max(up, down) <= _FINEST:
+            samples = resample_poly(samples, up, down)
+        else:
+            length = math.ceil(len(samples) * up / down)
+            ends = Fraction(min(up, down), max(up, down)).limit_denominator(_FINEST).as_integer_ratio()
+            near = ends if up < down else ends[::-1]
+            more = np.zeros(len(samples) // _FINEST + 2)  # so that it is long enough in spite of that
+            samples = resample_poly(np.concatenate([samples, more]), *near)[:length]
     return samples.astype(np.float32)
 
 
@@ -101,7 +137,7 @@ class SpectrogramDecoder(Decoder):
     def __call__(self, path: Path) -> np.ndarray:
         samples, window, hop = self._lengths()
         sound = torch.zeros(samples)
-        recorded = torch.from_numpy(read_audio(path, self.rate)[:samples])
+        recorded = torch.from_numpy(read_audio(path, self.rate, samples))
         sound[: len(recorded)] = recorded
         hann = torch.hann_window(window)
         spectrum = torch.stft(sound, window, hop, window=hann, pad_mode="constant", return_complex=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from mmpareto.data.media._image import opened
 from mmpareto.errors import MMParetoError
 
 
-def decoded_frames(path: Path, kind: Literal["audio", "video"]) -> Iterator[Any]:
+def decoded_frames(path: Path, kind: Literal["audio", "video"]) -> Generator[Any]:
     """PyAV's frames of the first track of a kind, in the order in which they are shown or heard.
 
     Args:

@@ -21,14 +21,16 @@ class FrontEnd(Decoder):
 
     Attributes:
         rate: Samples per second that the recording is brought to first.
+        most: Samples that are used of a longer recording.
         shape: Of the spectrogram.
     """
 
     rate: ClassVar[int]
+    most: ClassVar[int]
     shape: ClassVar[tuple[int, int, int]]
 
     def __call__(self, path: Path) -> np.ndarray:
-        return self.spectrogram(read_audio(path, self.rate).astype(np.float64)).astype(np.float32)[None]
+        return self.spectrogram(read_audio(path, self.rate, self.most).astype(np.float64)).astype(np.float32)[None]
 
     @abstractmethod
     def spectrogram(self, samples: Signal) -> Signal:
@@ -50,6 +52,7 @@ class FilterBank(FrontEnd):
     """
 
     rate = 16_000
+    most = 400 + 160 * 1023
     shape = (1, 128, 1024)
     version = 1
 
@@ -57,8 +60,7 @@ class FilterBank(FrontEnd):
         if len(samples) < 400:
             raise Unreadable(f"shorter than 25 ms: {len(samples)} samples at {self.rate} Hz")
         filled = np.zeros(self.shape[1:])
-        needed = 400 + 160 * (self.shape[2] - 1)
-        logarithms = log_energies(samples[:needed], self.rate, 400, 160, len(filled)).T
+        logarithms = log_energies(samples[: self.most], self.rate, 400, 160, len(filled)).T
         filled[:, : logarithms.shape[1]] = logarithms
         return (filled + 4.503877) / (2 * 5.141276)
 
@@ -76,11 +78,12 @@ class OGMGE(FrontEnd):
     """
 
     rate = 22_050
+    most = 3 * rate
     shape = (1, 257, 188)
     version = 1
 
     def spectrogram(self, samples: Signal) -> Signal:
-        repeated = np.pad(_repeated(samples, 3 * self.rate), 256, mode="reflect")
+        repeated = np.pad(_repeated(samples, self.most), 256, mode="reflect")
         window = np.hanning(513)[:-1]  # periodic
         return np.log(np.abs(np.fft.rfft(frames_of(repeated, 512, 353) * window)) + 1e-7).T
 
@@ -98,11 +101,12 @@ class PMR(FrontEnd):
     """
 
     rate = 16_000
+    most = 10 * rate
     shape = (1, 257, 1004)
     version = 1
 
     def spectrogram(self, samples: Signal) -> Signal:
-        frames = frames_of(_repeated(samples, 10 * self.rate), 512, 512 - 353)
+        frames = frames_of(_repeated(samples, self.most), 512, 512 - 353)
         window = _tukey(512, 0.25)
         spectrum = np.fft.rfft((frames - frames.mean(1, keepdims=True)) * window)
         density = np.square(np.abs(spectrum)) / (self.rate * np.square(window).sum())

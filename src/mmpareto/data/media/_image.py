@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,8 +83,10 @@ def read_image(path: Path) -> Image:
         raise Unreadable("is no image of a known format") from error
     except Unreadable:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        raise Unreadable(f"is a damaged image: {' '.join(str(error).split())}") from error
+    except MemoryError as error:
+        raise Unreadable("is an image too large for the memory") from error
+    except Exception as error:  # Pillow fails at a damaged header as whatever its numbers are taken for
+        raise Unreadable(f"is a damaged image: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
 def _rgb(image: Image) -> Image:

@@ -14,6 +14,8 @@ import numpy as np
 from mmpareto.data.caching._decoding import Decoder, Unreadable
 from mmpareto.data.media._container import decoded_frames
 from mmpareto.data.media._image import read_image, shrunk
+from mmpareto.data.media._inside import inside
+from mmpareto.errors import MMParetoError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,9 +61,21 @@ def _in_folder(folder: Path) -> Iterator[Image]:
     numbers = {path: [int(digits) for digits in re.findall(r"\d+", path.name, re.ASCII)] for path in paths}
     for path in sorted(paths, key=lambda path: (numbers[path], path.name)):
         try:
-            yield read_image(path)
+            yield read_image(_near(folder, path))
         except Unreadable as error:
             raise Unreadable(f"{path.name} in it {error}") from error
+
+
+def _near(folder: Path, frame: Path) -> Path:
+    """The frame, which may be a link to a frame of another video; further a data set's links must not lead."""
+    if frame.is_symlink():
+        try:
+            inside(folder.resolve().parent, frame)
+        except MMParetoError as error:
+            raise Unreadable(
+                "is a link that leads out of the folder of all videos; put a copy there instead"
+            ) from error
+    return frame
 
 
 def _at_times(frames: Iterable[Any], fps: Fraction) -> Iterator[Image]:
