@@ -66,6 +66,11 @@ class Cache(Sequence[np.ndarray | None]):
         """By the item's number, the reason why it could not be decoded."""
         return {number: entry.reason for number, entry in enumerate(self._opened[0]) if entry.reason}
 
+    @property
+    def passing(self) -> list[int]:
+        """Numbers of the damaged items whose reason may be gone the next time."""
+        return [number for number, entry in enumerate(self._opened[0]) if entry.passing]
+
     @cached_property
     def _opened(self) -> tuple[list[Entry], list[int], np.ndarray]:
         """Entries, their places and the bytes, read together: another process may put a better store there later."""
@@ -119,25 +124,26 @@ def cached(
     folder = cache_folder() / f"{name}-{_digest([repr(decoder), str(decoder.version), root])}"
     store = Store(folder / _digest(states))
 
-    def is_made() -> bool:
-        return store.is_whole(states) and not any(
-            entry.passing and not isinstance(attempt(decoder, source.path), Passing)
-            for entry, source in zip(store.entries(), sources, strict=True)
-        )
+    def made() -> Cache | None:
+        cache = Cache(store, len(sources))  # first, so that nobody removes what is found whole
+        if not store.is_whole(states):
+            return None
+        tried = (attempt(decoder, sources[number].path) for number in cache.passing)
+        return cache if all(isinstance(decoded, Passing) for decoded in tried) else None
 
-    cache = Cache(store, len(sources))  # first, so that nobody removes what is found whole
-    if not is_made():
-        with alone(folder):
-            if not is_made():  # nobody else has made it while this process waited
-                try:
-                    build(store, sources, states, decoder, workers, tell)
-                except OSError as error:
-                    raise MMParetoError(
-                        f"The cache {folder} should be written. Found: {error}. Make room, or set MMPARETO_CACHE to "
-                        "another folder; the same command continues."
-                    ) from error
-            cache = Cache(store, len(sources))
-    return cache
+    if (cache := made()) is not None:
+        return cache
+    with alone(folder):
+        if (cache := made()) is not None:  # by another process, while this one waited
+            return cache
+        try:
+            build(store, sources, states, decoder, workers, tell)
+        except OSError as error:
+            raise MMParetoError(
+                f"The cache {folder} should be written. Found: {error}. Make room, or set MMPARETO_CACHE to another "
+                "folder; the same command continues."
+            ) from error
+        return Cache(store, len(sources))
 
 
 def _digest(parts: Sequence[str]) -> str:
