@@ -93,7 +93,7 @@ class Manifest(DatasetRecipe):
         if self.task not in ("auto", "class", "labels", "number"):
             raise MMParetoError(f"Parameter `data.task` should be auto, class, labels or number. Found {self.task!r}.")
 
-    @property
+    @cached_property  # as the contents, which it is to go with
     def fingerprint(self) -> str:
         return digest([Path(self.path)] if self.path else [])
 
