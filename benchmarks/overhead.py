@@ -41,12 +41,13 @@ class BareLoop:
     """The loop that one would write by hand. It makes a step whenever it is asked to.
 
     Attributes:
-        seconds: That its steps and validations have taken.
+        steps: How many it has made.
+        seconds: That these and the validations have taken.
         accuracy: On the validation part, after the best of the epochs that have ended.
     """
 
     def __init__(self, config: RunConfig) -> None:
-        self.seconds, self.accuracy = 0.0, 0.0
+        self.steps, self.seconds, self.accuracy = 0, 0.0, 0.0
         self._progress = self._train(config, config.data.load())
         next(self._progress)
 
@@ -55,6 +56,7 @@ class BareLoop:
         start = time.perf_counter()
         next(self._progress)
         self.seconds += time.perf_counter() - start
+        self.steps += 1
 
     def _train(self, config: RunConfig, splits: Splits) -> Iterator[None]:
         torch.manual_seed(config.seed)
@@ -107,13 +109,12 @@ def measure(config: RunConfig) -> dict[str, Any]:
         bare = BareLoop(config)
         with patch.object(run, "training_loader", loader):
             metrics = run.run(config, Path(folder) / "run", progress=False)
-    steps = config.epochs * (len(config.data.load().train) // config.batch_size)
     trained = metrics["train"]["seconds"] - bare.seconds
     return {
         "data": config.data.name,
-        "steps": steps,
-        "bare_ms": 1e3 * bare.seconds / steps,
-        "train_ms": 1e3 * trained / steps,
+        "steps": bare.steps,
+        "bare_ms": 1e3 * bare.seconds / bare.steps,
+        "train_ms": 1e3 * trained / bare.steps,
         "ratio": trained / bare.seconds,
         "bare_accuracy": bare.accuracy,
         "train_accuracy": metrics["val"]["joint_accuracy"],
