@@ -1,6 +1,7 @@
 """Whether shorter steps reach what exact ones do, and how often they decide alike.
 
-python -m benchmarks.accuracy [--data cg-digits|cg-mnist|av-digits] [--root FOLDER] [--seeds 5] [--out FOLDER]
+python -m benchmarks.accuracy [--data cg-digits|cg-mnist|av-digits] [--root FOLDER] [--seeds 5]
+[--out FOLDER]
 """
 
 from __future__ import annotations
@@ -23,17 +24,18 @@ from benchmarks.report import RESULTS, heading, markdown, write
 from mmpareto import recipes
 from mmpareto.compare._statistics import paired_difference, spread
 from mmpareto.models import MultimodalModel
-from mmpareto.targets import Target
+from mmpareto.specs import Target
 from mmpareto.training import RunConfig
 from mmpareto.training._evaluation import predict
 from mmpareto.training._loading import training_loader
 from mmpareto.training._predictions import objectives
 
 NOTES = (
-    "Test joint accuracy in percent of the epoch with the best validation accuracy, mean and standard deviation over "
-    "seeds, and the paired difference from exact steps with its 95% interval, all intervals of the table together. "
-    "Agreement: of the steps in which both measure, how many give an encoder the same conflict decision; measured "
-    "along the training by exact steps on a copy, every tenth step.",
+    "Test joint accuracy in percent of the epoch with the best validation accuracy, mean and "
+    "standard deviation over seeds, and the paired difference from exact steps with its 95% "
+    "interval, all intervals of the table together. Agreement: of the steps in which both measure, "
+    "how many give an encoder the same conflict decision; measured along the training by exact "
+    "steps on a copy, every tenth step.",
     "",
 )
 
@@ -73,14 +75,21 @@ def train(name: str, config: RunConfig) -> dict[str, Any]:
         model.train()
         loader.sampler.set_epoch(epoch)
         for step, batch in enumerate(loader):
-            same = list(_decisions(target, model, method, batch)) if name == "probe" and step % 10 == 0 else []
+            same = (
+                list(_decisions(target, model, method, batch))
+                if name == "probe" and step % 10 == 0
+                else []
+            )
             alike += same
             optimizer.zero_grad()
             mp.backward(objectives(target, model, batch), encoders, method, geometry=False)
             optimizer.step()
         validation = predict(config, model, splits.val).scores(target)["joint_accuracy"]
         if validation > best:
-            best, tested = validation, predict(config, model, splits.test).scores(target)["joint_accuracy"]
+            best, tested = (
+                validation,
+                predict(config, model, splits.test).scores(target)["joint_accuracy"],
+            )
     return {"method": name, "seed": config.seed, "accuracy": 100 * tested, "agreement": alike}
 
 
@@ -98,9 +107,16 @@ def _decisions(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", choices=MAKES, default="cg-digits")
-    parser.add_argument("--root", type=Path, default=MNIST.parent, help="folder with the files of cg-mnist, av-digits")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=MNIST.parent,
+        help="folder with the files of cg-mnist, av-digits",
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--jobs", type=int, default=2)
@@ -111,17 +127,27 @@ def main() -> None:
         configs = [RunConfig(**{**vars(config), "epochs": options.epochs}) for config in configs]
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
         results = list(pool.map(train, *zip(*product(METHODS, configs), strict=True)))
-    scores = {name: {r["seed"]: r["accuracy"] for r in results if r["method"] == name} for name in METHODS}
+    scores = {
+        name: {r["seed"]: r["accuracy"] for r in results if r["method"] == name} for name in METHODS
+    }
     rows = []
     for name, values in scores.items():
         of = spread(values.values())
         difference = paired_difference(values, scores["exact"], comparisons=len(METHODS) - 1)
         pairs = [pair for r in results if r["method"] == name for pair in r["agreement"]]
         agree = f"{sum(a == b for a, b in pairs)} of {len(pairs)}" if pairs else "-"
-        conflicts = f"{sum(a for a, _ in pairs)}, {sum(a and b for a, b in pairs)} of them at the top" if pairs else "-"
+        conflicts = (
+            f"{sum(a for a, _ in pairs)}, {sum(a and b for a, b in pairs)} of them at the top"
+            if pairs
+            else "-"
+        )
         against = "reference" if name == "exact" else _shown(difference)
         rows.append(
-            {"steps": name, "joint accuracy": f"{of.mean:.1f} ± {of.sd:.1f}", "minus exact": against}
+            {
+                "steps": name,
+                "joint accuracy": f"{of.mean:.1f} ± {of.sd:.1f}",
+                "minus exact": against,
+            }
             | {"decisions alike": agree, "exact conflicts": conflicts}
         )
     text = "\n".join([heading(f"Shorter steps on {options.data}", NOTES), markdown(rows), ""])

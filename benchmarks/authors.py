@@ -1,10 +1,11 @@
 """The authors' released loop, written anew: what MMPareto costs without this library.
 
-One forward pass; a backward pass of each objective, after which its gradients are copied parameter by parameter and
-once more end to end; their cosine, which the host waits for; where it is negative, inner products tensor by tensor,
-each waited for; a backward pass of the sum; and each tensor rescaled to the length it has in the sum, of which a copy
-is made to measure it. With two encoders that makes four backward passes. It copies where the released loop copies and
-waits where that waits, no more often. The numbers are those of ``mp.MMPareto(granularity="tensor")``; the tests hold
+One forward pass; a backward pass of each objective, after which its gradients are copied parameter
+by parameter and once more end to end; their cosine, which the host waits for; where it is negative,
+inner products tensor by tensor, each waited for; a backward pass of the sum; and each tensor
+rescaled to the length it has in the sum, of which a copy is made to measure it. With two encoders
+that makes four backward passes. It copies where the released loop copies and waits where that
+waits, no more often. The numbers are those of ``mp.MMPareto(granularity="tensor")``; the tests hold
 that against traces of the authors' own training.
 """
 
@@ -21,7 +22,9 @@ Losses = dict[str, Tensor]
 
 def authors_recipe(model: nn.Module, gamma: float = 1.5) -> Callable[[Losses], None]:
     """A function that writes into ``.grad`` what the released loop would, for a model with `encoders`."""
-    encoders = {modality: list(encoder.parameters()) for modality, encoder in model.encoders.items()}
+    encoders = {
+        modality: list(encoder.parameters()) for modality, encoder in model.encoders.items()
+    }
 
     def backward(losses: Losses) -> None:
         copies: dict[tuple[str, str], list[Tensor]] = {}
@@ -31,7 +34,9 @@ def authors_recipe(model: nn.Module, gamma: float = 1.5) -> Callable[[Losses], N
             loss.backward(retain_graph=True)
             for modality in encoders if name == "joint" else (name,):
                 copies[modality, name] = [p.grad.clone() for p in encoders[modality]]
-                ends[modality, name] = torch.cat([gradient.flatten() for gradient in copies[modality, name]])
+                ends[modality, name] = torch.cat(
+                    [gradient.flatten() for gradient in copies[modality, name]]
+                )
         model.zero_grad()
         weights = {modality: _weights(copies, ends, modality) for modality in encoders}
         sum(losses.values()).backward()

@@ -1,4 +1,7 @@
-"""Which models are timed. Encoders of one case all have the same size, so that the whole grows with their number."""
+"""Which models are timed.
+
+Encoders of one case all have the same size, so that the whole grows with their number.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,16 @@ def _cnns(batch_size: int = 64) -> Case:
 
 def _resnets(batch_size: int, side: int) -> Case:
     shapes = {"audio": (1, 1, side, side), "visual": (2, 3, side, side)}
-    return Case(f"2 ResNet-18, batch {batch_size}, {side} px, 2 frames", resnet18, shapes, batch_size)
+    return Case(
+        f"2 ResNet-18, batch {batch_size}, {side} px, 2 frames", resnet18, shapes, batch_size
+    )
 
 
 def _transformers(batch_size: int) -> Case:
     shapes = {"audio": (1, 112, 112), "visual": (3, 112, 112)}
-    return Case(f"2 transformers (6 x 192), batch {batch_size}, 49 tokens", transformer, shapes, batch_size)
+    return Case(
+        f"2 transformers (6 x 192), batch {batch_size}, 49 tokens", transformer, shapes, batch_size
+    )
 
 
 FULL = {
@@ -48,7 +55,9 @@ QUICK = {
 }
 _AUDIOVISUAL = {"audio": (1, 16, 16), "visual": (3, 16, 16)}
 TINY = {  # for tests
-    "tiny-mlp": Case("3 tiny MLPs", partial(mlp, hidden=8, width=4), {f"m{i}": (5,) for i in range(3)}, 4),
+    "tiny-mlp": Case(
+        "3 tiny MLPs", partial(mlp, hidden=8, width=4), {f"m{i}": (5,) for i in range(3)}, 4
+    ),
     "tiny-cnn": Case("2 tiny CNNs", partial(small_cnn, width=2), _AUDIOVISUAL, 4),
     "tiny-resnet": Case(
         "2 tiny ResNets",
@@ -56,6 +65,8 @@ TINY = {  # for tests
         {"audio": (1, 1, 32, 32), "visual": (2, 3, 32, 32)},
         4,
     ),
-    "tiny-transformer": Case("2 tiny transformers", partial(transformer, width=12, layers=2, patch=8), _AUDIOVISUAL, 4),
+    "tiny-transformer": Case(
+        "2 tiny transformers", partial(transformer, width=12, layers=2, patch=8), _AUDIOVISUAL, 4
+    ),
 }
 CASES = FULL | QUICK | TINY

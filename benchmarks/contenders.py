@@ -29,7 +29,8 @@ class Contender:
     Attributes:
         name: As it is shown.
         make: Makes, once for a model, what is called in each step in place of ``loss.backward()``.
-        period: Number of steps after which its cost repeats. A time is always the mean over whole periods.
+        period: Number of steps after which its cost repeats. A time is always the mean over whole
+            periods.
     """
 
     name: str
@@ -74,9 +75,10 @@ def balanced(
 def torchjd_mgda(model: LateFusion) -> Backward:
     """TorchJD's documented way for groups of parameters, each aggregated by itself; the sum for the heads.
 
-    Per encoder the Jacobian of the two losses that reach it: all losses at once would have rows of zeros, which MGDA
-    would choose. One row at a time is the faster of its two ways here, and works for all models; vmap is not and does
-    not. Gramians tensor by tensor save it the concatenated Jacobian.
+    Per encoder the Jacobian of the two losses that reach it: all losses at once would have rows of
+    zeros, which MGDA would choose. One row at a time is the faster of its two ways here, and works
+    for all models; vmap is not and does not. Gramians tensor by tensor save it the concatenated
+    Jacobian.
     """
     aggregator = MGDA()
     groups = {name: list(encoder.parameters()) for name, encoder in model.encoders.items()}
@@ -100,7 +102,11 @@ CONTENDERS = (
     Contender("MMPareto, per tensor", balanced(mp.MMPareto(granularity="tensor"))),
     Contender("MMPareto, probe", balanced(lambda model: mp.MMPareto(probe=model.top_blocks))),
     Contender("MMPareto, every 10", balanced(mp.MMPareto(every=10)), period=10),
-    Contender("MMPareto, probe, every 10", balanced(lambda m: mp.MMPareto(probe=m.top_blocks, every=10)), period=10),
+    Contender(
+        "MMPareto, probe, every 10",
+        balanced(lambda m: mp.MMPareto(probe=m.top_blocks, every=10)),
+        period=10,
+    ),
     Contender("MGDA", balanced(mp.MGDA())),
     Contender("authors' recipe", authors_recipe),
     Contender("TorchJD MGDA", torchjd_mgda),

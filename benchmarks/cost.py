@@ -22,21 +22,24 @@ from benchmarks.figure import draw
 from benchmarks.memory import peak_in_fresh_process
 from benchmarks.report import RESULTS, heading, markdown, write
 from benchmarks.timing import FEWEST, MOST, ratios
-from mmpareto.files import write_atomically
+from mmpareto._files import write_atomically
 
 NOTES = (
-    "A step is zero_grad, forward, backward and SGD with momentum. *step* is its time over that of a plain backward of "
-    "the summed loss: the median of the ratios within each round, and their quartiles. All take turns in one process "
-    "on one model and batch, in random order. By number of operations a gradient per objective costs at least 5/3 = "
-    "1.67 in the encoders. All encoders of a model have the size named, so the model grows with their number.",
+    "A step is zero_grad, forward, backward and SGD with momentum. *step* is its time over that of "
+    "a plain backward of the summed loss: the median of the ratios within each round, and their "
+    "quartiles. All take turns in one process on one model and batch, in random order. By number "
+    "of operations a gradient per objective costs at least 5/3 = 1.67 in the encoders. All "
+    "encoders of a model have the size named, so the model grows with their number.",
     "",
-    "*memory* is the peak in a fresh process, of all that torch allocates in three steps; *over uniform* is what it "
-    "exceeds uniform's by, in units of the bytes of the encoders' gradients.",
+    "*memory* is the peak in a fresh process, of all that torch allocates in three steps; *over "
+    "uniform* is what it exceeds uniform's by, in units of the bytes of the encoders' gradients.",
     "",
 )
 
 
-def measure(key: str, seconds: float, *, fewest: int = FEWEST, cpu_time: bool = False) -> list[dict[str, Any]]:
+def measure(
+    key: str, seconds: float, *, fewest: int = FEWEST, cpu_time: bool = False
+) -> list[dict[str, Any]]:
     """One case: a row per contender."""
     case = CASES[key]
     model, batch = case.model(), case.batch()
@@ -46,7 +49,11 @@ def measure(key: str, seconds: float, *, fewest: int = FEWEST, cpu_time: bool = 
     clock = time.process_time if cpu_time else time.perf_counter
     timed = ratios(steps, PLAIN, seconds, periods=periods, clock=clock, rounds=(fewest, MOST))
     peaks = {c.name: peak_in_fresh_process(key, c.name) for c in CONTENDERS}
-    unit = sum(parameter.nbytes for encoder in model.encoders.values() for parameter in encoder.parameters())
+    unit = sum(
+        parameter.nbytes
+        for encoder in model.encoders.values()
+        for parameter in encoder.parameters()
+    )
     return [
         {
             "model": case.name,
@@ -88,18 +95,26 @@ def tables(rows: Iterable[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="fewer and smaller models")
-    parser.add_argument("--cases", nargs="+", choices=CASES, metavar="CASE", help=f"some of {', '.join(CASES)}")
+    parser.add_argument(
+        "--cases", nargs="+", choices=CASES, metavar="CASE", help=f"some of {', '.join(CASES)}"
+    )
     parser.add_argument("--seconds", type=float, help="of timing per model")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--cpu-time", action="store_true", help="for a busy machine, with --threads 1")
+    parser.add_argument(
+        "--cpu-time", action="store_true", help="for a busy machine, with --threads 1"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     rows = []
     for key in arguments.cases or (QUICK if arguments.quick else FULL):
-        seconds = arguments.seconds or (7 if arguments.quick else 240 if key.startswith("resnet") else 30)
+        seconds = arguments.seconds or (
+            7 if arguments.quick else 240 if key.startswith("resnet") else 30
+        )
         print(f"{CASES[key].name} ...", file=sys.stderr)
         fewest = 2 if arguments.quick else FEWEST
         rows += measure(key, seconds, fewest=fewest, cpu_time=arguments.cpu_time)

@@ -31,11 +31,13 @@ BATCH, FRAMES, SIZE = 64, 2, 224
 WORKERS = (0, 2)
 MEAN, STD = (torch.tensor(values).view(3, 1, 1) for values in (Frames(1, 1).mean, Frames(1, 1).std))
 NOTES = (
-    f"Training batches of {BATCH} clips, each {FRAMES} frames of {SIZE} x {SIZE} after a random resized crop and a "
-    "flip, normalized: two encoders at ResNet-18 size would get them so. `files` opens each clip's JPEG files (480 x "
-    f"360, quality 90) and does all this with Pillow, as released loaders do; `cache` reads frames whose shorter side "
-    f"is {SIZE} from the library's cache, which was written before. Both files and cache are in memory already. "
-    "Medians over rounds in which both take turns, with a DataLoader of so many workers, after the first batches.",
+    f"Training batches of {BATCH} clips, each {FRAMES} frames of {SIZE} x {SIZE} after a random "
+    "resized crop and a flip, normalized: two encoders at ResNet-18 size would get them so. "
+    "`files` opens each clip's JPEG files (480 x 360, quality 90) and does all this with Pillow, "
+    f"as released loaders do; `cache` reads frames whose shorter side is {SIZE} from the library's "
+    "cache, which was written before. Both files and cache are in memory already. Medians over "
+    "rounds in which both take turns, with a DataLoader of so many workers, after the first "
+    "batches.",
     "",
 )
 
@@ -77,12 +79,17 @@ def _frame(path: Path) -> torch.Tensor:
     image = Image.open(path).convert("RGB")
     width, height = image.size
     while True:  # none of the crops of such a picture is refused ten times
-        area, ratio = width * height * random.uniform(0.08, 1), np.exp(random.uniform(-1, 1) * np.log(4 / 3))
+        area, ratio = (
+            width * height * random.uniform(0.08, 1),
+            np.exp(random.uniform(-1, 1) * np.log(4 / 3)),
+        )
         wide, high = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
         if wide <= width and high <= height:
             break
     left, top = random.randint(0, width - wide), random.randint(0, height - high)
-    image = image.crop((left, top, left + wide, top + high)).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    image = image.crop((left, top, left + wide, top + high)).resize(
+        (SIZE, SIZE), Image.Resampling.BILINEAR
+    )
     if random.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
@@ -104,8 +111,12 @@ class Draws(Sampler[Draw]):
 
     def __iter__(self) -> Iterator[Draw]:
         for epoch in count():
-            order = torch.randperm(self.size, generator=torch.Generator().manual_seed(epoch)).tolist()
-            yield from (Draw(order[start : start + BATCH], 0, epoch) for start in range(0, self.size, BATCH))
+            order = torch.randperm(
+                self.size, generator=torch.Generator().manual_seed(epoch)
+            ).tolist()
+            yield from (
+                Draw(order[start : start + BATCH], 0, epoch) for start in range(0, self.size, BATCH)
+            )
 
 
 def loader(dataset: Any, workers: int) -> Iterator[Any]:
@@ -132,21 +143,40 @@ def measure(clips: int, seconds: float, rounds: int) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as place:
         os.environ["MMPARETO_CACHE"] = f"{place}/cache"
         sources = make_clips(Path(place), clips)
-        datasets = {"files": Files([source.path for source in sources]), "cache": from_cache(sources)}
+        datasets = {
+            "files": Files([source.path for source in sources]),
+            "cache": from_cache(sources),
+        }
         rows = []
         for workers in WORKERS:
-            found = [{name: rate(own, workers, seconds) for name, own in datasets.items()} for _ in range(rounds)]
+            found = [
+                {name: rate(own, workers, seconds) for name, own in datasets.items()}
+                for _ in range(rounds)
+            ]
             row = {name: float(np.median([of[name] for of in found])) for name in datasets}
             ratio = np.quantile([of["cache"] / of["files"] for of in found], [0.25, 0.5, 0.75])
             low, median, high = map(float, ratio)
-            rows.append({"workers": workers, **row, "ratio": median, "low": low, "high": high, "rounds": rounds})
+            rows.append(
+                {
+                    "workers": workers,
+                    **row,
+                    "ratio": median,
+                    "low": low,
+                    "high": high,
+                    "rounds": rounds,
+                }
+            )
     return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--clips", type=int, default=300)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each contender in each round")
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="of each contender in each round"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()

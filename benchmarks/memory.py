@@ -1,9 +1,10 @@
 """Peak memory of a contender, in a process of its own.
 
-Counted are the bytes that torch's allocator has handed out and not got back, from the making of the model to the end
-of the third step, or of the contender's first period: weights, momentum, activations, gradients, everything that is a
-tensor. The profiler reports each allocation, so the number is exact and the same in each run; what the allocator or the
-machine keep in reserve is not in it, nor is what libraries allocate by themselves (oneDNN's scratch).
+Counted are the bytes that torch's allocator has handed out and not got back, from the making of the
+model to the end of the third step, or of the contender's first period: weights, momentum,
+activations, gradients, everything that is a tensor. The profiler reports each allocation, so the
+number is exact and the same in each run; what the allocator or the machine keep in reserve is not
+in it, nor is what libraries allocate by themselves (oneDNN's scratch).
 """
 
 from __future__ import annotations

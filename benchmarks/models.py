@@ -32,7 +32,9 @@ class LateFusion(nn.Module):
     def __init__(self, encoders: dict[str, Encoder], widths: dict[str, int]) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
-        self.heads = nn.ModuleDict({name: nn.Linear(width, CLASSES) for name, width in widths.items()})
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(width, CLASSES) for name, width in widths.items()}
+        )
         self.heads["joint"] = nn.Linear(sum(widths.values()), CLASSES)
 
     @property
@@ -44,14 +46,19 @@ class LateFusion(nn.Module):
         """Losses by objective, the joint one first."""
         features = {name: encoder(batch[name]) for name, encoder in self.encoders.items()}
         everything = {"joint": torch.cat(list(features.values()), 1), **features}
-        return {name: cross_entropy(self.heads[name](value), batch["label"]) for name, value in everything.items()}
+        return {
+            name: cross_entropy(self.heads[name](value), batch["label"])
+            for name, value in everything.items()
+        }
 
     losses = forward
 
 
 def mlp(shape: Shape, hidden: int = 512, width: int = 128) -> Encoder:
     """Three layers."""
-    below = nn.Sequential(nn.Linear(shape[0], hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU())
+    below = nn.Sequential(
+        nn.Linear(shape[0], hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
+    )
     return Encoder(below, nn.Linear(hidden, width), nn.ReLU())
 
 
@@ -69,9 +76,13 @@ def resnet18(shape: Shape, narrowing: int = 1) -> Encoder:
     frames, channels, *_ = shape
     sizes = [size // narrowing for size in (64, 128, 256, 512)]
     basic = {"layer_type": "basic", "depths": [2, 2, 2, 2], "downsample_in_first_stage": False}
-    backbone = ResNetModel(ResNetConfig(num_channels=channels, embedding_size=sizes[0], hidden_sizes=sizes, **basic))
+    backbone = ResNetModel(
+        ResNetConfig(num_channels=channels, embedding_size=sizes[0], hidden_sizes=sizes, **basic)
+    )
     *lower, top = backbone.encoder.stages
-    end = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Unflatten(0, (-1, frames)), Mean())
+    end = nn.Sequential(
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Unflatten(0, (-1, frames)), Mean()
+    )
     return Encoder(nn.Sequential(nn.Flatten(0, 1), backbone.embedder, *lower), top, end)
 
 
@@ -79,7 +90,9 @@ def transformer(shape: Shape, width: int = 192, layers: int = 6, patch: int = 16
     """A vision transformer without class token (ViT-Ti, half as deep): pre-norm layers on patches, their mean."""
     channels, side, _ = shape
     blocks = [
-        nn.TransformerEncoderLayer(width, 3, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
+        nn.TransformerEncoderLayer(
+            width, 3, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True
+        )
         for _ in range(layers)
     ]
     patches = nn.Sequential(nn.Conv2d(channels, width, patch, patch), nn.Flatten(2), Transpose())
@@ -126,11 +139,16 @@ class Case:
         torch.manual_seed(0)
         encoders = {name: self.encoder(shape) for name, shape in self.shapes.items()}
         with torch.no_grad():
-            widths = {name: e(torch.zeros(2, *self.shapes[name])).shape[1] for name, e in encoders.items()}
+            widths = {
+                name: e(torch.zeros(2, *self.shapes[name])).shape[1] for name, e in encoders.items()
+            }
         return LateFusion(encoders, widths)
 
     def batch(self) -> dict[str, Tensor]:
         """Noise by modality, and labels."""
         generator = torch.Generator().manual_seed(1)
-        batch = {name: torch.randn(self.batch_size, *s, generator=generator) for name, s in self.shapes.items()}
+        batch = {
+            name: torch.randn(self.batch_size, *s, generator=generator)
+            for name, s in self.shapes.items()
+        }
         return batch | {"label": torch.randint(CLASSES, (self.batch_size,), generator=generator)}

@@ -29,10 +29,11 @@ from mmpareto.training._predictions import objectives
 
 MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist.npz"
 NOTES = (
-    "Both make the same steps with MMPareto on the same batches, from the same weights, with the library's model and "
-    "batches, and measure the accuracy on the validation part after every epoch; they take turns with every step. "
-    "`mmpareto train` adds Lightning, means of the losses, the geometry of every step, checkpoints and two logs. The "
-    "times are those of all epochs, without loading and building.",
+    "Both make the same steps with MMPareto on the same batches, from the same weights, with the "
+    "library's model and batches, and measure the accuracy on the validation part after every "
+    "epoch; they take turns with every step. `mmpareto train` adds Lightning, means of the losses, "
+    "the geometry of every step, checkpoints and two logs. The times are those of all epochs, "
+    "without loading and building.",
     "",
 )
 
@@ -63,7 +64,9 @@ class BareLoop:
         model = config.model.build(config.shapes, config.data.target.outputs)
         encoders = mp.Partition(model, **model.encoders)
         sgd = config.optimizer
-        optimizer = torch.optim.SGD(model.parameters(), sgd.lr, sgd.momentum, weight_decay=sgd.weight_decay)
+        optimizer = torch.optim.SGD(
+            model.parameters(), sgd.lr, sgd.momentum, weight_decay=sgd.weight_decay
+        )
         loader = training_loader(splits.train, config.shapes, config.batch_size, config.seed)
         for epoch in range(config.epochs):
             loader.sampler.set_epoch(epoch)
@@ -74,7 +77,9 @@ class BareLoop:
                 optimizer.zero_grad()
                 mp.backward(losses, encoders, config.method)
                 optimizer.step()
-            accuracy = predict(config, model, splits.val).scores(config.data.target)["joint_accuracy"]
+            accuracy = predict(config, model, splits.val).scores(config.data.target)[
+                "joint_accuracy"
+            ]
             self.accuracy = max(self.accuracy, accuracy)
         yield
 
@@ -122,9 +127,13 @@ def measure(config: RunConfig) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "--data", choices=["cg-mnist", "cg-digits"], default="cg-mnist" if MNIST.exists() else "cg-digits"
+        "--data",
+        choices=["cg-mnist", "cg-digits"],
+        default="cg-mnist" if MNIST.exists() else "cg-digits",
     )
     parser.add_argument("--mnist", type=Path, default=MNIST, help="MNIST as one .npz file")
     parser.add_argument("--epochs", type=int, help="by default 1 of cg-mnist, 20 of cg-digits")

@@ -2,8 +2,8 @@
 
 python -m benchmarks.profile [--cases CASE ...] [--out FOLDER]
 
-Timers are put around the functions of the library for the time of the measurement; on a processor a function has done
-its work when it returns.
+Timers are put around the functions of the library for the time of the measurement; on a processor a
+function has done its work when it returns.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ PARTS = (
     "optimizer",
 )
 NOTES = (
-    "Shares of the time of a plain step, medians over rounds in which a plain step and an MMPareto step are made back "
-    "to back. *other* is what none of the timers saw.",
+    "Shares of the time of a plain step, medians over rounds in which a plain step and an MMPareto "
+    "step are made back to back. *other* is what none of the timers saw.",
     "",
 )
 
@@ -82,7 +82,9 @@ def library_timed(watch: Stopwatch) -> Iterator[None]:
         gradients.accumulate: ("into .grad",),
         mp.MMPareto.weights: ("weights",),
     }
-    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] == "mmpareto"]
+    modules = [
+        module for name, module in sys.modules.items() if name.partition(".")[0] == "mmpareto"
+    ]
     replaced = []
     for function, parts in functions.items():
         timed = watch.timed(function, *parts)
@@ -114,13 +116,19 @@ def shares(key: str, rounds: int) -> dict[str, float]:
         plain(batch)
         reference = time.perf_counter() - start
         found.append(
-            {part: value / reference for part, value in _timed_step(backward, model, optimizer, batch).items()}
+            {
+                part: value / reference
+                for part, value in _timed_step(backward, model, optimizer, batch).items()
+            }
         )
     return {part: float(np.median([each[part] for each in found])) for part in found[0]}
 
 
 def _timed_step(
-    backward: Callable[..., object], model: LateFusion, optimizer: torch.optim.Optimizer, batch: dict[str, torch.Tensor]
+    backward: Callable[..., object],
+    model: LateFusion,
+    optimizer: torch.optim.Optimizer,
+    batch: dict[str, torch.Tensor],
 ) -> dict[str, float]:
     watch = Stopwatch()
     with library_timed(watch):
@@ -136,8 +144,12 @@ def _timed_step(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=["mlp-2", "cnn", "transformer", "resnet-8x112"])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--cases", nargs="+", choices=CASES, default=["mlp-2", "cnn", "transformer", "resnet-8x112"]
+    )
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -145,7 +157,10 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     rows = [{"model": CASES[key].name, **shares(key, arguments.rounds)} for key in arguments.cases]
     parts = [part for part in rows[0] if part != "model"]
-    shown = [{"part": part, **{row["model"]: f"{100 * row[part]:.1f}%" for row in rows}} for part in parts]
+    shown = [
+        {"part": part, **{row["model"]: f"{100 * row[part]:.1f}%" for row in rows}}
+        for part in parts
+    ]
     title = "Where the time of an MMPareto step goes"
     write(arguments.out, "profile", heading(title, NOTES) + "\n" + markdown(shown) + "\n", rows)
 

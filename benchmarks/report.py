@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from mmpareto._files import make_folder, write_atomically
 from mmpareto.compare._environment import environment
-from mmpareto.files import make_folder, write_atomically
 
 RESULTS = Path(__file__).parent / "results"
 Row = Mapping[str, Any]
@@ -30,8 +30,8 @@ def heading(title: str, notes: Sequence[str]) -> str:
         "",
         f"- date: {e['date']}",
         f"- machine: {e['processor']}, {e['cores']} cores, {e['system']}",
-        f"- torch {e['packages']['torch']}, Python {e['python']}, {torch.get_num_threads()} threads, "
-        f"load {os.getloadavg()[0]:.1f} at the end",
+        f"- torch {e['packages']['torch']}, Python {e['python']}, {torch.get_num_threads()} "
+        f"threads, load {os.getloadavg()[0]:.1f} at the end",
         f"- command: `{command}`",
         "",
     ]
@@ -44,7 +44,10 @@ def markdown(rows: Sequence[Row]) -> str:
     cells = [columns, *([str(row[column]) for column in columns] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     left = [not re.fullmatch(r"[+-]?[\d,.]+%?( to .*)?", cell) for cell in cells[1]]
-    rule = ["-" * width if start else "-" * (width - 1) + ":" for width, start in zip(widths, left, strict=True)]
+    rule = [
+        "-" * width if start else "-" * (width - 1) + ":"
+        for width, start in zip(widths, left, strict=True)
+    ]
     aligned = [
         [
             cell.ljust(width) if start else cell.rjust(width)

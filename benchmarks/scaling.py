@@ -31,10 +31,11 @@ MAKES = {
     "MMPareto": balanced(mp.MMPareto()),
 }
 NOTES = (
-    "Every process takes a batch of the size named, and one thread. A round times each way for some steps between two "
-    "barriers, back to back; times are medians over rounds, *step* the median ratio to DistributedDataParallel on as "
-    "many processes. *bytes* is what each process hands to all-reduce in a step; DistributedDataParallel sends each "
-    "gradient entry once, MMPareto an encoder's twice, since every objective is averaged by itself.",
+    "Every process takes a batch of the size named, and one thread. A round times each way for "
+    "some steps between two barriers, back to back; times are medians over rounds, *step* the "
+    "median ratio to DistributedDataParallel on as many processes. *bytes* is what each process "
+    "hands to all-reduce in a step; DistributedDataParallel sends each gradient entry once, "
+    "MMPareto an encoder's twice, since every objective is averaged by itself.",
     "",
 )
 
@@ -43,7 +44,12 @@ def measure(key: str, world: int, rounds: int, steps: int) -> list[dict[str, Any
     """A row per way to train, from `world` processes."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(["benchmarks.scaling"])
     with tempfile.TemporaryDirectory() as folder:
-        start_processes(_rank, (world, Path(folder), key, rounds, steps), nprocs=world, start_method="forkserver")
+        start_processes(
+            _rank,
+            (world, Path(folder), key, rounds, steps),
+            nprocs=world,
+            start_method="forkserver",
+        )
         times, sent = torch.load(Path(folder) / "result.pt")
     reference = next(iter(MAKES))
     return [
@@ -61,7 +67,9 @@ def measure(key: str, world: int, rounds: int, steps: int) -> list[dict[str, Any
 
 def _rank(rank: int, world: int, folder: Path, key: str, rounds: int, steps: int) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=world)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=world
+    )
     batch = CASES[key].batch()
     ways = {name: _way(key, make, batch) for name, make in MAKES.items()}
     times: dict[str, list[float]] = {name: [] for name in ways}
@@ -103,7 +111,9 @@ def _way(
             sizes.append(values.nbytes)
             return all_reduce(values, *args, **kwargs)
 
-        def hook(_, bucket):  # without annotations, which DistributedDataParallel would not take as text
+        def hook(
+            _, bucket
+        ):  # without annotations, which DistributedDataParallel would not take as text
             future = torch.futures.Future()
             counted(bucket.buffer().div_(dist.get_world_size()))
             future.set_result(bucket.buffer())
@@ -122,8 +132,12 @@ def _way(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=["mlp-2", "cnn", "resnet-reduced"])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--cases", nargs="+", choices=CASES, default=["mlp-2", "cnn", "resnet-reduced"]
+    )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=3, help="in a measurement")
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -145,7 +159,12 @@ def main() -> None:
         }
         for row in rows
     ]
-    write(arguments.out, "scaling", heading("Several processes", NOTES) + "\n" + markdown(shown) + "\n", rows)
+    write(
+        arguments.out,
+        "scaling",
+        heading("Several processes", NOTES) + "\n" + markdown(shown) + "\n",
+        rows,
+    )
 
 
 if __name__ == "__main__":

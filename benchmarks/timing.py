@@ -40,8 +40,9 @@ def ratios(
 ) -> dict[str, Ratio]:
     """Times steps against a reference.
 
-    In each round everyone is timed once, back to back and in random order, and divided by that round's reference: a
-    machine that slows down or speeds up in the course of minutes changes both alike.
+    In each round everyone is timed once, back to back and in random order, and divided by that
+    round's reference: a machine that slows down or speeds up in the course of minutes changes both
+    alike.
 
     Args:
         steps: What is timed, by name.

@@ -1,7 +1,8 @@
 """Mixed precision, and one decision on several micro-batches.
 
-`mp.Accumulation` adds up each objective's gradients and balances them once per step, as one large batch would. Lower
-precision is autocast's business; with float16 a loss scaler stands around it as usual.
+`mp.Accumulation` adds up each objective's gradients and balances them once per step, as one large
+batch would. Lower precision is autocast's business; with float16 a loss scaler stands around it as
+usual.
 
     python examples/accumulate_and_amp.py --epochs 10 --precision bf16
     python examples/accumulate_and_amp.py --epochs 10 --precision fp16
@@ -28,7 +29,9 @@ class Halves(nn.Module):
         super().__init__()
         self.upper = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU())
         self.lower = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU())
-        self.heads = nn.ModuleDict({"joint": nn.Linear(64, 10), "upper": nn.Linear(32, 10), "lower": nn.Linear(32, 10)})
+        self.heads = nn.ModuleDict(
+            {"joint": nn.Linear(64, 10), "upper": nn.Linear(32, 10), "lower": nn.Linear(32, 10)}
+        )
 
     def forward(self, upper: Tensor, lower: Tensor) -> dict[str, Tensor]:
         """Logits by objective."""
@@ -40,14 +43,18 @@ class Halves(nn.Module):
 def load() -> list[Subset]:
     images, labels = map(torch.tensor, load_digits(return_X_y=True))
     upper, lower = (images.float() / 16).chunk(2, dim=1)
-    return random_split(TensorDataset(upper, lower, labels), [0.8, 0.2], torch.Generator().manual_seed(0))
+    return random_split(
+        TensorDataset(upper, lower, labels), [0.8, 0.2], torch.Generator().manual_seed(0)
+    )
 
 
 def main(epochs: int, precision: str) -> None:
     torch.manual_seed(0)
     train, test = load()
     model = Halves().to(DEVICE)
-    accumulation = mp.Accumulation(mp.Partition(model, upper=model.upper, lower=model.lower), mp.MMPareto(gamma=1.5))
+    accumulation = mp.Accumulation(
+        mp.Partition(model, upper=model.upper, lower=model.lower), mp.MMPareto(gamma=1.5)
+    )
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     scaler = torch.amp.GradScaler(DEVICE, enabled=precision == "fp16")
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
@@ -55,10 +62,17 @@ def main(epochs: int, precision: str) -> None:
     for epoch in range(1, epochs + 1):
         total, conflicts = torch.zeros((), device=DEVICE), torch.zeros((), device=DEVICE)
         for batch in DataLoader(train, batch_size=64, shuffle=True, drop_last=True):
-            for upper, lower, label in zip(*(part.to(DEVICE).chunk(MICRO_BATCHES) for part in batch), strict=True):
+            for upper, lower, label in zip(
+                *(part.to(DEVICE).chunk(MICRO_BATCHES) for part in batch), strict=True
+            ):
                 with torch.autocast(DEVICE, dtype):
-                    losses = {name: cross_entropy(logits, label) for name, logits in model(upper, lower).items()}
-                accumulation.add({name: scaler.scale(loss) / MICRO_BATCHES for name, loss in losses.items()})
+                    losses = {
+                        name: cross_entropy(logits, label)
+                        for name, logits in model(upper, lower).items()
+                    }
+                accumulation.add(
+                    {name: scaler.scale(loss) / MICRO_BATCHES for name, loss in losses.items()}
+                )
                 total += losses["joint"].detach() / MICRO_BATCHES
             optimizer.zero_grad()
             report = accumulation.backward()  # one decision on the whole batch
@@ -75,7 +89,9 @@ def main(epochs: int, precision: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--precision", choices=["bf16", "fp16"], default="bf16")
     arguments = parser.parse_args()

@@ -1,7 +1,7 @@
 """DistributedDataParallel under torchrun: nothing is added for several processes but the model in the partition.
 
-Each objective's gradient is averaged over all processes before anything is decided on it, so that two processes with
-half a batch each do what one does with the whole.
+Each objective's gradient is averaged over all processes before anything is decided on it, so that
+two processes with half a batch each do what one does with the whole.
 
     torchrun --standalone --nproc_per_node 2 examples/ddp_torchrun.py --epochs 10
 """
@@ -27,7 +27,9 @@ class Halves(nn.Module):
         super().__init__()
         self.upper = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU())
         self.lower = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU())
-        self.heads = nn.ModuleDict({"joint": nn.Linear(64, 10), "upper": nn.Linear(32, 10), "lower": nn.Linear(32, 10)})
+        self.heads = nn.ModuleDict(
+            {"joint": nn.Linear(64, 10), "upper": nn.Linear(32, 10), "lower": nn.Linear(32, 10)}
+        )
 
     def forward(self, upper: Tensor, lower: Tensor) -> dict[str, Tensor]:
         """Logits by objective."""
@@ -39,14 +41,20 @@ class Halves(nn.Module):
 def load() -> list[Subset]:
     images, labels = map(torch.tensor, load_digits(return_X_y=True))
     upper, lower = (images.float() / 16).chunk(2, dim=1)
-    return random_split(TensorDataset(upper, lower, labels), [0.8, 0.2], torch.Generator().manual_seed(0))
+    return random_split(
+        TensorDataset(upper, lower, labels), [0.8, 0.2], torch.Generator().manual_seed(0)
+    )
 
 
 def main(epochs: int) -> None:
-    dist.init_process_group("gloo")  # on GPUs "nccl", and the model and the batches on cuda:{LOCAL_RANK}
+    dist.init_process_group(
+        "gloo"
+    )  # on GPUs "nccl", and the model and the batches on cuda:{LOCAL_RANK}
     torch.manual_seed(0)
     train, test = load()
-    sampler = DistributedSampler(train, drop_last=True)  # a strided share of the same order on every rank
+    sampler = DistributedSampler(
+        train, drop_last=True
+    )  # a strided share of the same order on every rank
     loader = DataLoader(train, BATCH_SIZE // dist.get_world_size(), sampler=sampler, drop_last=True)
     model = Halves()
     ddp = nn.parallel.DistributedDataParallel(model)
@@ -58,9 +66,13 @@ def main(epochs: int) -> None:
         sampler.set_epoch(epoch)
         total, conflicts = torch.zeros(()), torch.zeros(())
         for upper, lower, label in loader:
-            losses = {name: cross_entropy(logits, label) for name, logits in ddp(upper, lower).items()}
+            losses = {
+                name: cross_entropy(logits, label) for name, logits in ddp(upper, lower).items()
+            }
             optimizer.zero_grad()
-            report = mp.backward(losses, encoders, method)  # the same on all ranks, and so is the report
+            report = mp.backward(
+                losses, encoders, method
+            )  # the same on all ranks, and so is the report
             optimizer.step()
             total += losses["joint"].detach() / len(loader) / dist.get_world_size()
             conflicts += report["upper"].conflict | report["lower"].conflict
@@ -69,7 +81,10 @@ def main(epochs: int) -> None:
             upper, lower, label = test[:]
             accuracy = (model(upper, lower)["joint"].argmax(1) == label).float().mean()
         if dist.get_rank() == 0:
-            print(f"epoch {epoch}: loss {total:.4f}, accuracy {accuracy:.3f}, conflicts {conflicts:.0f}")
+            print(
+                f"epoch {epoch}: loss {total:.4f}, accuracy {accuracy:.3f}, conflicts "
+                f"{conflicts:.0f}"
+            )
 
     checksum = sum(parameter.double().abs().sum() for parameter in model.parameters())
     print(f"rank {dist.get_rank()}: checksum {checksum:.9f}", flush=True)
@@ -78,6 +93,8 @@ def main(epochs: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=10)
     main(parser.parse_args().epochs)

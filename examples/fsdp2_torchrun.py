@@ -1,7 +1,7 @@
 """Sharded parameters (FSDP2) under torchrun: the partition is made after fully_shard, nothing else is different.
 
-Every process holds a part of each parameter and of each objective's gradient; lengths and products are summed over
-the parts before anything is decided on them.
+Every process holds a part of each parameter and of each objective's gradient; lengths and products
+are summed over the parts before anything is decided on them.
 
     torchrun --standalone --nproc_per_node 2 examples/fsdp2_torchrun.py --epochs 10
 """
@@ -29,7 +29,9 @@ class Halves(nn.Module):
         super().__init__()
         self.upper = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU())
         self.lower = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU())
-        self.heads = nn.ModuleDict({"joint": nn.Linear(64, 10), "upper": nn.Linear(32, 10), "lower": nn.Linear(32, 10)})
+        self.heads = nn.ModuleDict(
+            {"joint": nn.Linear(64, 10), "upper": nn.Linear(32, 10), "lower": nn.Linear(32, 10)}
+        )
 
     def forward(self, upper: Tensor, lower: Tensor) -> dict[str, Tensor]:
         """Logits by objective."""
@@ -41,7 +43,9 @@ class Halves(nn.Module):
 def load() -> list[Subset]:
     images, labels = map(torch.tensor, load_digits(return_X_y=True))
     upper, lower = (images.float() / 16).chunk(2, dim=1)
-    return random_split(TensorDataset(upper, lower, labels), [0.8, 0.2], torch.Generator().manual_seed(0))
+    return random_split(
+        TensorDataset(upper, lower, labels), [0.8, 0.2], torch.Generator().manual_seed(0)
+    )
 
 
 def main(epochs: int) -> None:
@@ -49,12 +53,16 @@ def main(epochs: int) -> None:
     mesh = init_device_mesh("cpu", (dist.get_world_size(),))
     torch.manual_seed(0)
     train, test = load()
-    sampler = DistributedSampler(train, drop_last=True)  # a strided share of the same order on every rank
+    sampler = DistributedSampler(
+        train, drop_last=True
+    )  # a strided share of the same order on every rank
     loader = DataLoader(train, BATCH_SIZE // dist.get_world_size(), sampler=sampler, drop_last=True)
     model = Halves()
     for module in (model.upper, model.lower, model):
         fully_shard(module, mesh=mesh)
-    encoders = mp.Partition(model, upper=model.upper, lower=model.lower)  # after fully_shard replaced the parameters
+    encoders = mp.Partition(
+        model, upper=model.upper, lower=model.lower
+    )  # after fully_shard replaced the parameters
     method = mp.MMPareto(gamma=1.5)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 
@@ -62,9 +70,13 @@ def main(epochs: int) -> None:
         sampler.set_epoch(epoch)
         total, conflicts = torch.zeros(()), torch.zeros(())
         for upper, lower, label in loader:
-            losses = {name: cross_entropy(logits, label) for name, logits in model(upper, lower).items()}
+            losses = {
+                name: cross_entropy(logits, label) for name, logits in model(upper, lower).items()
+            }
             optimizer.zero_grad()
-            report = mp.backward(losses, encoders, method)  # all ranks need the same keys of `losses`
+            report = mp.backward(
+                losses, encoders, method
+            )  # all ranks need the same keys of `losses`
             optimizer.step()
             total += losses["joint"].detach() / len(loader) / dist.get_world_size()
             conflicts += report["upper"].conflict | report["lower"].conflict
@@ -73,15 +85,22 @@ def main(epochs: int) -> None:
             upper, lower, label = test[:]
             accuracy = (model(upper, lower)["joint"].argmax(1) == label).float().mean()
         if dist.get_rank() == 0:
-            print(f"epoch {epoch}: loss {total:.4f}, accuracy {accuracy:.3f}, conflicts {conflicts:.0f}")
+            print(
+                f"epoch {epoch}: loss {total:.4f}, accuracy {accuracy:.3f}, conflicts "
+                f"{conflicts:.0f}"
+            )
 
-    checksum = sum(parameter.full_tensor().double().abs().sum() for parameter in model.state_dict().values())
+    checksum = sum(
+        parameter.full_tensor().double().abs().sum() for parameter in model.state_dict().values()
+    )
     print(f"rank {dist.get_rank()}: checksum {checksum:.9f}", flush=True)
     dist.barrier()  # nobody closes connections that another still uses
     dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=10)
     main(parser.parse_args().epochs)

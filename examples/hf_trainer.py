@@ -1,9 +1,10 @@
 """The Hugging Face Trainer: `compute_loss` returns a `BalancedLoss`, whose backward pass is the balanced step.
 
-An image transformer sees the upper half of a handwritten digit, a text transformer reads the lower half pixel by pixel:
-its vocabulary is the 17 shades. Both are made from their configurations; nothing is downloaded. Under AdamW, the
-Trainer's optimizer, gamma does nothing. If your model's forward takes **kwargs and you accumulate gradients, put
-trainer.model_accepts_loss_kwargs = False: the Trainer would take the losses for sums and not divide them.
+An image transformer sees the upper half of a handwritten digit, a text transformer reads the lower
+half pixel by pixel: its vocabulary is the 17 shades. Both are made from their configurations;
+nothing is downloaded. Under AdamW, the Trainer's optimizer, gamma does nothing. If your model's
+forward takes **kwargs and you accumulate gradients, put trainer.model_accepts_loss_kwargs = False:
+the Trainer would take the losses for sums and not divide them.
 
     python examples/hf_trainer.py --epochs 5
 """
@@ -16,11 +17,24 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Subset, random_split
-from transformers import BertConfig, BertModel, EvalPrediction, Trainer, TrainingArguments, ViTConfig, ViTModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    EvalPrediction,
+    Trainer,
+    TrainingArguments,
+    ViTConfig,
+    ViTModel,
+)
 
 import mmpareto as mp
 
-SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+SIZE = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+}
 
 
 class ImageAndText(nn.Module):
@@ -30,7 +44,9 @@ class ImageAndText(nn.Module):
         super().__init__()
         self.image = ViTModel(ViTConfig(image_size=(4, 8), patch_size=2, num_channels=1, **SIZE))
         self.text = BertModel(BertConfig(vocab_size=17, pad_token_id=None, **SIZE))
-        self.heads = nn.ModuleDict({"joint": nn.Linear(64, 10), "image": nn.Linear(32, 10), "text": nn.Linear(32, 10)})
+        self.heads = nn.ModuleDict(
+            {"joint": nn.Linear(64, 10), "image": nn.Linear(32, 10), "text": nn.Linear(32, 10)}
+        )
 
     def forward(self, pixel_values: Tensor, input_ids: Tensor) -> dict[str, Tensor]:
         """Logits by objective."""
@@ -44,7 +60,9 @@ class BalancedTrainer(Trainer):
 
     balanced: mp.BalancedLoss
 
-    def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any
+    ) -> Any:
         """The losses as one, to be differentiated once; while evaluating, the joint loss."""
         outputs = model(inputs["pixel_values"], inputs["input_ids"])
         losses = {name: cross_entropy(logits, inputs["labels"]) for name, logits in outputs.items()}
@@ -56,7 +74,10 @@ def load() -> list[Subset]:
     digits = load_digits()
     upper, lower = torch.tensor(digits.images).chunk(2, dim=1)
     samples = zip(upper[:, None].float() / 16, lower.flatten(1).long(), digits.target, strict=True)
-    rows = [{"pixel_values": image, "input_ids": text, "labels": label} for image, text, label in samples]
+    rows = [
+        {"pixel_values": image, "input_ids": text, "labels": label}
+        for image, text, label in samples
+    ]
     return random_split(rows, [0.8, 0.2], torch.Generator().manual_seed(0))
 
 
@@ -78,13 +99,21 @@ def main(epochs: int) -> None:
         ddp_find_unused_parameters=False,  # else every loss reaches every parameter, with zeros
         disable_tqdm=True,
     )
-    trainer = BalancedTrainer(model, arguments, train_dataset=train, eval_dataset=test, compute_metrics=accuracy)
-    trainer.balanced = mp.BalancedLoss(mp.Partition(model, image=model.image, text=model.text), mp.MMPareto())
+    trainer = BalancedTrainer(
+        model, arguments, train_dataset=train, eval_dataset=test, compute_metrics=accuracy
+    )
+    trainer.balanced = mp.BalancedLoss(
+        mp.Partition(model, image=model.image, text=model.text), mp.MMPareto()
+    )
     trainer.train()
-    print({name: round(value.item(), 3) for name, value in trainer.balanced.report.scalars().items()})
+    print(
+        {name: round(value.item(), 3) for name, value in trainer.balanced.report.scalars().items()}
+    )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=5)
     main(parser.parse_args().epochs)

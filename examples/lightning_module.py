@@ -24,7 +24,9 @@ class Halves(lightning.LightningModule):
         super().__init__()
         self.upper = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU())
         self.lower = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU())
-        self.heads = nn.ModuleDict({"joint": nn.Linear(64, 10), "upper": nn.Linear(32, 10), "lower": nn.Linear(32, 10)})
+        self.heads = nn.ModuleDict(
+            {"joint": nn.Linear(64, 10), "upper": nn.Linear(32, 10), "lower": nn.Linear(32, 10)}
+        )
         encoders = mp.Partition(self, upper=self.upper, lower=self.lower)
         self.balanced = mp.BalancedLoss(encoders, mp.MMPareto(gamma=1.5))
 
@@ -51,7 +53,10 @@ class Halves(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         seen = self.trainer.callback_metrics
         loss, accuracy, conflicts = seen["loss"], seen["accuracy"], seen["conflict/upper"]
-        print(f"epoch {self.current_epoch + 1}: loss {loss:.4f}, accuracy {accuracy:.3f}, conflicts in {conflicts:.1%}")
+        print(
+            f"epoch {self.current_epoch + 1}: loss {loss:.4f}, accuracy {accuracy:.3f}, conflicts "
+            f"in {conflicts:.1%}"
+        )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.05, momentum=0.9)
@@ -60,7 +65,9 @@ class Halves(lightning.LightningModule):
 def load() -> list[Subset]:
     images, labels = map(torch.tensor, load_digits(return_X_y=True))
     upper, lower = (images.float() / 16).chunk(2, dim=1)
-    return random_split(TensorDataset(upper, lower, labels), [0.8, 0.2], torch.Generator().manual_seed(0))
+    return random_split(
+        TensorDataset(upper, lower, labels), [0.8, 0.2], torch.Generator().manual_seed(0)
+    )
 
 
 def main(epochs: int) -> None:
@@ -79,6 +86,8 @@ def main(epochs: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=10)
     main(parser.parse_args().epochs)

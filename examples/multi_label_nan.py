@@ -1,7 +1,7 @@
 """Multi-label targets of which many are unknown (NaN): losses over the known entries, of which a batch may have none.
 
-The modalities are the two halves of a digit, the labels four of its properties. Two in five entries are unknown, and
-batches come site by site: one site has recorded nothing.
+The modalities are the two halves of a digit, the labels four of its properties. Two in five entries
+are unknown, and batches come site by site: one site has recorded nothing.
 
     python examples/multi_label_nan.py --epochs 15
 """
@@ -16,7 +16,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import mmpareto as mp
 
-PROPERTIES = {"even": {0, 2, 4, 6, 8}, "prime": {2, 3, 5, 7}, "loop": {0, 6, 8, 9}, "large": {5, 6, 7, 8, 9}}
+PROPERTIES = {
+    "even": {0, 2, 4, 6, 8},
+    "prime": {2, 3, 5, 7},
+    "loop": {0, 6, 8, 9},
+    "large": {5, 6, 7, 8, 9},
+}
 
 
 class Halves(nn.Module):
@@ -26,7 +31,9 @@ class Halves(nn.Module):
         super().__init__()
         self.upper = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU())
         self.lower = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU())
-        self.heads = nn.ModuleDict({"joint": nn.Linear(64, 4), "upper": nn.Linear(32, 4), "lower": nn.Linear(32, 4)})
+        self.heads = nn.ModuleDict(
+            {"joint": nn.Linear(64, 4), "upper": nn.Linear(32, 4), "lower": nn.Linear(32, 4)}
+        )
 
     def forward(self, upper: Tensor, lower: Tensor) -> dict[str, Tensor]:
         """Logits [N, 4] by objective."""
@@ -46,7 +53,9 @@ def known_loss(logits: Tensor, target: Tensor) -> Tensor:
 def load() -> tuple[TensorDataset, TensorDataset]:
     images, digits = load_digits(return_X_y=True)
     upper, lower = (torch.tensor(images).float() / 16).chunk(2, dim=1)
-    properties = torch.tensor([[float(digit in those) for those in PROPERTIES.values()] for digit in digits.tolist()])
+    properties = torch.tensor(
+        [[float(digit in those) for those in PROPERTIES.values()] for digit in digits.tolist()]
+    )
     targets = properties.masked_fill(torch.rand(properties.shape) < 0.4, torch.nan)
     targets[:32] = torch.nan  # the site of the first batch
     train = TensorDataset(upper[:1440], lower[:1440], targets[:1440])
@@ -65,7 +74,9 @@ def main(epochs: int) -> None:
         total = torch.zeros(())
         loader = DataLoader(train, batch_size=32)
         for upper, lower, target in loader:
-            losses = {name: known_loss(logits, target) for name, logits in model(upper, lower).items()}
+            losses = {
+                name: known_loss(logits, target) for name, logits in model(upper, lower).items()
+            }
             optimizer.zero_grad()
             mp.backward(losses, encoders, method)
             optimizer.step()
@@ -77,6 +88,8 @@ def main(epochs: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=10)
     main(parser.parse_args().epochs)

@@ -23,7 +23,9 @@ class Halves(nn.Module):
         super().__init__()
         self.upper = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU())
         self.lower = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU())
-        self.heads = nn.ModuleDict({"joint": nn.Linear(64, 10), "upper": nn.Linear(32, 10), "lower": nn.Linear(32, 10)})
+        self.heads = nn.ModuleDict(
+            {"joint": nn.Linear(64, 10), "upper": nn.Linear(32, 10), "lower": nn.Linear(32, 10)}
+        )
 
     def forward(self, upper: Tensor, lower: Tensor) -> dict[str, Tensor]:
         """Logits by objective."""
@@ -35,7 +37,9 @@ class Halves(nn.Module):
 def load() -> list[Subset]:
     images, labels = map(torch.tensor, load_digits(return_X_y=True))
     upper, lower = (images.float() / 16).chunk(2, dim=1)
-    return random_split(TensorDataset(upper, lower, labels), [0.8, 0.2], torch.Generator().manual_seed(0))
+    return random_split(
+        TensorDataset(upper, lower, labels), [0.8, 0.2], torch.Generator().manual_seed(0)
+    )
 
 
 def main(epochs: int) -> None:
@@ -56,23 +60,32 @@ def main(epochs: int) -> None:
     for epoch in range(1, epochs + 1):
         total, conflicts = torch.zeros(()), torch.zeros(())
         for upper, lower, label in DataLoader(train, batch_size=32, shuffle=True):
-            losses = {name: cross_entropy(logits, label) for name, logits in model(upper, lower).items()}
+            losses = {
+                name: cross_entropy(logits, label) for name, logits in model(upper, lower).items()
+            }
             optimizer.zero_grad()
             report = mp.backward(losses, encoders, method)  # instead of loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), max_norm=5.0)
             optimizer.step()
             total += losses["joint"].detach() * len(label)
-            conflicts += report["upper"].conflict | report["lower"].conflict  # a tensor: nothing waits for the device
+            conflicts += (
+                report["upper"].conflict | report["lower"].conflict
+            )  # a tensor: nothing waits for the device
         with torch.no_grad():
             upper, lower, label = test[:]
             accuracy = (model(upper, lower)["joint"].argmax(1) == label).float().mean()
-        print(f"epoch {epoch}: loss {total / len(train):.4f}, accuracy {accuracy:.3f}, conflicts {conflicts:.0f}")
+        print(
+            f"epoch {epoch}: loss {total / len(train):.4f}, accuracy {accuracy:.3f}, conflicts "
+            f"{conflicts:.0f}"
+        )
 
     for name, value in report.scalars().items():  # the last step, as a logger takes it
         print(f"{name} {value:.3f}")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=10)
     main(parser.parse_args().epochs)

@@ -1,10 +1,11 @@
 """Three modalities, any of which may be missing: in a whole batch, or for single samples.
 
-A modality that nobody in the batch has is left out of the losses; nothing else is to be done. Where some samples lack
-it, their feature is zero in the joint head's input, and the modality's loss is taken over the others.
+A modality that nobody in the batch has is left out of the losses; nothing else is to be done. Where
+some samples lack it, their feature is zero in the joint head's input, and the modality's loss is
+taken over the others.
 
-The modalities are three bands of rows of a handwritten digit; each sample lacks each of them with probability 0.3, and
-one batch in four has no bottom band at all.
+The modalities are three bands of rows of a handwritten digit; each sample lacks each of them with
+probability 0.3, and one batch in four has no bottom band at all.
 
     python examples/three_modalities_missing.py --epochs 15
 """
@@ -27,14 +28,18 @@ class Bands(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoders = nn.ModuleDict({name: nn.Sequential(nn.Linear(n, 64), nn.ReLU()) for name, n in PIXELS.items()})
+        self.encoders = nn.ModuleDict(
+            {name: nn.Sequential(nn.Linear(n, 64), nn.ReLU()) for name, n in PIXELS.items()}
+        )
         self.heads = nn.ModuleDict({name: nn.Linear(64, 10) for name in PIXELS})
         self.joint = nn.Linear(64 * len(PIXELS), 10)
 
     def forward(self, image: Tensor, present: Tensor) -> dict[str, Tensor]:
         """Logits by objective; column i of `present` [N, 3] tells which samples have modality i."""
         logits, features = {}, []
-        for name, pixels, has in zip(PIXELS, image.split(list(PIXELS.values()), dim=1), present.unbind(1), strict=True):
+        for name, pixels, has in zip(
+            PIXELS, image.split(list(PIXELS.values()), dim=1), present.unbind(1), strict=True
+        ):
             if has.any():  # a mask that the data loader made on the host: this waits for no device
                 feature = self.encoders[name](pixels) * has[:, None]
                 logits[name] = self.heads[name](feature)
@@ -63,7 +68,9 @@ def main(epochs: int) -> None:
 
     for epoch in range(1, epochs + 1):
         total, absent = 0.0, 0
-        for step, (image, present, label) in enumerate(DataLoader(train, batch_size=32, shuffle=True)):
+        for step, (image, present, label) in enumerate(
+            DataLoader(train, batch_size=32, shuffle=True)
+        ):
             if step % 4 == 0:
                 present[:, 2] = False
             losses = objectives(model(image, present), present, label)
@@ -75,10 +82,15 @@ def main(epochs: int) -> None:
         image, present, label = test[:]
         with torch.no_grad():
             accuracy = (model(image, present)["joint"].argmax(1) == label).float().mean()
-        print(f"epoch {epoch}: loss {total / len(train):.4f}, accuracy {accuracy:.3f}, steps without bottom {absent}")
+        print(
+            f"epoch {epoch}: loss {total / len(train):.4f}, accuracy {accuracy:.3f}, steps without "
+            f"bottom {absent}"
+        )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=10)
     main(parser.parse_args().epochs)

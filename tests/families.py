@@ -1,4 +1,6 @@
-"""Gradients constructed to have a known geometry, and the training step that carries them through `mp.backward`."""
+"""Gradients constructed to have a known geometry, and the training step that carries them through
+`mp.backward`.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +34,13 @@ def _aligned(m: int, g: Generator) -> Tensor:
 
 
 def _conflicting(m: int, g: Generator) -> Tensor:
-    """All have a part along one common direction, yet the first two are at an obtuse angle; lengths differ."""
+    """All have a part along one common direction, yet the first two are at an obtuse angle; lengths
+    differ.
+    """
     common, *apart = torch.linalg.qr(_normal(SIZE, m, generator=g))[0].T
-    gradients = torch.stack([common - 2 * apart[0], *(common + 2 * direction for direction in apart)])
+    gradients = torch.stack(
+        [common - 2 * apart[0], *(common + 2 * direction for direction in apart)]
+    )
     return gradients * torch.logspace(0, 1, m, dtype=torch.float64)[:, None]
 
 
@@ -46,7 +52,9 @@ def _leaning(m: int, g: Generator) -> Tensor:
 
 
 def _orthogonal(m: int, g: Generator) -> Tensor:
-    return torch.eye(m, SIZE, dtype=torch.float64)[:, torch.randperm(SIZE, generator=g)] * _uniform(m, 1, generator=g)
+    return torch.eye(m, SIZE, dtype=torch.float64)[:, torch.randperm(SIZE, generator=g)] * _uniform(
+        m, 1, generator=g
+    )
 
 
 def _equal(m: int, g: Generator) -> Tensor:
@@ -116,10 +124,11 @@ def gradients(family: str, m: int, seed: int = 0, dtype: torch.dtype = torch.flo
 def step(
     gradients: Tensor, method: mp.Method, *, factor: float = 1.0, geometry: bool = True
 ) -> tuple[Tensor, mp.StepReport]:
-    """One call of `mp.backward` whose objectives have these gradients, times `factor`, on encoder "m1".
+    """One call of `mp.backward` whose objectives have these gradients, times `factor`, on encoder
+    "m1".
 
-    The losses are linear in the encoder's parameters. With three objectives or more, the unimodal losses of other
-    modalities reach the encoder too, as with dense interaction.
+    The losses are linear in the encoder's parameters. With three objectives or more, the unimodal
+    losses of other modalities reach the encoder too, as with dense interaction.
 
     Returns:
         What the encoder received, as one vector, and the report.
@@ -129,7 +138,9 @@ def step(
     losses = {}
     for name, gradient in zip(["joint", "m1", *others], gradients, strict=False):
         parts = gradient.split([parameter.numel() for parameter in encoder])
-        losses[name] = factor * sum((part.view_as(p) * p).sum() for part, p in zip(parts, encoder, strict=True))
+        losses[name] = factor * sum(
+            (part.view_as(p) * p).sum() for part, p in zip(parts, encoder, strict=True)
+        )
         losses[name] = losses[name] + sum(others.get(name, []))
     report = mp.backward(losses, {"m1": encoder, **others}, method, geometry=geometry)
     return torch.cat([parameter.grad.flatten() for parameter in encoder]), report

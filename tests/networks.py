@@ -1,4 +1,6 @@
-"""A small late-fusion classifier, its losses on random batches, and the catalogue of methods to train it by."""
+"""A small late-fusion classifier, its losses on random batches, and the catalogue of methods to
+train it by.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ class LateFusion(nn.Module):
     def __init__(self, *modalities: str, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
         torch.manual_seed(0)
-        encoders = {name: nn.Sequential(nn.Linear(WIDTHS[name], 6), nn.Tanh(), nn.Linear(6, 4)) for name in modalities}
+        encoders = {
+            name: nn.Sequential(nn.Linear(WIDTHS[name], 6), nn.Tanh(), nn.Linear(6, 4))
+            for name in modalities
+        }
         self.encoders = nn.ModuleDict(encoders)
         self.heads = nn.ModuleDict({name: nn.Linear(4, 3) for name in modalities})
         self.joint = nn.Sequential(nn.Linear(4 * len(modalities), 6), nn.Tanh(), nn.Linear(6, 3))
@@ -34,13 +39,21 @@ class LateFusion(nn.Module):
         features = self.features(batch)
         logits = {"joint": self.joint(torch.cat(list(features.values()), 1))}
         logits |= {name: self.heads[name](feature) for name, feature in features.items()}
-        return {name: nn.functional.cross_entropy(scores, batch["label"]) for name, scores in logits.items()}
+        return {
+            name: nn.functional.cross_entropy(scores, batch["label"])
+            for name, scores in logits.items()
+        }
 
     def batch(self, seed: int = 0, size: int = 6) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(seed)
         dtype = self.joint[0].weight.dtype
-        batch = {m: torch.randn(size, WIDTHS[m], generator=generator, dtype=torch.float64) for m in self.encoders}
-        label = torch.randint(3, (size,), generator=generator)  # noise: whether objectives agree is left to chance
+        batch = {
+            m: torch.randn(size, WIDTHS[m], generator=generator, dtype=torch.float64)
+            for m in self.encoders
+        }
+        label = torch.randint(
+            3, (size,), generator=generator
+        )  # noise: whether objectives agree is left to chance
         return {name: inputs.to(dtype) for name, inputs in batch.items()} | {"label": label}
 
     @property
@@ -49,7 +62,9 @@ class LateFusion(nn.Module):
 
 
 def plain_gradients(model: nn.Module, *losses: Tensor) -> dict[str, Tensor | None]:
-    """Gradient of the losses' sum by parameter name, from autograd, which leaves ``.grad`` as it was."""
+    """Gradient of the losses' sum by parameter name, from autograd, which leaves ``.grad`` as it
+    was.
+    """
     names, parameters = zip(*model.named_parameters(), strict=True)
     gradients = torch.autograd.grad(sum(losses), parameters, retain_graph=True, allow_unused=True)
     return dict(zip(names, gradients, strict=True))
@@ -60,11 +75,17 @@ def inverse_lengths(gramian: Tensor) -> Tensor:
     return torch.where(lengths > 0, 1 / lengths, 0.0) * lengths.amax()
 
 
-_EXPORTS = [value for value in vars(balancing).values() if inspect.isclass(value) and issubclass(value, mp.Method)]
+_EXPORTS = [
+    value
+    for value in vars(balancing).values()
+    if inspect.isclass(value) and issubclass(value, mp.Method)
+]
 CLASSES = [cls for cls in _EXPORTS if cls is not mp.Method and not inspect.isabstract(cls)]
 DEFAULTS: list[mp.Method] = [cls() for cls in CLASSES if cls is not balancing.CustomWeighting]
 METHODS = {repr(method): method for method in [*DEFAULTS, mp.MMPareto(granularity="tensor")]}
 METHODS["custom"] = balancing.CustomWeighting(inverse_lengths)
 
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
-with_and_without_geometry = pytest.mark.parametrize("geometry", [True, False], ids=["geometry", "no-geometry"])
+with_and_without_geometry = pytest.mark.parametrize(
+    "geometry", [True, False], ids=["geometry", "no-geometry"]
+)

@@ -12,15 +12,22 @@ PAGE = Path(__file__).parents[1] / "docs/compatibility.md"
 LINKS = re.findall(r'\[[^\]]+\]\((\S+?\.py) "([^"]+)"\)', PAGE.read_text())
 
 
-@pytest.mark.parametrize(("path", "name"), dict.fromkeys(LINKS), ids=lambda text: text.rpartition("/")[2])
+@pytest.mark.parametrize(
+    ("path", "name"), dict.fromkeys(LINKS), ids=lambda text: text.rpartition("/")[2]
+)
 def test_cell_names_a_test(path: str, name: str) -> None:
     file = PAGE.parent / path
     source = file.read_text()
     function, _, case = name.removesuffix("]").partition("[")
-    defined = {node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)}
+    defined = {
+        node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)
+    }
     assert function in defined, f"{path} has no {function}"
-    texts = [source, *(other.read_text() for other in file.parent.glob("*.py"))]
-    assert all(any(case_part(part) in text for text in texts) for part in case.split("-", 1)), f"no case {case}"
+    helpers = [*file.parent.glob("*.py"), *Path(__file__).parent.glob("*.py")]
+    texts = [source, *(other.read_text() for other in helpers)]
+    assert all(any(case_part(part) in text for text in texts) for part in case.split("-", 1)), (
+        f"no case {case}"
+    )
 
 
 def case_part(part: str) -> str:
@@ -29,7 +36,11 @@ def case_part(part: str) -> str:
 
 
 def test_every_cell_says_something() -> None:
-    rows = [line for line in PAGE.read_text().splitlines() if line.startswith("| ") and not line.startswith("| |")]
+    rows = [
+        line
+        for line in PAGE.read_text().splitlines()
+        if line.startswith("| ") and not line.startswith("| |")
+    ]
     assert len(rows) > 25
     for row in rows:
         first, *cells = [cell.strip() for cell in row.strip("|").split("|")]

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mmpareto import balancing, data, models
+from mmpareto._catalogue import catalogue
 from mmpareto.balancing import Method
-from mmpareto.catalogue import catalogue
 from mmpareto.cli._main import _parser
 from mmpareto.cli._parser import expand, expand_name
 from mmpareto.data import DatasetRecipe
@@ -38,7 +38,9 @@ def commands() -> list[list[str]]:
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
-def test_commands_parse(command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_parse(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "my.csv").touch()
     monkeypatch.chdir(tmp_path)
     parsed = _parser().parse_args(expand(expand_name(command)))
@@ -47,7 +49,11 @@ def test_commands_parse(command: list[str], tmp_path: Path, monkeypatch: pytest.
 
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"`make ([a-z-]+)`|\$ make ([a-z-]+)", README + (ROOT / "CONTRIBUTING.md").read_text()))
+    named = set(
+        re.findall(
+            r"`make ([a-z-]+)`|\$ make ([a-z-]+)", README + (ROOT / "CONTRIBUTING.md").read_text()
+        )
+    )
     assert {first or second for first, second in named} <= targets
 
 

@@ -1,7 +1,5 @@
 """Balanced multimodal learning: one call in place of ``loss.backward()``."""
 
-from mmpareto.accumulation import Accumulation as Accumulation
-from mmpareto.balanced_loss import BalancedLoss as BalancedLoss
 from mmpareto.balancing import MGDA as MGDA
 from mmpareto.balancing import GradientIntegration as GradientIntegration
 from mmpareto.balancing import Joint as Joint
@@ -13,7 +11,9 @@ from mmpareto.balancing import Uniform as Uniform
 from mmpareto.errors import MMParetoError as MMParetoError
 from mmpareto.partition import Partition as Partition
 from mmpareto.step import backward as backward
-from mmpareto.step_report import EncoderReport as EncoderReport
-from mmpareto.step_report import StepReport as StepReport
+from mmpareto.step._accumulation import Accumulation as Accumulation
+from mmpareto.step._balanced_loss import BalancedLoss as BalancedLoss
+from mmpareto.step._report import EncoderReport as EncoderReport
+from mmpareto.step._report import StepReport as StepReport
 
 __version__ = "0.1.0"

@@ -5,14 +5,27 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
-_NEEDED = ("jsonargparse", "yaml", "rich", "jinja2", "lightning", "tensorboard", "sklearn", "scipy", "matplotlib")
+_NEEDED = (
+    "jsonargparse",
+    "yaml",
+    "rich",
+    "jinja2",
+    "lightning",
+    "tensorboard",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+)
 
 
 def main() -> int:
     """Runs the command line, or says how to install what it needs."""
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         install = "pip install 'mmpareto[cli]'"
-        print(f"mmpareto: error: the command line needs {', '.join(missing)}. Run: {install}", file=sys.stderr)  # noqa: T201
+        print(  # noqa: T201
+            f"mmpareto: error: the command line needs {', '.join(missing)}. Run: {install}",
+            file=sys.stderr,
+        )
         return 2
     from mmpareto.cli import main as command_line
 

@@ -1,4 +1,6 @@
-"""Every contender makes a training step of every kind of model, and those that claim the same do the same."""
+"""Every contender makes a training step of every kind of model, and those that claim the same do
+the same.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,13 @@ def test_names_are_distinct() -> None:
     assert len({case.name for case in FULL.values()}) == len(FULL)
 
 
-def trained(contender: Contender, case: str, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+def trained(
+    contender: Contender, case: str, dtype: torch.dtype = torch.float32
+) -> dict[str, Tensor]:
     model = TINY[case].model().to(dtype)
-    batch = {name: v.to(dtype) if v.is_floating_point() else v for name, v in TINY[case].batch().items()}
+    batch = {
+        name: v.to(dtype) if v.is_floating_point() else v for name, v in TINY[case].batch().items()
+    }
     step = contender.step(model, sgd(model, lr=0.01))
     for _ in range(2):
         step(batch)
@@ -37,7 +43,9 @@ def test_a_step_changes_every_parameter(name: str, case: str) -> None:
 
 
 @pytest.mark.parametrize("case", TINY)
-@pytest.mark.parametrize(("one", "other"), [(PLAIN, UNIFORM), ("MMPareto, per tensor", "authors' recipe")])
+@pytest.mark.parametrize(
+    ("one", "other"), [(PLAIN, UNIFORM), ("MMPareto, per tensor", "authors' recipe")]
+)
 def test_the_same_step(one: str, other: str, case: str) -> None:
     results = [trained(BY_NAME[name], case, torch.float64) for name in (one, other)]
     torch.testing.assert_close(*results, rtol=1e-5, atol=1e-7)
@@ -45,9 +53,13 @@ def test_the_same_step(one: str, other: str, case: str) -> None:
 
 @pytest.mark.parametrize("case", TINY)
 def test_torchjd_solves_the_same_problem(case: str) -> None:
-    """It gives the mean where this library gives the sum of as many objectives; the heads receive the plain sum."""
+    """It gives the mean where this library gives the sum of as many objectives; the heads receive
+    the plain sum.
+    """
     model = TINY[case].model().double()
-    batch = {name: v.double() if v.is_floating_point() else v for name, v in TINY[case].batch().items()}
+    batch = {
+        name: v.double() if v.is_floating_point() else v for name, v in TINY[case].batch().items()
+    }
     gradients = []
     for name in ("MGDA", "TorchJD MGDA"):
         model.zero_grad()
@@ -70,6 +82,8 @@ def test_top_blocks_belong_to_their_encoders() -> None:
 def test_memory_is_counted_to_the_byte() -> None:
     """Weights, momentum, a gradient and the batch are alive at once, at the least."""
     model, batch = TINY["tiny-mlp"].model(), TINY["tiny-mlp"].batch()
-    least = 3 * sum(p.nbytes for p in model.parameters()) + sum(values.nbytes for values in batch.values())
+    least = 3 * sum(p.nbytes for p in model.parameters()) + sum(
+        values.nbytes for values in batch.values()
+    )
     peaks = [peak_in_fresh_process("tiny-mlp", name) for name in (PLAIN, PLAIN, "authors' recipe")]
     assert least < peaks[0] == peaks[1] < peaks[2] < 10 * least

@@ -17,7 +17,9 @@ from benchmarks import loading
 REPOSITORY = Path(__file__).parents[2]
 
 
-def test_both_give_training_batches_of_the_same_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_give_training_batches_of_the_same_clips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MMPARETO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(loading, "BATCH", 3)
     (tmp_path / "clips").mkdir()
@@ -38,7 +40,12 @@ def test_loading_as_a_process(tmp_path: Path) -> None:
     options = ["--clips", "4", "--seconds", "0.01", "--rounds", "1", "--out", str(tmp_path)]
     command = [sys.executable, "-m", "benchmarks.loading", *options]
     done = subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        command,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["loading.csv", "loading.md"]
@@ -46,4 +53,7 @@ def test_loading_as_a_process(tmp_path: Path) -> None:
     with (tmp_path / "loading.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["workers"]) for row in rows] == list(loading.WORKERS)
-    assert all(float(row["ratio"]) == pytest.approx(float(row["cache"]) / float(row["files"])) for row in rows)
+    assert all(
+        float(row["ratio"]) == pytest.approx(float(row["cache"]) / float(row["files"]))
+        for row in rows
+    )

@@ -43,9 +43,17 @@ def test_ratios() -> None:
         periodic.step(5.0, 1.0, 1.0, 1.0)
         clock.now += periodic.now - before
 
-    steps = {"plain": lambda: clock.step(1.0), "slow": lambda: clock.step(2.5), "periodic": every_fourth}
+    steps = {
+        "plain": lambda: clock.step(1.0),
+        "slow": lambda: clock.step(2.5),
+        "periodic": every_fourth,
+    }
     got = ratios(steps, "plain", 0.0, periods={"periodic": 4}, clock=clock, rounds=(5, 9))
-    assert {name: ratio.median for name, ratio in got.items()} == {"plain": 1, "slow": 2.5, "periodic": 2}
+    assert {name: ratio.median for name, ratio in got.items()} == {
+        "plain": 1,
+        "slow": 2.5,
+        "periodic": 2,
+    }
     assert {ratio.rounds for ratio in got.values()} == {5}
     assert got["slow"].low == got["slow"].high == got["slow"].seconds == 2.5
 
@@ -56,7 +64,9 @@ def test_drift_cancels() -> None:
     speed = {"plain": 0, "slow": 0}
 
     def step(name: str, cost: float) -> None:
-        clock.now += cost * 10 ** max(0, speed[name] - 3)  # two warm-up steps, and one for the reference
+        clock.now += cost * 10 ** max(
+            0, speed[name] - 3
+        )  # two warm-up steps, and one for the reference
         speed[name] += 1
 
     steps = {"plain": lambda: step("plain", 1.0), "slow": lambda: step("slow", 3.0)}
@@ -67,7 +77,10 @@ def test_drift_cancels() -> None:
 
 
 def test_markdown() -> None:
-    rows = [{"who": "a", "n": "1,000", "over": "+0.50"}, {"who": "longer", "n": "2", "over": "-1.00"}]
+    rows = [
+        {"who": "a", "n": "1,000", "over": "+0.50"},
+        {"who": "longer", "n": "2", "over": "-1.00"},
+    ]
     assert markdown(rows).splitlines() == [
         "| who    |     n |  over |",
         "| ------ | ----: | ----: |",
@@ -87,7 +100,17 @@ def test_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_cost_as_a_process(tmp_path: Path) -> None:
-    options = ["--quick", "--cases", "tiny-mlp", "--seconds", "0.1", "--threads", "1", "--out", str(tmp_path)]
+    options = [
+        "--quick",
+        "--cases",
+        "tiny-mlp",
+        "--seconds",
+        "0.1",
+        "--threads",
+        "1",
+        "--out",
+        str(tmp_path),
+    ]
     command = [sys.executable, "-m", "benchmarks.cost", *options]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -119,7 +142,11 @@ def test_bare_loop_makes_the_same_training() -> None:
 def test_scaling_counts_what_is_sent() -> None:
     model = TINY["tiny-mlp"].model()
     everything = sum(parameter.nbytes for parameter in model.parameters())
-    encoders = sum(parameter.nbytes for encoder in model.encoders.values() for parameter in encoder.parameters())
+    encoders = sum(
+        parameter.nbytes
+        for encoder in model.encoders.values()
+        for parameter in encoder.parameters()
+    )
     plain, uniform, mmpareto = scaling.measure("tiny-mlp", 2, rounds=1, steps=1)
     agreement = 16
     assert plain["bytes"] == everything

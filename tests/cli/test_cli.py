@@ -16,7 +16,7 @@ import yaml
 
 from mmpareto import __main__ as entry
 from mmpareto import __version__, data
-from mmpareto.catalogue import catalogue
+from mmpareto._catalogue import catalogue
 from mmpareto.cli import _main, main
 from mmpareto.cli._parser import expand
 from mmpareto.data import DatasetRecipe
@@ -58,7 +58,8 @@ def test_a_warning_is_one_line_and_shown_once(
         ([], '"command" to be one of'),
         (
             ["train", "--data", "nonsense", "--out", "x"],
-            f"`data` should be one of {', '.join(catalogue(data, DatasetRecipe))}. Found 'nonsense'",
+            f"`data` should be one of {', '.join(catalogue(data, DatasetRecipe))}. Found "
+            "'nonsense'",
         ),
         (
             ["train", "--method", "nonsense", "--out", "x"],
@@ -70,44 +71,85 @@ def test_a_warning_is_one_line_and_shown_once(
         ),
         (["train", "--data", "cg-mnist", "--out", "x"], "add --data.root"),
         (["train", "--data.root", "none.npz", "--data", "cg-mnist", "--out", "x"], "/none.npz."),
-        (["train", "--epochs", "many", "--out", "x"], "\"epochs\": Expected a <class 'int'>. Got value: many"),
+        (
+            ["train", "--epochs", "many", "--out", "x"],
+            "\"epochs\": Expected a <class 'int'>. Got value: many",
+        ),
         (["train", "--epochs", "0", "--out", "x"], "`epochs` should be at least 1. Found 0"),
         (
             ["train", "--method", "mmpareto", "--method.gamma", "-1", "--out", "x"],
             "`gamma` should be positive and finite",
         ),
-        (["train", "--model.width", "wide", "--out", "x"], "\"width\": Expected a <class 'int'>. Got value: wide"),
+        (
+            ["train", "--model.width", "wide", "--out", "x"],
+            "\"width\": Expected a <class 'int'>. Got value: wide",
+        ),
         (
             ["train", "--data.variance", "wide", "--out", "x"],
             "\"variance\": Expected a <class 'float'>. Got value: wide",
         ),
-        (["train", "--modalities", "gray,text", "--out", "x"], "`modalities` should be some of ('gray', 'colour')"),
-        (["train", "--batch_size", "5000", "--out", "x"], "at most the size of the training part, 1257. Found 5000"),
-        (["train", "--batch_size", "63", "--devices", "2", "--out", "x"], "multiple of the number of processes"),
-        (["train", "--strategy", "tp", "--out", "x"], "\"strategy\": Expected a typing.Literal['auto', 'ddp', 'fsdp']"),
+        (
+            ["train", "--modalities", "gray,text", "--out", "x"],
+            "`modalities` should be some of ('gray', 'colour')",
+        ),
+        (
+            ["train", "--batch_size", "5000", "--out", "x"],
+            "at most the size of the training part, 1257. Found 5000",
+        ),
+        (
+            ["train", "--batch_size", "63", "--devices", "2", "--out", "x"],
+            "multiple of the number of processes",
+        ),
+        (
+            ["train", "--strategy", "tp", "--out", "x"],
+            "\"strategy\": Expected a typing.Literal['auto', 'ddp', 'fsdp']",
+        ),
         (["compare", "--devices", "2", "--out", "x"], "unrecognized arguments: --devices 2"),
         (["evaluate"], "required: the folder of a training"),
         (["train", "--nonsense", "--out", "x"], "unrecognized arguments: --nonsense"),
         (["train"], "required: --out"),
         (["train", "--config", "none.yaml", "--out", "x"], "none.yaml"),
-        (["train", "--out", "/proc/none"], "`out` should be a folder to write to. Found /proc/none"),
+        (
+            ["train", "--out", "/proc/none"],
+            "`out` should be a folder to write to. Found /proc/none",
+        ),
         (["evaluate", "none"], "Found no file none/config.yaml"),
         (["compare", "--methods", "joint,nonsense", "--out", "x"], "Found 'nonsense'"),
         (["compare", "--data", "cg-mnist", "--data.root", "none.npz", "--out", "x"], "/none.npz."),
     ],
 )
 def test_a_wrong_command_ends_with_one_line_and_code_two(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert said in refused(arguments, capsys)
     assert not (tmp_path / "x").exists()
 
 
-def test_train_then_evaluate_gives_the_stored_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_train_then_evaluate_gives_the_stored_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = str(tmp_path / "run")
     assert (
-        main(["train", *SMALL, "--method", "scaled-uniform", "--method.gamma", "2", "--seed", "3", "--out", out]) == 0
+        main(
+            [
+                "train",
+                *SMALL,
+                "--method",
+                "scaled-uniform",
+                "--method.gamma",
+                "2",
+                "--seed",
+                "3",
+                "--out",
+                out,
+            ]
+        )
+        == 0
     )
     trained = re.findall(r"(\w+)\W+(\d+\.\d\d)", capsys.readouterr().out)
     assert main(["evaluate", out]) == 0
@@ -117,12 +159,17 @@ def test_train_then_evaluate_gives_the_stored_numbers(tmp_path: Path, capsys: py
         assert re.search(rf"{name}\W+{value}\W+{value}\W", evaluated)
     assert "gives the stored numbers" in evaluated
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-    assert config["method"] == {"class_path": "mmpareto.balancing.ScaledUniform", "init_args": {"gamma": 2.0}}
+    assert config["method"] == {
+        "class_path": "mmpareto.balancing.ScaledUniform",
+        "init_args": {"gamma": 2.0},
+    }
 
     # The file that a training leaves is one that a training takes.
     again = str(tmp_path / "again")
     assert main(["train", "--config", f"{out}/config.yaml", "--out", again]) == 0
-    assert (tmp_path / "again" / "best.ckpt").read_bytes() == (tmp_path / "run" / "best.ckpt").read_bytes()
+    assert (tmp_path / "again" / "best.ckpt").read_bytes() == (
+        tmp_path / "run" / "best.ckpt"
+    ).read_bytes()
 
     checkpoint = torch.load(f"{again}/best.ckpt", weights_only=True)
     checkpoint["state_dict"]["model.joint.bias"] += torch.arange(10) * 10.0
@@ -131,7 +178,9 @@ def test_train_then_evaluate_gives_the_stored_numbers(tmp_path: Path, capsys: py
     assert "does not give the stored numbers" in capsys.readouterr().err
 
 
-def test_names_stand_for_classes_in_files_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_stand_for_classes_in_files_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "short.yaml").write_text("data: cg-digits\nmethod: uniform\nepochs: 2\n")
     with pytest.raises(SystemExit) as ended:
         main(["train", "--config", str(tmp_path / "short.yaml"), "--seed", "4", "--print_config"])
@@ -140,7 +189,9 @@ def test_names_stand_for_classes_in_files_too(tmp_path: Path, capsys: pytest.Cap
     assert printed["method"]["class_path"].endswith("Uniform")
     assert (printed["epochs"], printed["seed"]) == (2, 4)
     (tmp_path / "wrong.yaml").write_text("method: nonsense\n")
-    assert "Found 'nonsense'" in refused(["train", "--config", str(tmp_path / "wrong.yaml"), "--out", "x"], capsys)
+    assert "Found 'nonsense'" in refused(
+        ["train", "--config", str(tmp_path / "wrong.yaml"), "--out", "x"], capsys
+    )
 
 
 def printed_config(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -149,18 +200,29 @@ def printed_config(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> 
     return yaml.safe_load(capsys.readouterr().out)
 
 
-def test_what_stands_beside_a_file_prevails_over_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_stands_beside_a_file_prevails_over_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = str(tmp_path / "base.yaml")
     Path(file).write_text("method: mgda\nepochs: 2\nout: null\n")
-    found = printed_config(["train", "--method", "scaled-uniform", "--method.gamma", "2", "--config", file], capsys)
-    assert found["method"] == {"class_path": "mmpareto.balancing.ScaledUniform", "init_args": {"gamma": 2.0}}
-    found = printed_config(["train", "--out", "somewhere", "--epochs", "3", f"--config={file}"], capsys)
+    found = printed_config(
+        ["train", "--method", "scaled-uniform", "--method.gamma", "2", "--config", file], capsys
+    )
+    assert found["method"] == {
+        "class_path": "mmpareto.balancing.ScaledUniform",
+        "init_args": {"gamma": 2.0},
+    }
+    found = printed_config(
+        ["train", "--out", "somewhere", "--epochs", "3", f"--config={file}"], capsys
+    )
     assert found["method"]["class_path"] == "mmpareto.balancing.MGDA"
     assert (found["epochs"], found["out"]) == (3, "somewhere")
     assert printed_config(["train", "--modalities", "gray"], capsys)["modalities"] == ["gray"]
 
 
-@pytest.mark.parametrize(("kind", "name"), [("data", "cg-mnist"), ("method", "mmpareto"), ("model", "late-fusion")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("data", "cg-mnist"), ("method", "mmpareto"), ("model", "late-fusion")]
+)
 def test_settings_of_what_has_a_name_are_shown_and_checked(
     kind: str, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,7 +239,9 @@ def test_own_classes_go_by_their_path() -> None:
         expand(["compare", "--data", "nonsense"])
 
 
-def test_compare_reports_and_ends_with_one_if_a_cell_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare_reports_and_ends_with_one_if_a_cell_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = [
         "compare",
         *SMALL,
@@ -211,7 +275,16 @@ def test_compare_reports_and_ends_with_one_if_a_cell_failed(tmp_path: Path, caps
 def test_list_names_all_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     listed = capsys.readouterr().out
-    for name in ("joint", "uniform", "scaled-uniform", "mgda", "mmpareto", "cg-digits", "cg-mnist", "late-fusion"):
+    for name in (
+        "joint",
+        "uniform",
+        "scaled-uniform",
+        "mgda",
+        "mmpareto",
+        "cg-digits",
+        "cg-mnist",
+        "late-fusion",
+    ):
         assert re.search(rf"^\s+{name}\s", listed, re.MULTILINE), name
 
 
@@ -238,7 +311,9 @@ def test_without_the_extra_the_command_that_installs_it_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = importlib.util.find_spec
-    monkeypatch.setattr(entry, "find_spec", lambda name: None if name == "lightning" else found(name))
+    monkeypatch.setattr(
+        entry, "find_spec", lambda name: None if name == "lightning" else found(name)
+    )
     assert entry.main() == 2
     assert capsys.readouterr().err == (
         "mmpareto: error: the command line needs lightning. Run: pip install 'mmpareto[cli]'\n"

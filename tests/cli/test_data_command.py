@@ -18,14 +18,13 @@ import yaml
 from rich.console import Console
 
 from mmpareto import data
-from mmpareto.catalogue import catalogue
+from mmpareto._catalogue import catalogue
 from mmpareto.cli import main
 from mmpareto.cli._data import _progress
 from mmpareto.cli._parser import expand_name
 from mmpareto.data import CGDigits, DatasetRecipe, Finding, Findings, Progress, Splits
 from mmpareto.errors import MMParetoError
-from mmpareto.shapes import Shape
-from mmpareto.targets import Classes
+from mmpareto.specs import Classes, Shape
 
 KNOWN = catalogue(data, DatasetRecipe)
 
@@ -147,23 +146,29 @@ def test_info_shows_settings_with_defaults_and_shapes(capsys: pytest.CaptureFixt
         (
             "small",
             0,
-            "\nLeft out, or to be known:\nmy.csv, row 3: a cell is missing\nmy.csv, row 5: a file cannot be read\n"
-            "\nThe data can be trained on.\n",
+            "\nLeft out, or to be known:\nmy.csv, row 3: a cell is missing\nmy.csv, row 5: a file "
+            "cannot be read\n\nThe data can be trained on.\n",
         ),
         (
             "fatal",
             2,
             "\nHas to be mended before training:\nmy.csv: it has no labels\n"
-            "\nLeft out, or to be known:\nmy.csv, row 3: a cell is missing\nmy.csv, row 5: a file cannot be read\n",
+            "\nLeft out, or to be known:\nmy.csv, row 3: a cell is missing\nmy.csv, row 5: a file "
+            "cannot be read\n",
         ),
     ],
 )
-def test_check_lists_what_is_fatal_first(fault: str, code: int, end: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_lists_what_is_fatal_first(
+    fault: str, code: int, end: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["data", "check", PROBE, "--data.fault", fault]) == code
     captured = capsys.readouterr()
     facts, rest = captured.out[: -len(end)], captured.out[-len(end) :]
     assert rest == end
-    assert [re.split(r"  +", line.strip()) for line in facts.splitlines()] == [["rows", "7"], ["classes", "cat, dog"]]
+    assert [re.split(r"  +", line.strip()) for line in facts.splitlines()] == [
+        ["rows", "7"],
+        ["classes", "cat, dog"],
+    ]
     assert captured.err == ("mmpareto: probe cannot be trained on\n" if code else "")
 
 
@@ -208,10 +213,15 @@ def terminal() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("terminal")
-def test_after_ctrl_c_the_same_command_continues(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_after_ctrl_c_the_same_command_continues(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = ["data", "prepare", PROBE, "--data.root", str(tmp_path)]
     assert main([*command, "--data.interrupted_at", "4"]) == 130
-    assert capsys.readouterr().err == "mmpareto: interrupted; the same command continues where it stopped\n"
+    assert (
+        capsys.readouterr().err
+        == "mmpareto: interrupted; the same command continues where it stopped\n"
+    )
     made = {file.name: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
     assert sorted(made) == ["0", "1", "2", "3"]
     assert main(command) == 0
@@ -222,9 +232,14 @@ def test_after_ctrl_c_the_same_command_continues(tmp_path: Path, capsys: pytest.
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(
     "arguments",
-    [["data", "check", PROBE, "--data.fault", "warns"], ["train", "--data", PROBE, "--data.fault", "warns"]],
+    [
+        ["data", "check", PROBE, "--data.fault", "warns"],
+        ["train", "--data", PROBE, "--data.fault", "warns"],
+    ],
 )
-def test_a_warning_is_one_line_in_every_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_warning_is_one_line_in_every_command(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     shown = warnings.showwarning
     if arguments[0] == "train":
         with pytest.raises(SystemExit):
@@ -240,22 +255,41 @@ def test_a_warning_is_one_line_in_every_command(arguments: list[str], capsys: py
     ("arguments", "said"),
     [
         (["data"], "to be one of {list,info,prepare,check}"),
-        (["data", "nonsense"], "invalid choice: 'nonsense' (choose from 'list', 'info', 'prepare', 'check')"),
+        (
+            ["data", "nonsense"],
+            "invalid choice: 'nonsense' (choose from 'list', 'info', 'prepare', 'check')",
+        ),
         (["data", "check"], "required: the name of a data set"),
-        (["data", "info", "nonsense"], f"`data` should be one of {', '.join(KNOWN)}. Found 'nonsense'"),
+        (
+            ["data", "info", "nonsense"],
+            f"`data` should be one of {', '.join(KNOWN)}. Found 'nonsense'",
+        ),
         (["data", "check", "none.csv"], "Found no file none.csv"),
         (["data", "check", "cg-mnist", "more"], "unrecognized arguments: more"),
         (["data", "check", "cg-mnist", "--data.nonsense", "3"], "'nonsense' is not accepted"),
-        (["data", "check", "cg-mnist", "--data.variance", "-1"], "`variance` should be finite and not negative"),
+        (
+            ["data", "check", "cg-mnist", "--data.variance", "-1"],
+            "`variance` should be finite and not negative",
+        ),
         (["data", "check", "--config", "none.yaml"], "none.yaml"),
         (["data", "prepare", "cg-mnist"], "add --data.root"),
         (["data", "prepare", "cg-mnist", "--data.root", "/none"], "Found no file /none"),
-        (["data", "prepare", "cg-digits", "--workers", "-1"], "`workers` should not be negative. Found -1"),
-        (["data", "prepare", "cg-digits", "--workers", "many"], "\"workers\": Expected a <class 'int'>"),
+        (
+            ["data", "prepare", "cg-digits", "--workers", "-1"],
+            "`workers` should not be negative. Found -1",
+        ),
+        (
+            ["data", "prepare", "cg-digits", "--workers", "many"],
+            "\"workers\": Expected a <class 'int'>",
+        ),
     ],
 )
 def test_a_wrong_command_ends_with_one_line_and_code_two(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert said in refused(arguments, capsys)
@@ -266,7 +300,16 @@ def test_a_wrong_command_ends_with_one_line_and_code_two(
 def test_a_table_stands_for_a_manifest(end: str, tmp_path: Path) -> None:
     table = tmp_path / f"my table{end}"
     table.write_text("id,label\n")
-    expected = ["data", "check", "--data", "manifest", "--data.label", "age", "--data.path", str(table)]
+    expected = [
+        "data",
+        "check",
+        "--data",
+        "manifest",
+        "--data.label",
+        "age",
+        "--data.path",
+        str(table),
+    ]
     assert expand_name(["data", "check", str(table), "--data.label", "age"]) == expected
     assert expand_name(["data", "check", "--data.label", "age", str(table)]) == expected
 
@@ -286,7 +329,9 @@ def test_other_commands_stay_as_they_are(arguments: list[str]) -> None:
 
 def test_settings_come_from_files_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "data.yaml"
-    file.write_text(yaml.safe_dump({"data": {"class_path": PROBE, "init_args": {"fault": "fatal"}}}))
+    file.write_text(
+        yaml.safe_dump({"data": {"class_path": PROBE, "init_args": {"fault": "fatal"}}})
+    )
     assert main(["data", "check", "--config", str(file)]) == 2
     assert main(["data", "check", PROBE, "--data.fault", "none", "--config", str(file)]) == 0
     file.write_text("data: cg-digits\n")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mmpareto._csv import write_records
 from mmpareto.compare._folder import Magnitude
 from mmpareto.compare._results import Result, write_results
 from mmpareto.diagnostics import GeometryRow
-from mmpareto.records import write_records
 
 MEANS = {
     "joint": (0.61, 0.40, 0.35),
@@ -23,23 +23,35 @@ MEANS = {
 MODALITIES = ("gray", "colour")
 
 
-def results(methods=tuple(MEANS), seeds=range(5), dataset="cg-digits", modalities=MODALITIES) -> list[Result]:
+def results(
+    methods=tuple(MEANS), seeds=range(5), dataset="cg-digits", modalities=MODALITIES
+) -> list[Result]:
     """Results of `methods`, those without a place in MEANS like uniform's."""
     rng = np.random.default_rng(0)
     found = []
     for method in methods:
         means = MEANS.get(method, MEANS["uniform"])
         for seed in seeds:
-            test = {f"{m}_accuracy": v for m, v in zip(("joint", *modalities), (*means, *means[1:] * 9), strict=False)}
+            test = {
+                f"{m}_accuracy": v
+                for m, v in zip(("joint", *modalities), (*means, *means[1:] * 9), strict=False)
+            }
             for split, metrics in (
                 ("val", test),
                 ("test", test),
-                ("train", {f"conflict_rate/{m}": 0.02 for m in modalities} if method != "ensemble" else {}),
+                (
+                    "train",
+                    {f"conflict_rate/{m}": 0.02 for m in modalities}
+                    if method != "ensemble"
+                    else {},
+                ),
             ):
                 for metric, mean in metrics.items():
                     value = np.clip(mean + 0.01 * rng.standard_normal(), 0, 1)
                     found.append(Result(dataset, method, seed, split, metric, float(value)))
-            found.append(Result(dataset, method, seed, "train", "seconds", 12 + float(rng.random())))
+            found.append(
+                Result(dataset, method, seed, "train", "seconds", 12 + float(rng.random()))
+            )
             found.append(Result(dataset, method, seed, "val", "epoch", float(rng.integers(20, 30))))
     return found
 
@@ -51,7 +63,11 @@ def geometry(modalities=MODALITIES, steps=600) -> list[GeometryRow]:
     for step in range(steps):
         for modality in modalities:
             cosine = float(np.clip(0.25 + 0.4 * step / steps + 0.15 * rng.standard_normal(), -1, 1))
-            rows.append(GeometryRow(step, modality, cosine, cosine <= 0, float(rng.random()), float(rng.random())))
+            rows.append(
+                GeometryRow(
+                    step, modality, cosine, cosine <= 0, float(rng.random()), float(rng.random())
+                )
+            )
     return rows
 
 
@@ -89,5 +105,7 @@ def write_comparison(out: Path, **choices) -> Path:
         "machine": "x86_64, 2 cores",
     }
     (out / "environment.json").write_text(json.dumps(environment))
-    (out / "failures.json").write_text(json.dumps([{"method": "mgda", "seed": 3, "error": "loss became NaN"}]))
+    (out / "failures.json").write_text(
+        json.dumps([{"method": "mgda", "seed": 3, "error": "loss became NaN"}])
+    )
     return out

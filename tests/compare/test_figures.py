@@ -17,7 +17,12 @@ from matplotlib.image import imread
 
 from compare.synthetic import geometry, magnitudes, results
 from mmpareto.compare._drawing import BLUE, ORANGE, looks, png
-from mmpareto.compare._figures import accuracy_figure, cosine_figure, magnitudes_figure, summary_figure
+from mmpareto.compare._figures import (
+    accuracy_figure,
+    cosine_figure,
+    magnitudes_figure,
+    summary_figure,
+)
 from mmpareto.compare._folder import Magnitude
 from mmpareto.compare._results import Result, methods, values
 
@@ -51,7 +56,9 @@ def chunks(data: bytes) -> set[bytes]:
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_same_data_gives_the_same_bytes_whatever_the_users_settings(name):
     first = png(FIGURES[name]())
-    with mpl.rc_context({"font.size": 30, "savefig.dpi": 20, "figure.facecolor": "red", "lines.linewidth": 9}):
+    with mpl.rc_context(
+        {"font.size": 30, "savefig.dpi": 20, "figure.facecolor": "red", "lines.linewidth": 9}
+    ):
         assert png(FIGURES[name]()) == first
 
 
@@ -113,9 +120,15 @@ def test_accuracies_are_means_with_standard_deviations():
         assert len(ax.containers) == 6
         for method, (point, _, (across, up)) in zip(methods(results()), ax.containers, strict=True):
             joint, alone = sample(method, "joint_accuracy"), sample(method, f"{part}_accuracy")
-            assert point.get_xydata() == pytest.approx(np.array([[joint.mean(), alone.mean()]]), rel=1e-12)
-            assert np.ptp(across.get_segments()[0][:, 0]) == pytest.approx(2 * joint.std(ddof=1), rel=1e-9)
-            assert np.ptp(up.get_segments()[0][:, 1]) == pytest.approx(2 * alone.std(ddof=1), rel=1e-9)
+            assert point.get_xydata() == pytest.approx(
+                np.array([[joint.mean(), alone.mean()]]), rel=1e-12
+            )
+            assert np.ptp(across.get_segments()[0][:, 0]) == pytest.approx(
+                2 * joint.std(ddof=1), rel=1e-9
+            )
+            assert np.ptp(up.get_segments()[0][:, 1]) == pytest.approx(
+                2 * alone.std(ddof=1), rel=1e-9
+            )
     assert labels(figure) == [*methods(results()), "one loss alone"]
 
 
@@ -123,7 +136,9 @@ def test_dashed_lines_are_training_with_one_loss():
     for ax, part in zip(accuracy_figure(results()).axes, ("gray", "colour"), strict=True):
         vertical, horizontal = [line for line in ax.lines if line.get_linestyle() == "--"]
         assert vertical.get_xdata() == pytest.approx([sample("joint", "joint_accuracy").mean()] * 2)
-        assert horizontal.get_ydata() == pytest.approx([sample("ensemble", f"{part}_accuracy").mean()] * 2)
+        assert horizontal.get_ydata() == pytest.approx(
+            [sample("ensemble", f"{part}_accuracy").mean()] * 2
+        )
 
 
 def test_without_joint_and_ensemble_there_are_no_dashed_lines():
@@ -145,11 +160,17 @@ def test_histograms_count_every_batch_and_name_mean_and_variance():
         for objective, text, colour, patch in zip(
             ("joint", "unimodal"), legend, (BLUE, ORANGE), ax.patches, strict=True
         ):
-            norm = [r.norm for r in NORMS if (r.modality, r.objective) == (ax.get_title("left"), objective)]
+            norm = [
+                r.norm
+                for r in NORMS
+                if (r.modality, r.objective) == (ax.get_title("left"), objective)
+            ]
             mean, variance = np.mean(norm), np.var(norm, ddof=1)
             assert text == f"{objective}: mean {mean:.3g}, variance {variance:.3g}"
             assert to_hex(patch.get_facecolor()).upper() == colour
-            edges = np.histogram_bin_edges([r.norm for r in NORMS if r.modality == ax.get_title("left")], 30)
+            edges = np.histogram_bin_edges(
+                [r.norm for r in NORMS if r.modality == ax.get_title("left")], 30
+            )
             outline = patch.get_xy()
             counts = [outline[outline[:, 0] == edge, 1].max() for edge in edges]
             assert max(counts) == np.histogram(norm, edges)[0].max()
@@ -158,16 +179,23 @@ def test_histograms_count_every_batch_and_name_mean_and_variance():
 def test_the_summary_shows_every_seed_and_scipys_interval():
     ax = summary_figure(results()).axes[0]
     assert [text.get_text() for text in ax.get_yticklabels()] == methods(results())
-    for method, dots, (point, _, (bar,)) in zip(methods(results()), ax.collections[::2], ax.containers, strict=True):
+    for method, dots, (point, _, (bar,)) in zip(
+        methods(results()), ax.collections[::2], ax.containers, strict=True
+    ):
         joint = sample(method, "joint_accuracy")
         assert np.asarray(dots.get_offsets())[:, 0] == pytest.approx(joint)
         assert point.get_xdata() == pytest.approx([joint.mean()])
-        interval = scipy.stats.t.interval(0.95, len(joint) - 1, joint.mean(), scipy.stats.sem(joint))
+        interval = scipy.stats.t.interval(
+            0.95, len(joint) - 1, joint.mean(), scipy.stats.sem(joint)
+        )
         assert bar.get_segments()[0][:, 0] == pytest.approx(interval, rel=1e-9)
 
 
 def test_the_summary_does_not_show_impossible_accuracies():
-    found = [Result("d", "uniform", seed, "test", "joint_accuracy", value) for seed, value in enumerate([0.2, 0.99])]
+    found = [
+        Result("d", "uniform", seed, "test", "joint_accuracy", value)
+        for seed, value in enumerate([0.2, 0.99])
+    ]
     assert summary_figure(found).axes[0].get_xlim() == (-1, 101)
 
 
@@ -183,8 +211,14 @@ def test_a_method_keeps_its_look_across_figures_and_companions():
 
 UNUSUAL = {
     "one seed": lambda: (summary_figure(results(seeds=[3])), accuracy_figure(results(seeds=[3]))),
-    "one modality": lambda: (cosine_figure(geometry(["audio"])), accuracy_figure(results(modalities=["audio"]))),
-    "many modalities": lambda: (cosine_figure(geometry("abcdefg")), magnitudes_figure(magnitudes("abcdefg"))),
+    "one modality": lambda: (
+        cosine_figure(geometry(["audio"])),
+        accuracy_figure(results(modalities=["audio"])),
+    ),
+    "many modalities": lambda: (
+        cosine_figure(geometry("abcdefg")),
+        magnitudes_figure(magnitudes("abcdefg")),
+    ),
     "names that look like formulas": lambda: (
         accuracy_figure(results(methods=("$x_1", "_a$b$"), modalities=["$m$", "_n"])),
         summary_figure(results(methods=("$x_1", "_a$b$"))),
@@ -193,11 +227,15 @@ UNUSUAL = {
     "one step": lambda: (cosine_figure(geometry(steps=1)),),
     "equal norms": lambda: (magnitudes_figure([replace(row, norm=1.0) for row in NORMS]),),
     "norms not finite": lambda: (
-        magnitudes_figure([replace(row, norm=math.nan if row.batch else math.inf) for row in NORMS]),
+        magnitudes_figure(
+            [replace(row, norm=math.nan if row.batch else math.inf) for row in NORMS]
+        ),
     ),
     "one objective": lambda: (magnitudes_figure([Magnitude("uniform", "gray", "joint", 0, 1.0)]),),
     "an accuracy that is not finite": lambda: (
-        summary_figure([*results(), Result("cg-digits", "mine", 0, "test", "joint_accuracy", math.nan)]),
+        summary_figure(
+            [*results(), Result("cg-digits", "mine", 0, "test", "joint_accuracy", math.nan)]
+        ),
     ),
 }
 

@@ -42,7 +42,9 @@ def fail_or_die(number: int) -> int:
 
 
 def test_tasks_end_with_their_results() -> None:
-    assert {number: future.result() for number, future in launch(square, [(3,), (4,), (5,)], jobs=2)} == {
+    assert {
+        number: future.result() for number, future in launch(square, [(3,), (4,), (5,)], jobs=2)
+    } == {
         0: 9,
         1: 16,
         2: 25,
@@ -91,12 +93,16 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[Cel
     broken = out / "runs" / "uniform-seed1"
     broken.mkdir(parents=True)
     (broken / "last.ckpt").write_bytes(b"garbage")
-    failures = compare(BASE, METHODS, 2, out, jobs=2, listener=lambda cell, outcome: told.append((cell, outcome)))
+    failures = compare(
+        BASE, METHODS, 2, out, jobs=2, listener=lambda cell, outcome: told.append((cell, outcome))
+    )
     assert [(failure.method, failure.seed) for failure in failures] == [("uniform", 1)]
     return out, told
 
 
-def test_one_failed_cell_leaves_the_others_results(grid: tuple[Path, list[tuple[Cell, str]]]) -> None:
+def test_one_failed_cell_leaves_the_others_results(
+    grid: tuple[Path, list[tuple[Cell, str]]],
+) -> None:
     out, told = grid
     assert len(told) == 6
     assert [cell for cell, outcome in told if outcome != "done"] == [Cell("uniform", 1)]
@@ -139,7 +145,9 @@ def test_a_second_time_only_what_failed_is_done(grid: tuple[Path, list[tuple[Cel
     out, told = grid[0], []
     before = {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("best.ckpt")}
     (out / "runs" / "uniform-seed1" / "last.ckpt").unlink()
-    failures = compare(BASE, METHODS, 2, out, jobs=1, listener=lambda cell, outcome: told.append((cell, outcome)))
+    failures = compare(
+        BASE, METHODS, 2, out, jobs=1, listener=lambda cell, outcome: told.append((cell, outcome))
+    )
     assert failures == []
     assert [cell for cell, outcome in told if outcome == "done"] == [Cell("uniform", 1)]
     assert [outcome for _, outcome in told].count("done before") == 5
@@ -148,7 +156,9 @@ def test_a_second_time_only_what_failed_is_done(grid: tuple[Path, list[tuple[Cel
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 
-def test_methods_and_seeds_can_be_added(grid: tuple[Path, list[tuple[Cell, str]]], tmp_path: Path) -> None:
+def test_methods_and_seeds_can_be_added(
+    grid: tuple[Path, list[tuple[Cell, str]]], tmp_path: Path
+) -> None:
     shutil.copytree(grid[0], tmp_path, dirs_exist_ok=True)
     before = (tmp_path / "environment.json").read_bytes()
     assert compare(BASE, ["mmpareto"], 1, tmp_path, jobs=1, listener=lambda *_: None) == []
@@ -165,10 +175,16 @@ def test_methods_and_seeds_can_be_added(grid: tuple[Path, list[tuple[Cell, str]]
     assert not (tmp_path / "runs" / "joint-seed0").exists()
 
 
-def test_the_folder_says_what_was_compared_and_where(grid: tuple[Path, list[tuple[Cell, str]]]) -> None:
+def test_the_folder_says_what_was_compared_and_where(
+    grid: tuple[Path, list[tuple[Cell, str]]],
+) -> None:
     out, _ = grid
     config = yaml.safe_load((out / "config.yaml").read_text())
-    assert (config["methods"], config["seeds"], config["epochs"]) == ("uniform,mmpareto,ensemble", 2, 1)
+    assert (config["methods"], config["seeds"], config["epochs"]) == (
+        "uniform,mmpareto,ensemble",
+        2,
+        1,
+    )
     assert config["notes"] == list(BASE.data.notes)
     environment = json.loads((out / "environment.json").read_text())
     assert environment["packages"]["torch"] == torch.__version__
@@ -179,7 +195,9 @@ def test_the_folder_says_what_was_compared_and_where(grid: tuple[Path, list[tupl
     assert len(magnitudes) == 1 + 2 * 2 * (1257 // 64)
 
 
-def test_a_folder_with_other_trainings_is_refused_and_unharmed(grid: tuple[Path, list[tuple[Cell, str]]]) -> None:
+def test_a_folder_with_other_trainings_is_refused_and_unharmed(
+    grid: tuple[Path, list[tuple[Cell, str]]],
+) -> None:
     out, _ = grid
     before = (out / "results.csv").read_bytes()
     with pytest.raises(MMParetoError, match="epochs 1 there, 2 now"):
@@ -191,7 +209,12 @@ def test_a_folder_with_other_trainings_is_refused_and_unharmed(grid: tuple[Path,
 @pytest.mark.parametrize(
     ("methods", "seeds", "jobs", "message"),
     [
-        (["uniform", "nonsense"], 1, 1, "`methods` should be some of .*mmpareto.*ensemble. Found 'nonsense'"),
+        (
+            ["uniform", "nonsense"],
+            1,
+            1,
+            "`methods` should be some of .*mmpareto.*ensemble. Found 'nonsense'",
+        ),
         (["uniform", "uniform"], 1, 1, "`methods` should be one or more different names"),
         ([], 1, 1, "`methods` should be one or more different names"),
         (["uniform"], 0, 1, "`seeds` should be at least 1. Found 0"),

@@ -103,7 +103,9 @@ def test_the_table_is_that_of_the_statistics(out):
         if row.difference is None:
             assert cells[2] == "reference"
         else:
-            numbers = re.findall(r"[+-][\d.]+", cells[2].split("\n")[0].replace("\N{MINUS SIGN}", "-"))
+            numbers = re.findall(
+                r"[+-][\d.]+", cells[2].split("\n")[0].replace("\N{MINUS SIGN}", "-")
+            )
             of = row.difference
             assert numbers == [f"{100 * x:+.1f}" for x in (of.mean, of.low, of.high)]
             assert ("\nnot resolved, p " in cells[2]) is not of.resolved
@@ -124,7 +126,12 @@ def test_page_and_terminal_show_the_same_cells_and_sentences(out):
 def test_the_page_loads_nothing(out):
     page = parsed(out)
     assert not re.search(r"https?:|url\(|@import|<script|<link|<iframe", page.source)
-    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on") or name == "srcset"]
+    assert not [
+        name
+        for _, attributes in page.tags
+        for name in attributes
+        if name.startswith("on") or name == "srcset"
+    ]
     images = page.all("img")
     assert len(images) == 4
     for attributes in images:
@@ -136,9 +143,14 @@ def test_the_page_loads_nothing(out):
 
 def test_figures_are_in_the_page_and_in_files(out):
     page = parsed(out)
-    files = {path.name: base64.b64encode(path.read_bytes()).decode() for path in (out / "figures").iterdir()}
+    files = {
+        path.name: base64.b64encode(path.read_bytes()).decode()
+        for path in (out / "figures").iterdir()
+    }
     assert set(files) == {"summary.png", "cosine.png", "accuracy.png", "magnitudes.png"}
-    assert {(attributes["src"] or "").partition(",")[2] for attributes in page.all("img")} == set(files.values())
+    assert {(attributes["src"] or "").partition(",")[2] for attributes in page.all("img")} == set(
+        files.values()
+    )
 
 
 def test_the_page_is_accessible(out):
@@ -181,10 +193,14 @@ def test_writing_again_gives_the_same_bytes(out, tmp_path):
 
 
 def test_names_are_text_and_never_markup(tmp_path):
-    write_comparison(tmp_path, methods=("uniform", NASTY), modalities=(NASTY, "_b"), dataset=f"{NASTY}data")
+    write_comparison(
+        tmp_path, methods=("uniform", NASTY), modalities=(NASTY, "_b"), dataset=f"{NASTY}data"
+    )
     (tmp_path / "config.yaml").write_text(f"notes: |\n  {NASTY}\n")
     (tmp_path / "environment.json").write_text(json.dumps({NASTY: NASTY, "command": NASTY}))
-    (tmp_path / "failures.json").write_text(json.dumps([{"method": NASTY, "seed": 0, "error": NASTY}]))
+    (tmp_path / "failures.json").write_text(
+        json.dumps([{"method": NASTY, "seed": 0, "error": NASTY}])
+    )
     page = parsed(tmp_path)
     assert not any("onclick" in attributes for _, attributes in page.tags)
     assert page.tables[0][2][0] == NASTY
@@ -208,13 +224,21 @@ def test_an_empty_folder_still_gives_a_report(tmp_path):
 
 def test_a_comparison_in_which_all_failed_still_gives_a_report(tmp_path):
     write_results(tmp_path / "results.csv", [])
-    (tmp_path / "failures.json").write_text(json.dumps([{"method": "uniform", "seed": 0, "error": "a\nb"}]))
+    (tmp_path / "failures.json").write_text(
+        json.dumps([{"method": "uniform", "seed": 0, "error": "a\nb"}])
+    )
     assert parsed(tmp_path).tables == [[["method", "seed", "error"], ["uniform", "0", "a\nb"]]]
 
 
 def test_missing_cells_are_told(tmp_path):
-    found = [r for r in results() if (r.method, r.seed) not in {("mmpareto", 1), ("mmpareto", 4), ("joint", 0)}]
-    write_results(tmp_path / "results.csv", [r for r in found if r.method != "joint" or r.seed == 2])
+    found = [
+        r
+        for r in results()
+        if (r.method, r.seed) not in {("mmpareto", 1), ("mmpareto", 4), ("joint", 0)}
+    ]
+    write_results(
+        tmp_path / "results.csv", [r for r in found if r.method != "joint" or r.seed == 2]
+    )
     header, *rows = parsed(tmp_path).tables[0]
     cells = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
     assert [cells[name]["seeds"] for name in ("joint", "uniform", "mmpareto")] == ["1", "5", "3"]
@@ -225,7 +249,9 @@ def test_missing_cells_are_told(tmp_path):
 
 
 def test_seeds_without_a_partner_are_told(tmp_path):
-    write_results(tmp_path / "results.csv", [r for r in results() if r.method != "uniform" or r.seed < 3])
+    write_results(
+        tmp_path / "results.csv", [r for r in results() if r.method != "uniform" or r.seed < 3]
+    )
     rows = parsed(tmp_path).tables[0][1:]
     assert all("\n3 of 5 seeds paired" in row[3] for row in rows if row[0] != "uniform")
 
@@ -254,7 +280,11 @@ def test_the_first_run_with_geometry_is_shown(tmp_path):
         ("config.yaml", "!!python/object:os.system x", r"config\.yaml should be YAML"),
         ("environment.json", "{", r"environment\.json should be JSON"),
         ("environment.json", "[]", r"environment\.json should hold a dict. Found a list"),
-        ("failures.json", '[{"seed": 1}]', r"failures\.json should hold cells with 'method', 'seed' and 'error'"),
+        (
+            "failures.json",
+            '[{"seed": 1}]',
+            r"failures\.json should hold cells with 'method', 'seed' and 'error'",
+        ),
         ("failures.json", "[3]", r"failures\.json should hold cells with"),
     ],
 )
@@ -307,7 +337,8 @@ def test_a_terminal_without_unicode_gets_plain_characters(out):
 CHROMIUM = shutil.which("chromium")
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync --dump-dom"""
-# A frame, since the browser makes no window narrower than 500 pixels. It loads before the page around it does.
+# A frame, since the browser makes no window narrower than 500 pixels. It loads before the page
+# around it does.
 PROBE = """<!DOCTYPE html><iframe width="{width}" height="900" style="border: 0" srcdoc="{report}"></iframe><script>
 onload = () => {{
   const inner = document.querySelector("iframe").contentWindow, page = inner.document.documentElement;
@@ -322,8 +353,17 @@ onload = () => {{
 def test_a_browser_shows_every_figure_and_no_sideways_scrolling(out, tmp_path, width):
     report = html.escape(write_report(out).read_text(encoding="utf-8"))
     (tmp_path / "probe.html").write_text(PROBE.format(width=width, report=report), encoding="utf-8")
-    command = [CHROMIUM, *FLAGS.split(), "--window-size=1400,1000", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [
+        CHROMIUM,
+        *FLAGS.split(),
+        "--window-size=1400,1000",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
     shown = subprocess.run(
-        [*command, (tmp_path / "probe.html").as_uri()], capture_output=True, text=True, timeout=120, check=True
+        [*command, (tmp_path / "probe.html").as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     )
     assert re.findall(r'data-probe="(.*?)"', shown.stdout) == [f"4,{width},true"]

@@ -41,7 +41,8 @@ def test_spread_of_few():
 
 
 def test_difference_by_hand():
-    # Differences 1, 2, 3: mean 2, deviation 1, error 1/sqrt(3); t quantile of 2 degrees at 97.5% is 4.30265.
+    # Differences 1, 2, 3: mean 2, deviation 1, error 1/sqrt(3); t quantile of 2 degrees at 97.5% is
+    # 4.30265.
     found = paired_difference(by_seed([2, 4, 6]), by_seed([1, 2, 3]))
     half = 4.302652729749464 / math.sqrt(3)
     assert (found.mean, found.low, found.high) == pytest.approx((2, 2 - half, 2 + half), rel=1e-12)
@@ -94,7 +95,12 @@ def test_only_common_seeds_are_paired():
         ([], [0.6], math.nan, "the two have no seed in common"),
         ([0.7, 0.8], [0.7, 0.8], 0.0, "the two are equal on all 2 seeds, which gives no interval"),
         # 0.7 - 0.6 and 0.8 - 0.7 differ by rounding: 1e-16 is no estimate of noise
-        ([0.7, 0.8], [0.6, 0.7], 0.1, "the two differ by the same amount on all 2 seeds, which gives no interval"),
+        (
+            [0.7, 0.8],
+            [0.6, 0.7],
+            0.1,
+            "the two differ by the same amount on all 2 seeds, which gives no interval",
+        ),
         ([0.7, math.nan], [0.6, 0.5], math.nan, "a value is not finite"),
         ([math.inf, math.inf], [math.inf, 0.5], math.nan, "a value is not finite"),
     ],
@@ -118,18 +124,24 @@ def test_one_interval_has_its_level():
     rng = np.random.default_rng(1)
     trials = 2000
     wrong = sum(
-        paired_difference(by_seed(first), by_seed(second)).resolved for first, second in rng.normal(size=(trials, 2, 5))
+        paired_difference(by_seed(first), by_seed(second)).resolved
+        for first, second in rng.normal(size=(trials, 2, 5))
     )
     assert scipy.stats.binomtest(wrong, trials, 0.05).pvalue > 0.01
 
 
 def test_five_comparisons_together_have_their_level():
-    """Without any difference, a comparison of five methods with uniform shows one at most 5% of the time."""
+    """Without any difference, a comparison of five methods with uniform shows one at most 5% of the
+    time.
+    """
     rng = np.random.default_rng(2)
     trials = 2000
     wrong = 0
     for uniform, *others in rng.normal(size=(trials, 6, 5)):
-        wrong += any(paired_difference(by_seed(other), by_seed(uniform), len(others)).resolved for other in others)
+        wrong += any(
+            paired_difference(by_seed(other), by_seed(uniform), len(others)).resolved
+            for other in others
+        )
     assert scipy.stats.binomtest(wrong, trials, 0.05, alternative="greater").pvalue > 0.01
     assert wrong / trials > 0.025  # nor is the correction made twice; uncorrected it would be 0.17
 
@@ -148,7 +160,9 @@ def test_rows_hold_the_statistics_of_every_metric():
         (row.seconds, "seconds", "train"),
     ):
         sample = list(values(results, "mmpareto", metric, split).values())
-        assert (of.mean, of.sd, of.count) == pytest.approx((np.mean(sample), np.std(sample, ddof=1), 5), rel=1e-12)
+        assert (of.mean, of.sd, of.count) == pytest.approx(
+            (np.mean(sample), np.std(sample, ddof=1), 5), rel=1e-12
+        )
     assert rows["ensemble"].conflicts["gray"].count == 0
 
 
@@ -163,9 +177,14 @@ def test_differences_are_corrected_for_all_that_are_shown():
             assert row.difference == expected
     by_part = {of.part: of.difference for of in attribution(results)}
     in_table = {row.method: row.difference for row in table_rows(results)}
-    assert (by_part["total"], by_part["magnitude"]) == (in_table["mmpareto"], in_table["scaled-uniform"])
+    assert (by_part["total"], by_part["magnitude"]) == (
+        in_table["mmpareto"],
+        in_table["scaled-uniform"],
+    )
     _, row = table_rows(accuracies(uniform=[0.7, 0.8, 0.7], mgda=[0.6, 0.65, 0.6]))
-    assert row.difference == paired_difference(by_seed([0.6, 0.65, 0.6]), by_seed([0.7, 0.8, 0.7]), 1)
+    assert row.difference == paired_difference(
+        by_seed([0.6, 0.65, 0.6]), by_seed([0.7, 0.8, 0.7]), 1
+    )
 
 
 def test_without_uniform_rows_have_no_difference():
@@ -186,7 +205,11 @@ def test_several_data_sets_are_refused():
 
 
 def test_attribution_is_corrected_for_three_and_adds_up():
-    samples = {"uniform": [0.70, 0.72, 0.71], "scaled_uniform": [0.74, 0.75, 0.77], "mmpareto": [0.75, 0.75, 0.76]}
+    samples = {
+        "uniform": [0.70, 0.72, 0.71],
+        "scaled_uniform": [0.74, 0.75, 0.77],
+        "mmpareto": [0.75, 0.75, 0.76],
+    }
     found = {c.part: c for c in attribution(accuracies(**samples))}
     assert [(c.part, c.method, c.control) for c in found.values()] == [
         ("total", "mmpareto", "uniform"),
@@ -194,7 +217,9 @@ def test_attribution_is_corrected_for_three_and_adds_up():
         ("direction", "mmpareto", "scaled-uniform"),
     ]
     for of in found.values():
-        first, second = (by_seed(samples[name.replace("-", "_")]) for name in (of.method, of.control))
+        first, second = (
+            by_seed(samples[name.replace("-", "_")]) for name in (of.method, of.control)
+        )
         assert of.difference == paired_difference(first, second, 3)
     total = found["magnitude"].difference.mean + found["direction"].difference.mean
     assert found["total"].difference.mean == pytest.approx(total, rel=1e-12)
@@ -209,11 +234,15 @@ def test_sentences_say_what_is_resolved_and_what_is_not():
     magnitude = 0.03 + 0.002 * np.array([1, -1, 0, 1, -1])
     direction = 0.01 * np.array([1, -1, 0.5, -0.5, 0.1])
     total, longer, common = sentences(
-        accuracies(uniform=uniform, scaled_uniform=uniform + magnitude, mmpareto=uniform + magnitude + direction)
+        accuracies(
+            uniform=uniform,
+            scaled_uniform=uniform + magnitude,
+            mmpareto=uniform + magnitude + direction,
+        )
     )
     assert longer == (
-        "Magnitude, the longer step of the encoders (scaled-uniform minus uniform): +3.0 points, 95% interval "
-        "+2.7 to +3.3, 5 seeds; resolved: higher joint accuracy."
+        "Magnitude, the longer step of the encoders (scaled-uniform minus uniform): +3.0 points, "
+        "95% interval +2.7 to +3.3, 5 seeds; resolved: higher joint accuracy."
     ).replace("+2.7 to +3.3", interval_by_scipy(magnitude))
     assert "+0.0 points" in common
     assert common.endswith("5 seeds; not resolved: a gain and a loss are both compatible with it.")
@@ -222,7 +251,9 @@ def test_sentences_say_what_is_resolved_and_what_is_not():
 
 def interval_by_scipy(differences) -> str:
     error = scipy.stats.sem(differences)
-    low, high = scipy.stats.t.interval(1 - 0.05 / 3, len(differences) - 1, np.mean(differences), error)
+    low, high = scipy.stats.t.interval(
+        1 - 0.05 / 3, len(differences) - 1, np.mean(differences), error
+    )
     return f"{100 * low:+.1f} to {100 * high:+.1f}"
 
 
@@ -242,7 +273,9 @@ def test_sentences_of_a_loss():
 )
 def test_sentences_name_the_missing_methods(samples, ends):
     found = sentences(accuracies(**samples))
-    assert [s.split(": ", 1)[1] for s in found] == [f"cannot be told: no test results of {end}." for end in ends]
+    assert [s.split(": ", 1)[1] for s in found] == [
+        f"cannot be told: no test results of {end}." for end in ends
+    ]
 
 
 def test_a_single_seed_is_never_resolved():
@@ -252,7 +285,8 @@ def test_a_single_seed_is_never_resolved():
 
 def test_verdict_without_common_seeds():
     assert (
-        verdict(paired_difference({0: 1.0}, {1: 1.0}), "accuracy") == "cannot be told: the two have no seed in common"
+        verdict(paired_difference({0: 1.0}, {1: 1.0}), "accuracy")
+        == "cannot be told: the two have no seed in common"
     )
 
 
@@ -263,17 +297,19 @@ def headline_of(results) -> str:
 def test_headline_of_a_best_method_that_is_not_resolved():
     found = headline_of(accuracies(uniform=[0.70, 0.74], mmpareto=[0.75, 0.71]))
     assert found.startswith(
-        "mmpareto has the highest mean joint accuracy on the test split of cg-digits: 73.0% over 2 seeds. "
-        "Difference from uniform: +1.0 points, 95% interval "
+        "mmpareto has the highest mean joint accuracy on the test split of cg-digits: 73.0% over 2 "
+        "seeds. Difference from uniform: +1.0 points, 95% interval "
     )
     assert "not resolved" in found
 
 
 def test_headline_where_uniform_is_best():
-    found = headline_of(accuracies(uniform=[0.80, 0.84, 0.82], joint=[0.60, 0.64, 0.63], mgda=[0.81, 0.80, 0.83]))
+    found = headline_of(
+        accuracies(uniform=[0.80, 0.84, 0.82], joint=[0.60, 0.64, 0.63], mgda=[0.81, 0.80, 0.83])
+    )
     assert found == (
-        "uniform has the highest mean joint accuracy on the test split of cg-digits: 82.0% over 3 seeds. "
-        "Resolved as lower: joint."
+        "uniform has the highest mean joint accuracy on the test split of cg-digits: 82.0% over 3 "
+        "seeds. Resolved as lower: joint."
     )
 
 

@@ -26,7 +26,9 @@ def mnist_arrays() -> dict[str, np.ndarray]:
 
 def write_idx(path: Path, array: np.ndarray, *, magic: int | None = None) -> Path:
     """An idx file; packed where the path ends in .gz."""
-    header = np.array([0x0800 + array.ndim if magic is None else magic, *array.shape], ">u4").tobytes()
+    header = np.array(
+        [0x0800 + array.ndim if magic is None else magic, *array.shape], ">u4"
+    ).tobytes()
     content = header + array.tobytes()
     path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)
     return path

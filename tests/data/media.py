@@ -17,17 +17,25 @@ def picture(height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
     """A smooth picture, uint8 [height, width, 3], different for each seed."""
     phase = np.random.default_rng(seed).uniform(0, 6, (3, 2))
     down, along = np.linspace(0, 5, height)[:, None, None], np.linspace(0, 5, width)[None, :, None]
-    return (127.5 + 63 * (np.sin(down + phase[:, 0]) + np.sin(along + phase[:, 1]))).astype(np.uint8)
+    return (127.5 + 63 * (np.sin(down + phase[:, 0]) + np.sin(along + phase[:, 1]))).astype(
+        np.uint8
+    )
 
 
 def write_image(
-    path: Path, pixels: np.ndarray | None = None, *, mode: str = "RGB", orientation: int | None = None, **options: Any
+    path: Path,
+    pixels: np.ndarray | None = None,
+    *,
+    mode: str = "RGB",
+    orientation: int | None = None,
+    **options: Any,
 ) -> Path:
     """Writes an image.
 
     Args:
         path: Whose ending chooses the format, unless `options` has ``format``.
-        pixels: uint8 [H, W, 3], of mode L uint8 [H, W]; uint16 [H, W] makes a gray image of 16 bits.
+        pixels: uint8 [H, W, 3], of mode L uint8 [H, W]; uint16 [H, W] makes a gray image of 16
+            bits.
         mode: Of Pillow, as RGB, RGBA, L, LA, P, 1 or CMYK.
         orientation: EXIF's number of how the picture is turned.
         options: Of Pillow's `save`.
@@ -49,16 +57,25 @@ def tone(rate: int = 16_000, seconds: float = 1.0, frequency: float = 440.0) -> 
     return 0.5 * np.sin(2 * np.pi * frequency * np.arange(round(rate * seconds)) / rate)
 
 
-def write_audio(path: Path, samples: np.ndarray | None = None, rate: int = 16_000, *, bits: int | str = 16) -> Path:
+def write_audio(
+    path: Path, samples: np.ndarray | None = None, rate: int = 16_000, *, bits: int | str = 16
+) -> Path:
     """Writes a recording.
 
     Args:
         path: Whose ending chooses the format: wav, flac, ogg, mp3.
-        samples: Float in [-1, 1], [samples] or [samples, channels]; none make a file of length zero.
+        samples: Float in [-1, 1], [samples] or [samples, channels]; none make a file of length
+            zero.
         rate: Samples per second.
         bits: Of a sample in a wav or flac file, 8, 16, 24 or 32, or "float".
     """
-    subtypes: dict[int | str, str] = {8: "PCM_U8", 16: "PCM_16", 24: "PCM_24", 32: "PCM_32", "float": "FLOAT"}
+    subtypes: dict[int | str, str] = {
+        8: "PCM_U8",
+        16: "PCM_16",
+        24: "PCM_24",
+        32: "PCM_32",
+        "float": "FLOAT",
+    }
     chosen = subtypes[bits] if path.suffix in (".wav", ".flac") else None
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, tone(rate) if samples is None else samples, rate, subtype=chosen)
@@ -84,7 +101,8 @@ def write_video(
         path: Whose ending chooses the format: mp4, mkv, flv.
         frames: uint8 [H, W, 3], even sizes.
         fps: Frames per second.
-        times: Seconds at which the frames are shown, for a variable rate; multiples of a millisecond.
+        times: Seconds at which the frames are shown, for a variable rate; multiples of a
+            millisecond.
         sound: float [samples] at 44,100 Hz, for a track beside the picture.
     """
     frames = shades(10) if frames is None else frames
@@ -95,7 +113,11 @@ def write_video(
         stream.pix_fmt = "yuv420p"
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
-        track = None if sound is None else container.add_stream("aac" if path.suffix != ".flv" else "mp3", rate=44_100)
+        track = (
+            None
+            if sound is None
+            else container.add_stream("aac" if path.suffix != ".flv" else "mp3", rate=44_100)
+        )
         for number, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts = number if times is None else round(1000 * times[number])
@@ -120,7 +142,9 @@ def _encode_sound(container: Any, track: Any, sound: np.ndarray) -> None:
     container.mux(track.encode())
 
 
-def write_frames(folder: Path, frames: Sequence[np.ndarray] | None = None, ending: str = "jpg") -> Path:
+def write_frames(
+    folder: Path, frames: Sequence[np.ndarray] | None = None, ending: str = "jpg"
+) -> Path:
     """Writes a folder of a video's frames: 1.jpg, 2.jpg, ..."""
     for number, pixels in enumerate(shades(3) if frames is None else frames, 1):
         write_image(folder / f"{number}.{ending}", pixels)

@@ -14,8 +14,8 @@ from socket import create_server
 class Mirror:
     """Address, files by name, and the (name, Range header) of every request.
 
-    Of a file whose name is in `cut` a response ends after so many bytes, though it announces all; without `ranges`
-    every response is the whole file.
+    Of a file whose name is in `cut` a response ends after so many bytes, though it announces all;
+    without `ranges` every response is the whole file.
     """
 
     address: str = ""

@@ -31,7 +31,9 @@ def generator(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def transformed(transform: Transform, item: np.ndarray, random: np.random.Generator | None) -> torch.Tensor:
+def transformed(
+    transform: Transform, item: np.ndarray, random: np.random.Generator | None
+) -> torch.Tensor:
     return transform.finish(transform(item, random)[None])[0]
 
 
@@ -49,7 +51,9 @@ def test_evaluation_resizes_the_whole_picture_as_pillow(height: int, width: int)
     image = picture(height, width)
     found = transformed(Frames(1, 32), image.transpose(2, 0, 1).copy(), None)
     assert (found.shape, found.dtype) == ((3, 32, 32), torch.float32)
-    expected = np.asarray(Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    expected = np.asarray(
+        Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR)
+    ).transpose(2, 0, 1)
     assert np.abs(pixels(found) - expected).max() < 2.01  # two passes, each rounded, here and there
 
 
@@ -87,7 +91,11 @@ def test_items_are_not_changed() -> None:
     clip = np.stack([picture().transpose(2, 0, 1)] * 2)
     spectrogram = np.ones((1, 8, 8), np.float32)
     before = clip.copy()
-    for item, transform in ((clip, Frames(2, 16)), (spectrogram, Spectrogram((4,), (4,))), (spectrogram, Plain())):
+    for item, transform in (
+        (clip, Frames(2, 16)),
+        (spectrogram, Spectrogram((4,), (4,))),
+        (spectrogram, Plain()),
+    ):
         item.flags.writeable = False  # as items of a cache are
         transformed(transform, item, generator()).fill_(7)
     assert (clip == before).all()
@@ -112,7 +120,9 @@ def test_frames_are_chosen_as_the_authors_do(available: int, count: int) -> None
 
 
 def test_crops_have_the_stated_distribution() -> None:
-    """Where no crop is ever too large, area and proportion are uniform; positions cover all the room there is."""
+    """Where no crop is ever too large, area and proportion are uniform; positions cover all the
+    room there is.
+    """
     random, height, width = generator(), 1000, 1000
     crops = np.array([random_crop(height, width, random) for _ in range(4000)])
     tops, lefts, highs, wides = crops.T
@@ -126,12 +136,19 @@ def test_crops_have_the_stated_distribution() -> None:
     logs = np.log(proportions[small]) / np.log(4 / 3)
     assert scipy.stats.kstest(logs, scipy.stats.uniform(-1, 2).cdf).pvalue > 0.001
     for starts, room in ((tops, height - highs), (lefts, width - wides)):
-        assert scipy.stats.kstest((starts + random.random(4000))[small] / (room + 1)[small], "uniform").pvalue > 0.001
+        assert (
+            scipy.stats.kstest(
+                (starts + random.random(4000))[small] / (room + 1)[small], "uniform"
+            ).pvalue
+            > 0.001
+        )
 
 
 def test_the_area_of_all_crops_is_that_of_a_slow_draw() -> None:
     random, other = generator(1), generator(2)
-    areas = [high * wide for _, _, high, wide in (random_crop(300, 400, random) for _ in range(3000))]
+    areas = [
+        high * wide for _, _, high, wide in (random_crop(300, 400, random) for _ in range(3000))
+    ]
     slow = []
     while len(slow) < 3000:
         area, log = other.uniform(0.08, 1) * 300 * 400, other.uniform(-1, 1)
@@ -142,7 +159,8 @@ def test_the_area_of_all_crops_is_that_of_a_slow_draw() -> None:
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "expected"), [(10, 1000, (0, 493, 10, 13)), (1000, 10, (493, 0, 13, 10)), (1, 1, (0, 0, 1, 1))]
+    ("height", "width", "expected"),
+    [(10, 1000, (0, 493, 10, 13)), (1000, 10, (493, 0, 13, 10)), (1, 1, (0, 0, 1, 1))],
 )
 def test_a_picture_too_long_for_any_crop_is_cut_in_the_middle(
     height: int, width: int, expected: tuple[int, ...]
@@ -159,7 +177,9 @@ def test_masks_are_of_at_most_the_given_widths_and_hold_the_mean() -> None:
     covered: dict[str, np.ndarray] = {"times": np.zeros(50), "frequencies": np.zeros(30)}
     for seed in range(300):
         for name, axis in (("times", 1), ("frequencies", 2)):
-            found = Spectrogram(**{"times": (), "frequencies": (), name: (5,)})(item, generator(seed)).numpy()
+            found = Spectrogram(**{"times": (), "frequencies": (), name: (5,)})(
+                item, generator(seed)
+            ).numpy()
             masked = (found != item).all(axis)[0]
             assert ((found != item) == np.expand_dims(masked[None], axis)).all()
             np.testing.assert_allclose(found[found != item], item.mean(), atol=1e-6)
@@ -185,21 +205,30 @@ class Noise(Transform):
     """The item, plus what is drawn."""
 
     def __call__(self, item: np.ndarray, random: np.random.Generator | None) -> torch.Tensor:
-        return torch.tensor(item) + (0 if random is None else torch.tensor(random.normal(size=item.shape)))
+        return torch.tensor(item) + (
+            0 if random is None else torch.tensor(random.normal(size=item.shape))
+        )
 
 
 @pytest.fixture
 def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CachedDataset:
-    """Seven samples: a video, which the third and fifth lack, an image shared by several, and numbers."""
+    """Seven samples: a video, which the third and fifth lack, an image shared by several, and
+    numbers.
+    """
     monkeypatch.setenv("MMPARETO_CACHE", str(tmp_path / "cache"))
-    videos = [write_video(tmp_path / f"{n}.mp4", [picture(seed=n + m) for m in range(6)]) for n in range(5)]
+    videos = [
+        write_video(tmp_path / f"{n}.mp4", [picture(seed=n + m) for m in range(6)])
+        for n in range(5)
+    ]
     images = [write_image(tmp_path / f"{n}.png", picture(seed=n)) for n in range(2)]
     opened = cached("video", [Source(path.name, path) for path in videos], VideoDecoder(10.0, 32))
     pictures = cached("image", [Source(path.name, path) for path in images], ImageDecoder(32))
     columns = {
         "video": Column(opened, torch.tensor([4, 0, -1, 1, -1, 2, 3]), Frames(2, 24)),
         "image": Column(pictures, torch.tensor([0, 0, 0, 1, 1, 1, 0]), Frames(1, 24)),
-        "table": Column(torch.arange(21.0, dtype=torch.float64).view(7, 3), torch.arange(7), Noise()),
+        "table": Column(
+            torch.arange(21.0, dtype=torch.float64).view(7, 3), torch.arange(7), Noise()
+        ),
     }
     return CachedDataset(columns, torch.tensor([0, 1, 0, 1, 0, 1, 0]), list("abcdefg"))
 
@@ -267,7 +296,9 @@ def test_only_draws_are_augmented(clips: CachedDataset) -> None:
     numbers = [0, 1, 3]
     assert same(clips[numbers], clips[numbers])
     drawn = clips[Draw(numbers, seed=0, epoch=0)]
-    assert all(not same(drawn["inputs"][name], clips[numbers]["inputs"][name]) for name in clips.columns)
+    assert all(
+        not same(drawn["inputs"][name], clips[numbers]["inputs"][name]) for name in clips.columns
+    )
 
 
 def test_what_is_random_depends_on_seed_epoch_and_sample_alone(clips: CachedDataset) -> None:
@@ -278,16 +309,28 @@ def test_what_is_random_depends_on_seed_epoch_and_sample_alone(clips: CachedData
     one = sample(0, 1)
     assert same(one, sample(2, 0, 2, 1, 6))
     assert same(one, sample(0, 1, 1))
-    others = [sample(0, 1, seed=4), sample(0, 1, epoch=6), sample(0, 3), sample(0, 1, seed=5, epoch=3)]
+    others = [
+        sample(0, 1, seed=4),
+        sample(0, 1, epoch=6),
+        sample(0, 3),
+        sample(0, 1, seed=5, epoch=3),
+    ]
     for position, other in enumerate(others):
-        assert not any(same(one[name], different[name]) for different in [other] for name in one), position
-    changes = [one["table"] - torch.arange(3.0, 6.0), sample(0, 3)["table"] - torch.arange(9.0, 12.0)]
+        assert not any(same(one[name], different[name]) for different in [other] for name in one), (
+            position
+        )
+    changes = [
+        one["table"] - torch.arange(3.0, 6.0),
+        sample(0, 3)["table"] - torch.arange(9.0, 12.0),
+    ]
     assert not torch.allclose(*changes), "samples differ in what is drawn, not in their items alone"
 
 
 def test_modalities_are_changed_independently(clips: CachedDataset) -> None:
     column = Column(torch.zeros(2, 3), torch.arange(2), Noise())
-    inputs = CachedDataset({"a": column, "b": column}, torch.zeros(2), ["x", "y"])[Draw([0, 1])]["inputs"]
+    inputs = CachedDataset({"a": column, "b": column}, torch.zeros(2), ["x", "y"])[Draw([0, 1])][
+        "inputs"
+    ]
     assert not same(inputs["a"], inputs["b"])
 
 
@@ -295,7 +338,9 @@ def test_modalities_are_changed_independently(clips: CachedDataset) -> None:
 def test_workers_give_the_same_bytes(clips: CachedDataset, context: str) -> None:
     draws = [Draw([n % 7, (3 * n + 2) % 7, (n * n) % 7], seed=1, epoch=n // 3) for n in range(8)]
     alone = [clips[draw] for draw in draws]
-    loader = DataLoader(clips, batch_size=None, sampler=draws, num_workers=2, multiprocessing_context=context)
+    loader = DataLoader(
+        clips, batch_size=None, sampler=draws, num_workers=2, multiprocessing_context=context
+    )
     batches = list(loader)
     assert [same(one, other) for one, other in zip(alone, batches, strict=True)] == [True] * 8
 
@@ -306,7 +351,9 @@ def test_ids_may_be_numbers(clips: CachedDataset) -> None:
     assert numbered[2]["id"] == torch.tensor(102)
 
 
-def test_columns_that_do_not_fit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_columns_that_do_not_fit_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MMPARETO_CACHE", str(tmp_path / "cache"))
     good, bad = write_image(tmp_path / "good.png"), tmp_path / "bad.png"
     bad.write_text("text")
@@ -318,7 +365,11 @@ def test_columns_that_do_not_fit_are_refused(tmp_path: Path, monkeypatch: pytest
         ([-2, 0], r"\[-2\]"),
     ):
         with pytest.raises(MMParetoError, match=message):
-            CachedDataset({"image": Column(cache, torch.tensor(index), Frames(1, 8))}, torch.zeros(2), ["a", "b"])
+            CachedDataset(
+                {"image": Column(cache, torch.tensor(index), Frames(1, 8))},
+                torch.zeros(2),
+                ["a", "b"],
+            )
 
 
 # Archives and paths
@@ -335,7 +386,16 @@ def test_files_stay_inside_of_the_root(tmp_path: Path) -> None:
     (root / "circle").symlink_to("circle")
     for name in ("file", "sub/../file", "in", "none/yet", "."):
         assert inside(root, root / name) == root / name
-    for name in ("out", "../secret", "sub/../../secret", "up/secret", "/etc/passwd", "../root2/file", "circle", "a\0b"):
+    for name in (
+        "out",
+        "../secret",
+        "sub/../../secret",
+        "up/secret",
+        "/etc/passwd",
+        "../root2/file",
+        "circle",
+        "a\0b",
+    ):
         with pytest.raises(MMParetoError, match="Files should be in"):
             inside(root, root / name)
     linked = tmp_path / "linked"

@@ -21,7 +21,9 @@ from mmpareto.data.digits._spoken import SpokenDigits, log_spectrogram
 from mmpareto.errors import MMParetoError
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
-needs_real = pytest.mark.skipif(not (REAL / "fsdd.zip").exists(), reason=f"needs recordings and MNIST in {REAL}")
+needs_real = pytest.mark.skipif(
+    not (REAL / "fsdd.zip").exists(), reason=f"needs recordings and MNIST in {REAL}"
+)
 ARRAYS = mnist_arrays()
 
 
@@ -53,7 +55,11 @@ def parts(splits: Splits) -> dict[str, SpokenDigits]:
 @pytest.mark.parametrize("split", ["speaker", "official"])
 def test_no_recording_and_no_image_is_in_two_parts(split: str, root: Path) -> None:
     found = parts(AVDigits(root, split=split, pairs=3_000).load())
-    assert {name: len(part) for name, part in found.items()} == {"train": 3_000, "val": 1_000, "test": 2_000}
+    assert {name: len(part) for name, part in found.items()} == {
+        "train": 3_000,
+        "val": 1_000,
+        "test": 2_000,
+    }
     for (_, one), (_, other) in combinations(found.items(), 2):
         assert set(one.recordings).isdisjoint(other.recordings)
         assert set(one.ids.tolist()).isdisjoint(other.ids.tolist())
@@ -67,8 +73,13 @@ def test_no_recording_and_no_image_is_in_two_parts(split: str, root: Path) -> No
 
 def test_each_part_has_the_recordings_that_its_split_says(root: Path) -> None:
     def told(split: str) -> dict[str, tuple[set[str], set[int]]]:
-        found = {name: [r.split("_") for r in part.recordings] for name, part in parts(recipe(split)).items()}
-        return {name: ({r[1] for r in own}, {int(r[2]) for r in own}) for name, own in found.items()}
+        found = {
+            name: [r.split("_") for r in part.recordings]
+            for name, part in parts(recipe(split)).items()
+        }
+        return {
+            name: ({r[1] for r in own}, {int(r[2]) for r in own}) for name, own in found.items()
+        }
 
     def recipe(split: str) -> Splits:
         return AVDigits(root, split=split, pairs=100).load()
@@ -94,7 +105,8 @@ def test_all_real_recordings_are_read() -> None:
     facts = dict(findings.facts)
     assert facts["recordings"] == "3,000 of 3,000"
     assert [facts[part] for part in ("train", "val", "test")] == [
-        f"{pairs} pairs of {of} recordings" for pairs, of in (("4,000", "2,400"), ("1,000", "300"), ("2,000", "300"))
+        f"{pairs} pairs of {of} recordings"
+        for pairs, of in (("4,000", "2,400"), ("1,000", "300"), ("2,000", "300"))
     ]
     found = parts(AVDigits(REAL).load())
     assert [len(part.recordings) for part in found.values()] == [1_800, 200, 1_000]
@@ -104,7 +116,9 @@ def test_all_real_recordings_are_read() -> None:
 
 
 def test_a_recording_and_its_image_are_of_the_class(made: Path) -> None:
-    """The pitch of the made recordings and the place of the block in the made images tell their digit."""
+    """The pitch of the made recordings and the place of the block in the made images tell their
+    digit.
+    """
     batch = AVDigits(made, noise=0.0).load().test[:300]
     pitch = batch["inputs"]["audio"][:, 0, :, :16].mean(2).argmax(1)
     assert ((pitch + 1) / 4 - 1).equal(batch["label"].float())
@@ -126,7 +140,9 @@ def test_images_are_mnists_with_noise_of_the_stated_size(root: Path) -> None:
     own = clean["test"]
     source = ARRAYS if root != REAL else dict(np.load(REAL / "mnist.npz"))
     expected = torch.from_numpy(source["test_images"])[own.ids - 60_000]
-    torch.testing.assert_close((own.images[:, 0] * 0.3081 + 0.1307) * 255, expected.float(), rtol=0, atol=1e-3)
+    torch.testing.assert_close(
+        (own.images[:, 0] * 0.3081 + 0.1307) * 255, expected.float(), rtol=0, atol=1e-3
+    )
 
 
 def test_validation_and_test_do_not_depend_on_the_number_of_training_pairs(made: Path) -> None:
@@ -170,7 +186,9 @@ def test_spectrograms_equal_the_definition(length: int) -> None:
     samples = np.random.default_rng(0).integers(-32_768, 32_767, length).astype("<i2")
     found = log_spectrogram([Recording("any", 0, "theo", 0, samples)])
     assert found.shape == (1, 1, 64, 64)
-    torch.testing.assert_close(found[0, 0].double(), torch.tensor(slow_spectrogram(samples)), rtol=0, atol=2e-4)
+    torch.testing.assert_close(
+        found[0, 0].double(), torch.tensor(slow_spectrogram(samples)), rtol=0, atol=2e-4
+    )
 
 
 def test_the_unpacked_folder_is_the_same_data(made: Path, tmp_path: Path) -> None:
@@ -179,7 +197,10 @@ def test_the_unpacked_folder_is_the_same_data(made: Path, tmp_path: Path) -> Non
         archive.extractall(tmp_path)
     one, other = (AVDigits(folder, pairs=100).load().train[:] for folder in (made, tmp_path))
     assert one["inputs"]["audio"].equal(other["inputs"]["audio"])
-    assert sorted(path.name for path in made.iterdir()) == ["fsdd.zip", "mnist.npz"]  # nothing was unpacked
+    assert sorted(path.name for path in made.iterdir()) == [
+        "fsdd.zip",
+        "mnist.npz",
+    ]  # nothing was unpacked
 
 
 BAD: dict[str, tuple[str, bytes, str]] = {
@@ -191,7 +212,11 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "8 bits": ("3_theo_7.wav", wav(tone(3), width=1), "found 1, 8, 8000"),
     "rate": ("3_theo_7.wav", wav(tone(3), rate=16_000), "found 1, 16, 16000"),
     "no samples": ("3_theo_7.wav", wav(tone(3, 0)), "more than 0; found 0"),
-    "truncated": ("3_theo_7.wav", wav(tone(3))[:-999], "should hold 8000 bytes of samples, more than 0; found 700"),
+    "truncated": (
+        "3_theo_7.wav",
+        wav(tone(3))[:-999],
+        "should hold 8000 bytes of samples, more than 0; found 700",
+    ),
     "header alone": ("3_theo_7.wav", wav(tone(3))[:20], "it ends too early"),
     "other type": ("3_theo_7.wav", b"ID3" + bytes(100), "file does not start with RIFF id"),
     "empty": ("3_theo_7.wav", b"", "it ends too early"),
@@ -199,13 +224,23 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "no digit": ("x_theo_7.wav", wav(tone(3)), "should be named digit_speaker_number.wav"),
     "no number": ("3_theo.wav", wav(tone(3)), "should be named digit_speaker_number.wav"),
     "other speaker": ("3_anna_0.wav", wav(tone(3)), "one of the speakers george, jackson"),
-    "leads out": ("../../recordings/3_theo_7.wav", wav(tone(3)), "the path leads out of the archive's folder"),
-    "absolute": ("/recordings/3_theo_7.wav", wav(tone(3)), "the path leads out of the archive's folder"),
+    "leads out": (
+        "../../recordings/3_theo_7.wav",
+        wav(tone(3)),
+        "the path leads out of the archive's folder",
+    ),
+    "absolute": (
+        "/recordings/3_theo_7.wav",
+        wav(tone(3)),
+        "the path leads out of the archive's folder",
+    ),
 }
 
 
 @pytest.mark.parametrize(("name", "content", "said"), BAD.values(), ids=BAD)
-def test_a_bad_recording_is_named_and_the_others_are_read(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+def test_a_bad_recording_is_named_and_the_others_are_read(
+    name: str, content: bytes, said: str, tmp_path: Path
+) -> None:
     folder = tmp_path / "root"
     folder.mkdir()
     with zipfile.ZipFile(folder / "fsdd.zip", "w") as archive:
@@ -216,7 +251,10 @@ def test_a_bad_recording_is_named_and_the_others_are_read(name: str, content: by
     assert said in problem.reason
     assert problem.where.startswith(f"{folder / 'fsdd.zip'}:")
     assert problem.where.endswith(name)
-    assert [path.name for path in tmp_path.rglob("*")] == ["root", "fsdd.zip"]  # nothing was unpacked
+    assert [path.name for path in tmp_path.rglob("*")] == [
+        "root",
+        "fsdd.zip",
+    ]  # nothing was unpacked
 
 
 def test_a_recording_that_is_there_twice_is_read_once(tmp_path: Path) -> None:
@@ -229,7 +267,10 @@ def test_a_recording_that_is_there_twice_is_read_once(tmp_path: Path) -> None:
     assert (read[0].samples == read[1].samples).all()  # it is the first
     place = tmp_path / "fsdd.zip"
     assert problem.where == f"{place}:b/recordings/3_theo_6.wav"
-    assert problem.reason == f"has the name of {place}:a/recordings/3_theo_6.wav, which is read instead"
+    assert (
+        problem.reason
+        == f"has the name of {place}:a/recordings/3_theo_6.wav, which is read instead"
+    )
 
 
 def test_bad_recordings_are_left_out_with_a_warning_and_listed(made: Path, tmp_path: Path) -> None:
@@ -238,10 +279,14 @@ def test_bad_recordings_are_left_out_with_a_warning_and_listed(made: Path, tmp_p
     recipe = AVDigits(tmp_path, pairs=10)
     findings = recipe.check()
     assert findings.trainable
-    assert [problem.where[-12:] for problem in findings.problems] == ["3_theo_7.wav", "4_theo_7.wav"]
+    assert [problem.where[-12:] for problem in findings.problems] == [
+        "3_theo_7.wav",
+        "4_theo_7.wav",
+    ]
     assert dict(findings.facts)["recordings"] == "718 of 3,000"
     with pytest.warns(
-        UserWarning, match=r"^2 recordings are left out, the first .*3_theo_7\.wav: it ends too early\. .*all\.$"
+        UserWarning,
+        match=r"^2 recordings are left out, the first .*3_theo_7\.wav: it ends too early\. .*all\.$",
     ):
         test = parts(recipe.load())["test"]
     assert {"3_theo_7", "4_theo_7"}.isdisjoint(test.recordings)
@@ -251,12 +296,18 @@ def test_bad_recordings_are_left_out_with_a_warning_and_listed(made: Path, tmp_p
     ("compression", "said"),
     [(zipfile.ZIP_STORED, "Bad CRC-32"), (zipfile.ZIP_DEFLATED, "Error -3 while decompressing")],
 )
-def test_a_damaged_member_is_named_and_the_others_are_read(compression: int, said: str, tmp_path: Path) -> None:
+def test_a_damaged_member_is_named_and_the_others_are_read(
+    compression: int, said: str, tmp_path: Path
+) -> None:
     files = recordings(range(2))
     with zipfile.ZipFile(tmp_path / "fsdd.zip", "w", compression) as archive:
         for name, content in files.items():
             archive.writestr(f"recordings/{name}", content)
-    start = archive.getinfo("recordings/4_lucas_1.wav").header_offset + 30 + len("recordings/4_lucas_1.wav")
+    start = (
+        archive.getinfo("recordings/4_lucas_1.wav").header_offset
+        + 30
+        + len("recordings/4_lucas_1.wav")
+    )
     with (tmp_path / "fsdd.zip").open("r+b") as file:
         file.seek(start)
         file.write(b"\xff" * 16)
@@ -273,19 +324,34 @@ def test_silence_is_read(tmp_path: Path) -> None:
 
 
 def test_what_else_is_in_the_archive_does_not_matter(tmp_path: Path) -> None:
-    write_zip(tmp_path, {"0_theo_0.wav": wav(tone(0)), "notes.txt": b"", "more/1_theo_0.wav": b""}, "master/recordings")
+    write_zip(
+        tmp_path,
+        {"0_theo_0.wav": wav(tone(0)), "notes.txt": b"", "more/1_theo_0.wav": b""},
+        "master/recordings",
+    )
     read, problems = read_recordings(tmp_path)
     assert ([recording.name for recording in read], problems) == (["0_theo_0"], [])
 
 
 def test_a_digit_without_recordings_in_a_part_is_said(made: Path, tmp_path: Path) -> None:
-    write_zip(tmp_path, {name: value for name, value in recordings().items() if not name.startswith("3_theo")})
+    write_zip(
+        tmp_path,
+        {name: value for name, value in recordings().items() if not name.startswith("3_theo")},
+    )
     (tmp_path / "mnist.npz").symlink_to(made / "mnist.npz")
     AVDigits(tmp_path, pairs=10).load()  # another speaker of the part has it
-    write_zip(tmp_path, {name: value for name, value in recordings(range(5)).items() if name[0] not in "37"})
-    with pytest.raises(MMParetoError, match=r"The train part .* recordings of every digit. Found none of 0, 1, 2, 3"):
+    write_zip(
+        tmp_path,
+        {name: value for name, value in recordings(range(5)).items() if name[0] not in "37"},
+    )
+    with pytest.raises(
+        MMParetoError,
+        match=r"The train part .* recordings of every digit. Found none of 0, 1, 2, 3",
+    ):
         AVDigits(tmp_path).load()
-    write_zip(tmp_path, {name: value for name, value in recordings().items() if name[0] not in "37"})
+    write_zip(
+        tmp_path, {name: value for name, value in recordings().items() if name[0] not in "37"}
+    )
     findings = AVDigits(tmp_path).check()
     assert not findings.trainable
     assert "Found none of 3, 7" in findings.problems[-1].reason
@@ -301,11 +367,19 @@ def broken_archive(folder: Path) -> Path:
     [
         (lambda folder: folder, "as fsdd.zip or as the folder recordings. Found neither in"),
         (lambda folder: folder / "none", "Found neither in"),
-        (broken_archive, "fsdd.zip should be a zip archive of recordings. Found: File is not a zip file"),
-        (lambda folder: write_zip(folder, recordings(range(1))), "Found no file"),  # MNIST is not there
+        (
+            broken_archive,
+            "fsdd.zip should be a zip archive of recordings. Found: File is not a zip file",
+        ),
+        (
+            lambda folder: write_zip(folder, recordings(range(1))),
+            "Found no file",
+        ),  # MNIST is not there
     ],
 )
-def test_missing_and_broken_files_are_named(make: Callable[[Path], Path], said: str, tmp_path: Path) -> None:
+def test_missing_and_broken_files_are_named(
+    make: Callable[[Path], Path], said: str, tmp_path: Path
+) -> None:
     with pytest.raises(MMParetoError) as caught:
         AVDigits(make(tmp_path)).load()
     assert said in str(caught.value)

@@ -27,7 +27,8 @@ TESTS = Path(__file__).parents[1]
 class Counting(Decoder):
     """The bytes of a file as an array of as many; leaves a file in `calls` for each call.
 
-    A file that says so cannot be read, is a bug to read, ends the process, or is held up until `calls` has a file go.
+    A file that says so cannot be read, is a bug to read, ends the process, or is held up until
+    `calls` has a file go.
     """
 
     version = 1
@@ -165,18 +166,30 @@ def test_a_pickle_is_small_and_opens_again(folder: Folder) -> None:
 
 
 def test_damaged_and_missing_files_are_named_and_the_rest_goes_on(folder: Folder) -> None:
-    sources = [*folder.write("good", "bad"), Source("none", folder.files / "none"), folder.source("3.txt", "fine")]
+    sources = [
+        *folder.write("good", "bad"),
+        Source("none", folder.files / "none"),
+        folder.source("3.txt", "fine"),
+    ]
     sources += [Source("x", folder.files / ("x" * 300)), folder.source("5.txt", "broken")]
     for _ in range(2):
         cache = folder.open(sources)
         assert texts(cache) == ["good", None, None, "fine", None, None]
         missing, broken = "no such file", "cannot be read: Input/output error"
         assert cache.damaged == {1: "is bad", 2: missing, 4: missing, 5: broken}
-    assert folder.decoded() == ["0", "1", "3", "5", "5"]  # what may be readable the next time is tried again
+    assert folder.decoded() == [
+        "0",
+        "1",
+        "3",
+        "5",
+        "5",
+    ]  # what may be readable the next time is tried again
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_file_that_could_not_be_read_for_a_time_is_not_damaged_for_ever(workers: int, folder: Folder) -> None:
+def test_a_file_that_could_not_be_read_for_a_time_is_not_damaged_for_ever(
+    workers: int, folder: Folder
+) -> None:
     sources = folder.write("good", "broken", "bad", "last")
     for again in (["0", "1", "2", "3"], ["1"]):
         assert list(folder.open(sources, workers=workers).damaged) == [1, 2]
@@ -228,14 +241,18 @@ def test_progress_is_told(folder: Folder) -> None:
 
 
 def test_several_processes_give_the_same_bytes(folder: Folder) -> None:
-    sources = folder.write(*("bad" if number == 7 else str(number) * number for number in range(30)))
+    sources = folder.write(
+        *("bad" if number == 7 else str(number) * number for number in range(30))
+    )
     folder.open(sources)
     alone = stored()
     (store() / "data").unlink()
     folder.decoded()
     assert texts(folder.open(sources, workers=2))[:3] == ["", "1", "22"]
     assert stored() == alone
-    assert not [call for call in folder.calls.iterdir() if call.name.split("-")[1] == str(os.getpid())]
+    assert not [
+        call for call in folder.calls.iterdir() if call.name.split("-")[1] == str(os.getpid())
+    ]
 
 
 def touch(path: Path) -> None:
@@ -310,7 +327,9 @@ class Listing(Decoder):
     version = 1
 
     def __call__(self, path: Path) -> np.ndarray:
-        return np.frombuffer(b"".join(file.read_bytes() for file in sorted(path.iterdir())), np.uint8)
+        return np.frombuffer(
+            b"".join(file.read_bytes() for file in sorted(path.iterdir())), np.uint8
+        )
 
 
 @pytest.mark.parametrize("file", ["data", "journal"])
@@ -321,7 +340,9 @@ def test_damage_to_the_cache_is_found_and_made_good(file: str, damage: str, fold
     whole = stored()
     path, content = store() / file, stored()[file]
     lines = content.splitlines(keepends=True)
-    garbage = b"".join([*lines[:3], b'{"source": 1}\n', b'["list"]\n', *lines[5:]]) + b"\0" * (file == "data")
+    garbage = b"".join([*lines[:3], b'{"source": 1}\n', b'["list"]\n', *lines[5:]]) + b"\0" * (
+        file == "data"
+    )
     damaged = {
         "empty": b"",
         "half": content[: len(content) // 2],
@@ -337,7 +358,9 @@ def test_damage_to_the_cache_is_found_and_made_good(file: str, damage: str, fold
     assert texts(folder.open(sources)) == before
     assert stored()["data"] == whole["data"]
     again = folder.decoded()
-    assert bool(again) == (damage != "long" and (file, damage) != ("data", "garbage"))  # all is there, and more
+    assert bool(again) == (
+        damage != "long" and (file, damage) != ("data", "garbage")
+    )  # all is there, and more
     assert texts(folder.open(sources)) == before
     assert folder.decoded() == []
 
@@ -385,11 +408,15 @@ def script(tmp_path: Path, folder: Folder) -> list[str]:
 
 def start(command: list[str]) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_killed_process_continues_where_it_stopped(workers: int, folder: Folder, script: list[str]) -> None:
+def test_a_killed_process_continues_where_it_stopped(
+    workers: int, folder: Folder, script: list[str]
+) -> None:
     contents = [str(number) * 40 for number in range(12)]
     contents[5] = "bad"
     contents[8] = "wait! for the gate"
@@ -413,7 +440,9 @@ def test_a_killed_process_continues_where_it_stopped(workers: int, folder: Folde
     assert texts(cache) == [None if content == "bad" else content for content in contents]
     again = folder.decoded()
     assert {"9", "10", "11"} <= set(first) | set(again)
-    assert set(again) <= {str(number) for number in range(12)} - {str(number) for number in range(0 if workers else 8)}
+    assert set(again) <= {str(number) for number in range(12)} - {
+        str(number) for number in range(0 if workers else 8)
+    }
     continued = stored()
     for path in store().iterdir():
         path.unlink()
@@ -421,7 +450,9 @@ def test_a_killed_process_continues_where_it_stopped(workers: int, folder: Folde
     assert stored() == continued
 
 
-def test_of_two_processes_one_decodes_and_the_other_waits(folder: Folder, script: list[str]) -> None:
+def test_of_two_processes_one_decodes_and_the_other_waits(
+    folder: Folder, script: list[str]
+) -> None:
     folder.write("some", "wait! for the gate", "more")
     gate = folder.calls.parent / "gate"
     os.mkfifo(gate)
@@ -431,16 +462,25 @@ def test_of_two_processes_one_decodes_and_the_other_waits(folder: Folder, script
         (lock,) = cache_folder().glob("*/lock")
         while not waits(second, lock):
             assert second.poll() is None
-            assert not [call for call in folder.calls.iterdir() if int(call.name.split("-")[1]) == second.pid]
+            assert not [
+                call
+                for call in folder.calls.iterdir()
+                if int(call.name.split("-")[1]) == second.pid
+            ]
     outputs = [process.communicate() for process in (first, second)]
-    assert [output for output, _ in outputs] == ["['some', 'wait! for the gate', 'more']\n"] * 2, outputs
+    assert [output for output, _ in outputs] == ["['some', 'wait! for the gate', 'more']\n"] * 2, (
+        outputs
+    )
     assert folder.decoded() == ["0", "1", "2"]
 
 
 def waits(process: subprocess.Popen[str], lock: Path) -> bool:
     """Whether Linux has a process in the queue for a lock."""
     queued = [line.split() for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
-    return any(int(words[5]) == process.pid and words[6].endswith(f":{lock.stat().st_ino}") for words in queued)
+    return any(
+        int(words[5]) == process.pid and words[6].endswith(f":{lock.stat().st_ino}")
+        for words in queued
+    )
 
 
 def test_a_process_that_ends_while_it_decodes_is_no_riddle(folder: Folder) -> None:
@@ -461,7 +501,9 @@ def test_an_interrupt_reaches_the_caller_and_what_is_done_is_kept(folder: Folder
     assert folder.decoded() == ["0", "1", "2"]
 
 
-def test_a_cache_that_cannot_be_written_says_what_to_set(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_written_says_what_to_set(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (source,) = folder.write("some")
     monkeypatch.setenv("MMPARETO_CACHE", str(source.path / "below a file"))
     with pytest.raises(MMParetoError, match=r"0\.txt.*Not a directory.*MMPARETO_CACHE"):
@@ -476,7 +518,9 @@ exec(compile(open(sys.argv[1]).read(), sys.argv.pop(1), "exec"))
 """
 
 
-def test_a_full_disk_is_an_error_and_leaves_nothing_half_read(folder: Folder, script: list[str]) -> None:
+def test_a_full_disk_is_an_error_and_leaves_nothing_half_read(
+    folder: Folder, script: list[str]
+) -> None:
     contents = [str(number) * 300 for number in range(8)]
     sources = folder.write(*contents)
     full = folder.calls.parent / "full.py"
@@ -499,13 +543,17 @@ def test_what_was_removed_from_under_an_open_cache_is_named(folder: Folder) -> N
         pickle.loads(pickled)[0]
 
 
-def test_another_command_leaves_a_cache_in_use_where_it_is(folder: Folder, script: list[str]) -> None:
+def test_another_command_leaves_a_cache_in_use_where_it_is(
+    folder: Folder, script: list[str]
+) -> None:
     before = [str(number) * 9 for number in range(4)]
     cache = folder.open(folder.write(*before))
     folder.source("4.txt", "new")
     output, error = start([*script, "0"]).communicate()
     assert output == f"{[*before, 'new']}\n", error
-    assert folder.decoded() == ["0", "1", "2", "3", "4"], "the new one is decoded, the rest taken over"
+    assert folder.decoded() == ["0", "1", "2", "3", "4"], (
+        "the new one is decoded, the rest taken over"
+    )
     assert texts(pickle.loads(pickle.dumps(cache))) == before
     assert len([path for path in cache_folder().glob("*/*") if path.is_dir()]) == 2
     del cache
@@ -515,15 +563,23 @@ def test_another_command_leaves_a_cache_in_use_where_it_is(folder: Folder, scrip
     store()  # alone
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, lambda data: os.truncate(data, 3), lambda data: os.truncate(data, 0)])
-def test_a_data_file_gone_or_cut_off_is_named(damage: Callable[[Path], None], folder: Folder) -> None:
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, lambda data: os.truncate(data, 3), lambda data: os.truncate(data, 0)]
+)
+def test_a_data_file_gone_or_cut_off_is_named(
+    damage: Callable[[Path], None], folder: Folder
+) -> None:
     cache = folder.open(folder.write("a", "bc", "def"))
     damage(store() / "data")
-    with pytest.raises(MMParetoError, match=r"should hold 6 bytes\. Found [03]: it was removed .* Start again\.$"):
+    with pytest.raises(
+        MMParetoError, match=r"should hold 6 bytes\. Found [03]: it was removed .* Start again\.$"
+    ):
         cache[2]
 
 
-def test_the_cache_is_in_the_home_folder_unless_stated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_is_in_the_home_folder_unless_stated(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("MMPARETO_CACHE", raising=False)
     assert cache_folder() == tmp_path / ".cache" / "mmpareto"

@@ -20,7 +20,9 @@ CHANGED = "the table or lists of manifest have changed since"
 
 
 def config(folder: Path, count: int) -> RunConfig:
-    return RunConfig(manifest(folder, notes(count)), MMPareto(), LateFusionCNN(width=2), epochs=1, batch_size=4)
+    return RunConfig(
+        manifest(folder, notes(count)), MMPareto(), LateFusionCNN(width=2), epochs=1, batch_size=4
+    )
 
 
 def test_a_training_on_another_table_is_neither_returned_nor_evaluated(tmp_path: Path) -> None:
@@ -38,7 +40,14 @@ def test_a_comparison_is_not_continued_with_another_table(tmp_path: Path) -> Non
 
     def go_on(count: int, methods: Sequence[str], seeds: int) -> None:
         base = config(tmp_path, count)
-        assert not compare(base, methods, seeds, tmp_path / "out", jobs=1, listener=lambda _, how: heard.append(how))
+        assert not compare(
+            base,
+            methods,
+            seeds,
+            tmp_path / "out",
+            jobs=1,
+            listener=lambda _, how: heard.append(how),
+        )
 
     go_on(24, ["joint"], seeds=1)
     for methods, seeds in ((["joint"], 2), (["uniform"], 1)):  # of the second, no result is there

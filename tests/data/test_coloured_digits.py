@@ -27,7 +27,10 @@ RECIPES = [CGDigits(), pytest.param(CGMNIST(MNIST), marks=needs_mnist)]
 def test_parts_are_disjoint_and_complete(recipe: DatasetRecipe) -> None:
     splits = recipe.load()
     ids = torch.cat(
-        [part[:]["id"] if len(part) < 2000 else part.ids for part in (splits.train, splits.val, splits.test)]
+        [
+            part[:]["id"] if len(part) < 2000 else part.ids
+            for part in (splits.train, splits.val, splits.test)
+        ]
     )
     assert ids.sort().values.equal(torch.arange(len(ids)))
 
@@ -97,7 +100,9 @@ def test_colour_tells_the_class_in_training_but_not_in_validation_and_test() -> 
 def test_colours_have_the_stated_mean_and_variance_where_nothing_is_clipped() -> None:
     labels = torch.full((20_000,), 3)  # (0, 149, 182): green and blue are far from both ends
     shades = colours(labels, 0.005, torch.Generator().manual_seed(0), biased=True)[:, 1:]
-    torch.testing.assert_close(shades.mean(0), torch.tensor([149, 182]) / 255, rtol=0, atol=4 * (0.005 / 20_000) ** 0.5)
+    torch.testing.assert_close(
+        shades.mean(0), torch.tensor([149, 182]) / 255, rtol=0, atol=4 * (0.005 / 20_000) ** 0.5
+    )
     torch.testing.assert_close(shades.var(0), torch.full((2,), 0.005), rtol=0.05, atol=0)
     wide = colours(labels, 0.3, torch.Generator().manual_seed(0), biased=True)
     assert wide.min() == 0
@@ -106,14 +111,23 @@ def test_colours_have_the_stated_mean_and_variance_where_nothing_is_clipped() ->
 
 @pytest.mark.parametrize("variance", [-0.1, float("nan"), float("inf")])
 def test_a_variance_that_is_none_is_refused(variance: float) -> None:
-    with pytest.raises(MMParetoError, match=r"Parameter `variance` should be finite and not negative\. Found"):
+    with pytest.raises(
+        MMParetoError, match=r"Parameter `variance` should be finite and not negative\. Found"
+    ):
         CGDigits(variance=variance)
 
 
 def bad_files(folder: Path) -> dict[str, Path]:
     """Files that are no MNIST, by what is wrong."""
-    right = {f"{part}_{what}": np.zeros(1, np.uint8) for part in ("train", "test") for what in ("images", "labels")}
-    paths = {name: folder / f"{name}.npz" for name in ("text", "empty", "truncated", "keys", "shape", "pickle")}
+    right = {
+        f"{part}_{what}": np.zeros(1, np.uint8)
+        for part in ("train", "test")
+        for what in ("images", "labels")
+    }
+    paths = {
+        name: folder / f"{name}.npz"
+        for name in ("text", "empty", "truncated", "keys", "shape", "pickle")
+    }
     paths["text"].write_text("no archive")
     paths["empty"].write_bytes(b"")
     np.savez(paths["shape"], **right)
@@ -124,7 +138,9 @@ def bad_files(folder: Path) -> dict[str, Path]:
     return {**paths, "missing": folder / "missing.npz", "folder": folder}
 
 
-@pytest.mark.parametrize("wrong", ["text", "empty", "truncated", "keys", "shape", "pickle", "missing", "folder"])
+@pytest.mark.parametrize(
+    "wrong", ["text", "empty", "truncated", "keys", "shape", "pickle", "missing", "folder"]
+)
 def test_a_file_that_is_no_mnist_is_named(wrong: str, tmp_path: Path) -> None:
     path = bad_files(tmp_path)[wrong]
     with pytest.raises(MMParetoError, match=str(path)):
@@ -132,7 +148,9 @@ def test_a_file_that_is_no_mnist_is_named(wrong: str, tmp_path: Path) -> None:
 
 
 def test_no_file_at_all_is_said_with_the_option_to_add() -> None:
-    with pytest.raises(MMParetoError, match=r"Found none: add --data.root, or --data.download true"):
+    with pytest.raises(
+        MMParetoError, match=r"Found none: add --data.root, or --data.download true"
+    ):
         CGMNIST().load()
 
 
@@ -141,20 +159,31 @@ def test_official_files_arrays_and_a_download_are_the_same_data(
 ) -> None:
     arrays = mnist_arrays()
     (tmp_path / "official").mkdir()
-    files = {key: write_idx(tmp_path / "official" / f"{name}.gz", arrays[key]) for key, name in IDX_FILES.items()}
+    files = {
+        key: write_idx(tmp_path / "official" / f"{name}.gz", arrays[key])
+        for key, name in IDX_FILES.items()
+    }
     np.savez(tmp_path / "any.npz", **arrays)
     monkeypatch.setenv("MMPARETO_CACHE", str(tmp_path / "cache"))
     checksums = {key: hashlib.sha256(path.read_bytes()).hexdigest() for key, path in files.items()}
     told: list[str] = []
     with mirror(files={path.name: path.read_bytes() for path in files.values()}) as server:
         monkeypatch.setattr(_cg_mnist, "_MIRRORS", (dead_address(), server.address))
-        with pytest.raises(MMParetoError, match=r"train-images-idx3-ubyte.gz should come .* another checksum"):
+        with pytest.raises(
+            MMParetoError, match=r"train-images-idx3-ubyte.gz should come .* another checksum"
+        ):
             CGMNIST(download=True).load()  # these are not the official ones
         monkeypatch.setattr(_cg_mnist, "_SHA256", checksums)
         CGMNIST(download=True).prepare(progress=lambda what, done, total: told.append(what))
     assert {what.removesuffix(".gz, kB") for what in told} == set(IDX_FILES.values())
-    assert {path.name for path in (tmp_path / "cache" / "mnist").glob("*.gz")} == {path.name for path in files.values()}
-    recipes = [CGMNIST(tmp_path / "official"), CGMNIST(tmp_path / "any.npz"), CGMNIST(download=True)]  # now offline
+    assert {path.name for path in (tmp_path / "cache" / "mnist").glob("*.gz")} == {
+        path.name for path in files.values()
+    }
+    recipes = [
+        CGMNIST(tmp_path / "official"),
+        CGMNIST(tmp_path / "any.npz"),
+        CGMNIST(download=True),
+    ]  # now offline
     first, *others = [recipe.load().val[:20] for recipe in recipes]
     for other in others:
         assert first["inputs"]["colour"].equal(other["inputs"]["colour"])
@@ -162,7 +191,9 @@ def test_official_files_arrays_and_a_download_are_the_same_data(
 
 
 def test_a_folder_and_a_download_are_not_both_taken() -> None:
-    with pytest.raises(MMParetoError, match=r"`data.download` should be false where `data.root` says"):
+    with pytest.raises(
+        MMParetoError, match=r"`data.download` should be false where `data.root` says"
+    ):
         CGMNIST("mnist", download=True)
 
 

@@ -33,7 +33,9 @@ def distributed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder as distributed, of six actors, with small clips."""
     root = tmp_path_factory.mktemp("CREMA-D")
     for number, name in enumerate(NAMES):
-        write_audio(root / "AudioWAV" / f"{name}.wav", tone(seconds=0.5, frequency=100 + 50 * number))
+        write_audio(
+            root / "AudioWAV" / f"{name}.wav", tone(seconds=0.5, frequency=100 + 50 * number)
+        )
         write_video(root / "VideoFlash" / f"{name}.flv", shades(5, 24, 32), fps=2)
     return root
 
@@ -95,8 +97,12 @@ def test_the_division_is_the_seeds(recipe: CREMAD) -> None:
 
 def test_samples_are_the_decoded_files(recipe: CREMAD, distributed: Path) -> None:
     batch = recipe.load().test[:]
-    assert {name: tuple(values.shape[1:]) for name, values in batch["inputs"].items()} == recipe.shapes
-    for name, label, audio in zip(batch["id"], batch["label"], batch["inputs"]["audio"], strict=True):
+    assert {
+        name: tuple(values.shape[1:]) for name, values in batch["inputs"].items()
+    } == recipe.shapes
+    for name, label, audio in zip(
+        batch["id"], batch["label"], batch["inputs"]["audio"], strict=True
+    ):
         assert EMOTIONS[label] == name[9:12]
         expected = front_end("fbank")(distributed / "AudioWAV" / f"{name}.wav")
         assert audio.equal(torch.from_numpy(expected))
@@ -104,7 +110,11 @@ def test_samples_are_the_decoded_files(recipe: CREMAD, distributed: Path) -> Non
 
 @pytest.mark.parametrize(
     ("change", "decoded"),
-    [({"frames": 3, "seed": 5}, set()), ({"fps": 2.0}, {"cremad-video"}), ({"size": 12}, {"cremad-video"})],
+    [
+        ({"frames": 3, "seed": 5}, set()),
+        ({"fps": 2.0}, {"cremad-video"}),
+        ({"size": 12}, {"cremad-video"}),
+    ],
 )
 def test_what_changes_no_decoded_byte_decodes_nothing(
     change: dict[str, float], decoded: set[str], recipe: CREMAD
@@ -117,7 +127,11 @@ def test_what_changes_no_decoded_byte_decodes_nothing(
 @pytest.mark.parametrize("audio", ["ogm-ge", "pmr"])
 def test_other_front_ends_are_chosen_by_name(audio: str, recipe: CREMAD) -> None:
     other = replace(recipe, audio=audio)
-    assert tuple(other.load().val[0]["inputs"]["audio"].shape) == other.shapes["audio"] == front_end(audio).shape
+    assert (
+        tuple(other.load().val[0]["inputs"]["audio"].shape)
+        == other.shapes["audio"]
+        == front_end(audio).shape
+    )
 
 
 def test_two_epochs_are_trained_and_evaluated(recipe: CREMAD, tmp_path: Path) -> None:
@@ -131,7 +145,9 @@ def test_two_epochs_are_trained_and_evaluated(recipe: CREMAD, tmp_path: Path) ->
 def test_frames_already_extracted_take_the_place_of_videos(recipe: CREMAD, copied: CREMAD) -> None:
     for name in NAMES:
         first = EMOTIONS.index(name[9:12])
-        frames = [shades(12)[first + more] for more in (0, 6, 5, 6)]  # of which evaluation takes the first and third
+        frames = [
+            shades(12)[first + more] for more in (0, 6, 5, 6)
+        ]  # of which evaluation takes the first and third
         write_frames(Path(copied.root) / "Image-01-FPS" / name, frames)
     shutil.rmtree(Path(copied.root) / "VideoFlash")
     splits = replace(copied, video_folder="Image-01-FPS").load()
@@ -139,15 +155,25 @@ def test_frames_already_extracted_take_the_place_of_videos(recipe: CREMAD, copie
     batch = splits.train[list(range(len(splits.train)))]
     std, mean = torch.tensor((0.229, 0.224, 0.225)), torch.tensor((0.485, 0.456, 0.406))
     found = 255 * (batch["inputs"]["video"].mean((-2, -1)).transpose(1, 2) * std + mean)
-    expected = torch.stack([20 * batch["label"], 20 * batch["label"] + 100], 1)[..., None].expand_as(found)
+    expected = torch.stack([20 * batch["label"], 20 * batch["label"] + 100], 1)[
+        ..., None
+    ].expand_as(found)
     torch.testing.assert_close(found, expected.float(), rtol=0, atol=3)  # JPEG rounds
 
 
-def test_damaged_clips_are_left_out_and_listed(recipe: CREMAD, copied: CREMAD, tmp_path: Path) -> None:
-    video, audio = (Path(copied.root) / path for path in (f"VideoFlash/{NAMES[3]}.flv", f"AudioWAV/{NAMES[10]}.wav"))
+def test_damaged_clips_are_left_out_and_listed(
+    recipe: CREMAD, copied: CREMAD, tmp_path: Path
+) -> None:
+    video, audio = (
+        Path(copied.root) / path
+        for path in (f"VideoFlash/{NAMES[3]}.flv", f"AudioWAV/{NAMES[10]}.wav")
+    )
     cut(video, 50)
     write_audio(audio, np.zeros(0))
-    with pytest.warns(UserWarning, match=r"cremad: 2 of 36 samples are left out: `mmpareto data check cremad` says"):
+    with pytest.warns(
+        UserWarning,
+        match=r"cremad: 2 of 36 samples are left out: `mmpareto data check cremad` says",
+    ):
         found = ids(copied.load())
     expected = {part: [name for name in names if name not in (NAMES[3], NAMES[10])]
                 for part, names in ids(recipe.load()).items()}  # fmt: skip
@@ -156,7 +182,9 @@ def test_damaged_clips_are_left_out_and_listed(recipe: CREMAD, copied: CREMAD, t
     assert {str(video), str(audio)} <= set(problems)
     assert not any(problem.fatal for problem in problems.values())
     lists = write_lists(tmp_path / "lists", train=listed(NAMES[12:30]), test=listed(NAMES[30:]))
-    assert len(replace(copied, split=lists).load().test) == 6  # no warning where nothing listed is damaged
+    assert (
+        len(replace(copied, split=lists).load().test) == 6
+    )  # no warning where nothing listed is damaged
 
 
 def test_clips_without_partner_and_foreign_files_are_left_out_and_listed(copied: CREMAD) -> None:
@@ -181,16 +209,23 @@ def test_a_check_says_what_there_is(recipe: CREMAD) -> None:
     findings = recipe.check()
     facts = dict(findings.facts)
     assert findings.trainable
-    assert [facts[part] for part in PARTS] == [f"{len(names)} samples" for names in ids(recipe.load()).values()]
+    assert [facts[part] for part in PARTS] == [
+        f"{len(names)} samples" for names in ids(recipe.load()).values()
+    ]
     assert facts["classes"] == "NEU 6, HAP 6, SAD 6, FEA 6, DIS 6, ANG 6"
     assert [problem.reason for problem in findings.problems] == [
         "36 clips of 6 actors; as published there are 7,442 of 91"
     ]
 
 
-def test_lists_divide_as_they_say_and_shared_actors_are_counted(recipe: CREMAD, tmp_path: Path) -> None:
+def test_lists_divide_as_they_say_and_shared_actors_are_counted(
+    recipe: CREMAD, tmp_path: Path
+) -> None:
     lists = write_lists(
-        tmp_path / "lists", train=listed(NAMES[:20]), val=listed(NAMES[20:24]), test=listed(NAMES[15:18] + NAMES[24:])
+        tmp_path / "lists",
+        train=listed(NAMES[:20]),
+        val=listed(NAMES[20:24]),
+        test=listed(NAMES[15:18] + NAMES[24:]),
     )
     lists = write_lists(lists, train=listed(NAMES[:15] + NAMES[18:20]))
     own = replace(recipe, split=lists)
@@ -200,20 +235,27 @@ def test_lists_divide_as_they_say_and_shared_actors_are_counted(recipe: CREMAD, 
     assert found == {
         "train": [*NAMES[:15], *NAMES[18:20]], "val": list(NAMES[20:24]), "test": [*NAMES[15:18], *NAMES[24:]]
     }  # fmt: skip
-    assert any(problem.reason.startswith(shared) and not problem.fatal for problem in own.check().problems)
+    assert any(
+        problem.reason.startswith(shared) and not problem.fatal for problem in own.check().problems
+    )
     assert any(note.startswith(shared) for note in own.notes)
     assert any("17 train, 4 val, 15 test clips" in note for note in own.notes)
 
 
 def test_without_shared_actors_there_is_no_warning(recipe: CREMAD, tmp_path: Path) -> None:
-    own = replace(recipe, split=write_lists(tmp_path / "lists", train=listed(NAMES[:30]), test=listed(NAMES[30:])))
+    own = replace(
+        recipe,
+        split=write_lists(tmp_path / "lists", train=listed(NAMES[:30]), test=listed(NAMES[30:])),
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         own.load()
     assert not any("actors" in note for note in own.notes)
 
 
-def test_without_a_validation_list_a_ninth_of_each_class_is_held_out(recipe: CREMAD, tmp_path: Path) -> None:
+def test_without_a_validation_list_a_ninth_of_each_class_is_held_out(
+    recipe: CREMAD, tmp_path: Path
+) -> None:
     lists = write_lists(tmp_path / "lists", train=listed(NAMES[:30]), test=listed(NAMES[30:]))
     own = replace(recipe, split=lists)
     found = ids(own.load())
@@ -236,9 +278,13 @@ WRONG_LISTS = {
 
 
 @pytest.mark.parametrize("wrong", WRONG_LISTS)
-def test_a_list_that_is_wrong_is_named_with_its_row(wrong: str, recipe: CREMAD, tmp_path: Path) -> None:
+def test_a_list_that_is_wrong_is_named_with_its_row(
+    wrong: str, recipe: CREMAD, tmp_path: Path
+) -> None:
     rows, said = WRONG_LISTS[wrong]
-    own = replace(recipe, split=write_lists(tmp_path / "lists", train=rows, test=listed(NAMES[30:])))
+    own = replace(
+        recipe, split=write_lists(tmp_path / "lists", train=rows, test=listed(NAMES[30:]))
+    )
     with pytest.raises(MMParetoError) as error:
         own.load()
     assert said in str(error.value)
@@ -253,18 +299,27 @@ def test_a_missing_list_is_named(recipe: CREMAD, tmp_path: Path) -> None:
         own.load()
 
 
-def test_listed_clips_that_are_not_there_are_left_out_and_listed(recipe: CREMAD, tmp_path: Path) -> None:
+def test_listed_clips_that_are_not_there_are_left_out_and_listed(
+    recipe: CREMAD, tmp_path: Path
+) -> None:
     train = [*listed(NAMES[:30]), "1091_WSI_SAD_XX,SAD"]
-    own = replace(recipe, split=write_lists(tmp_path / "lists", train=train, test=listed(NAMES[30:])))
+    own = replace(
+        recipe, split=write_lists(tmp_path / "lists", train=train, test=listed(NAMES[30:]))
+    )
     with pytest.warns(UserWarning, match="cremad: 1 of 37 samples are left out"):
         assert len(own.load().test) == 6
     problems = {problem.where: problem.reason for problem in own.check().problems}
-    assert problems[f"{tmp_path}/lists/train.csv, row 31"] == "1091_WSI_SAD_XX has no audio and no video file"
+    assert (
+        problems[f"{tmp_path}/lists/train.csv, row 31"]
+        == "1091_WSI_SAD_XX has no audio and no video file"
+    )
 
 
 def test_a_class_only_in_the_test_part_is_said(recipe: CREMAD, tmp_path: Path) -> None:
     train = [row for row in listed(NAMES[:30]) if not row.endswith("FEA")]
-    own = replace(recipe, split=write_lists(tmp_path / "lists", train=train, test=listed(NAMES[30:])))
+    own = replace(
+        recipe, split=write_lists(tmp_path / "lists", train=train, test=listed(NAMES[30:]))
+    )
     reasons = [problem.reason for problem in own.check().problems]
     assert "class FEA has test samples, but none to train on" in reasons
 
@@ -287,13 +342,17 @@ def test_a_root_that_is_none_is_said(root: str | None, distributed: Path, tmp_pa
     assert not recipe.check().trainable
 
 
-def test_a_folder_may_be_a_link_to_elsewhere(recipe: CREMAD, distributed: Path, tmp_path: Path) -> None:
+def test_a_folder_may_be_a_link_to_elsewhere(
+    recipe: CREMAD, distributed: Path, tmp_path: Path
+) -> None:
     for folder in ("AudioWAV", "VideoFlash"):
         (tmp_path / folder).symlink_to(distributed / folder)
     assert ids(replace(recipe, root=tmp_path).load()) == ids(recipe.load())
 
 
-@pytest.mark.parametrize("wrong", [{"audio": "mfcc"}, {"frames": 0}, {"size": 0}, {"fps": 0.0}, {"fps": float("nan")}])
+@pytest.mark.parametrize(
+    "wrong", [{"audio": "mfcc"}, {"frames": 0}, {"size": 0}, {"fps": 0.0}, {"fps": float("nan")}]
+)
 def test_a_setting_that_is_none_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(MMParetoError, match=rf"Parameter `data\.{next(iter(wrong))}` should be"):
         CREMAD(**wrong)

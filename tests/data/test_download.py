@@ -1,4 +1,6 @@
-"""Downloads from a real server on this machine: what arrives is right, and what has arrived is not asked for again."""
+"""Downloads from a real server on this machine: what arrives is right, and what has arrived is not
+asked for again.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def server() -> Iterator[Mirror]:
 
 def test_a_file_is_fetched_once_and_told_of_on_the_way(server: Mirror, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
-    path = download("file", SHA256, [server.address], tmp_path / "new", lambda *call: told.append(call))
+    path = download(
+        "file", SHA256, [server.address], tmp_path / "new", lambda *call: told.append(call)
+    )
     assert path == tmp_path / "new" / "file"
     assert path.read_bytes() == CONTENT
     assert told[-1] == ("file, kB", 300, 300)
@@ -46,14 +50,18 @@ def test_what_has_been_changed_since_is_fetched_again(server: Mirror, tmp_path: 
     assert download("file", SHA256, [server.address], tmp_path).read_bytes() == CONTENT
 
 
-def test_after_a_lost_connection_the_same_call_asks_for_the_rest(server: Mirror, tmp_path: Path) -> None:
+def test_after_a_lost_connection_the_same_call_asks_for_the_rest(
+    server: Mirror, tmp_path: Path
+) -> None:
     server.cut["file"] = HALF
     with pytest.raises(MMParetoError, match="the connection was lost"):
         download("file", SHA256, [server.address], tmp_path)
     assert not (tmp_path / "file").exists()
     server.cut.clear()
     told: list[int] = []
-    path = download("file", SHA256, [server.address], tmp_path, lambda what, done, total: told.append(done))
+    path = download(
+        "file", SHA256, [server.address], tmp_path, lambda what, done, total: told.append(done)
+    )
     assert path.read_bytes() == CONTENT
     assert server.requests == [("file", None), ("file", f"bytes={HALF}-")]
     assert told[0] > 131
@@ -68,8 +76,8 @@ def test_the_next_mirror_gives_the_rest(server: Mirror, tmp_path: Path) -> None:
 
 def test_a_killed_download_continues(server: Mirror, tmp_path: Path) -> None:
     call = (
-        "import os, sys; from pathlib import Path; from mmpareto.data.digits._download import download\n"
-        "die = lambda what, done, total: done >= 150 and os._exit(9)\n"
+        "import os, sys; from pathlib import Path; from mmpareto.data.digits._download import "
+        "download\ndie = lambda what, done, total: done >= 150 and os._exit(9)\n"
         "download('file', sys.argv[1], [sys.argv[2]], Path(sys.argv[3]), die)"
     )
     killed = subprocess.run(
@@ -83,7 +91,9 @@ def test_a_killed_download_continues(server: Mirror, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("there", [CONTENT, b"x" * HALF, b"x" * len(CONTENT), CONTENT + b"x"])
-def test_whatever_an_earlier_call_left_the_file_is_right(there: bytes, server: Mirror, tmp_path: Path) -> None:
+def test_whatever_an_earlier_call_left_the_file_is_right(
+    there: bytes, server: Mirror, tmp_path: Path
+) -> None:
     (tmp_path / "file.part").write_bytes(there)
     assert download("file", SHA256, [server.address], tmp_path).read_bytes() == CONTENT
     assert len(server.requests) <= 2
@@ -131,8 +141,9 @@ def test_others_wait_as_long_as_it_arrives(server: Mirror, tmp_path: Path) -> No
 
 def test_processes_that_ask_at_once_fetch_it_once(server: Mirror, tmp_path: Path) -> None:
     call = (
-        "import sys; from pathlib import Path; from mmpareto.data.digits._download import download\n"
-        "print(download('file', sys.argv[1], [sys.argv[2]], Path(sys.argv[3])).stat().st_size)"
+        "import sys; from pathlib import Path; from mmpareto.data.digits._download import "
+        "download\nprint(download('file', sys.argv[1], [sys.argv[2]], "
+        "Path(sys.argv[3])).stat().st_size)"
     )
     command = [sys.executable, "-c", call, SHA256, server.address, str(tmp_path)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -146,7 +157,9 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
         download("file", SHA256, [], tmp_path / "taken" / "mnist")
 
 
-def test_without_pooch_the_command_that_installs_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_pooch_the_command_that_installs_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(MMParetoError, match=r"pip install 'mmpareto\[data\]'"):
         download("file", SHA256, [], tmp_path)

@@ -33,17 +33,24 @@ def signal(kind: str, rate: int, seconds: float) -> np.ndarray:
 def kaldi_energies(samples: np.ndarray, width: int, bands: int) -> np.ndarray:
     """Energies [frames, bands] in single precision."""
     options = kaldi.FbankOptions()
-    options.frame_opts.samp_freq, options.frame_opts.dither, options.frame_opts.window_type = 16_000, 0.0, "hanning"
+    options.frame_opts.samp_freq, options.frame_opts.dither, options.frame_opts.window_type = (
+        16_000,
+        0.0,
+        "hanning",
+    )
     options.frame_opts.frame_length_ms, options.mel_opts.num_bins = width / 16, bands
     bank = kaldi.OnlineFbank(options)
     bank.accept_waveform(16_000, samples.tolist())
     bank.input_finished()
-    return np.exp(np.stack([bank.get_frame(n) for n in range(bank.num_frames_ready)], dtype=np.float64))
+    return np.exp(
+        np.stack([bank.get_frame(n) for n in range(bank.num_frames_ready)], dtype=np.float64)
+    )
 
 
-# Kaldi refuses bands between two frequencies of the transform, of which 128 have some at 25 ms; PyTorch's copy of it,
-# which the authors use, takes them as empty. So its bands are compared at a longer window, and its window with
-# fewer bands; 128 bands at 25 ms are compared with a slow computation below.
+# Kaldi refuses bands between two frequencies of the transform, of which 128 have some at 25 ms;
+# PyTorch's copy of it, which the authors use, takes them as empty. So its bands are compared at a
+# longer window, and its window with fewer bands; 128 bands at 25 ms are compared with a slow
+# computation below.
 @pytest.mark.parametrize(("width", "bands"), [(400, 80), (1600, 128)])
 @pytest.mark.parametrize("seconds", [0.11, 2.5])
 @pytest.mark.parametrize("kind", ["noise", "quiet", "sweep", "silence"])
@@ -51,8 +58,9 @@ def test_energies_are_kaldis(kind: str, seconds: float, width: int, bands: int) 
     samples = signal(kind, 16_000, seconds)
     expected = kaldi_energies(samples, width, bands)
     found = np.exp(log_energies(samples, 16_000, width, 160, bands))
-    # In single precision a frequency's place on the mel scale, up to 2,840, is rounded several times, which moves
-    # energy between triangles 2,808 / (bands + 1) wide. The transform's rounding is small beside that.
+    # In single precision a frequency's place on the mel scale, up to 2,840, is rounded several
+    # times, which moves energy between triangles 2,808 / (bands + 1) wide. The transform's rounding
+    # is small beside that.
     tolerance = 4 * SINGLE * 2840 * (bands + 1) / 2808
     assert (np.abs(found - expected) < tolerance * expected.max(1, keepdims=True)).all()
 
@@ -83,13 +91,18 @@ def slow_bank(samples: np.ndarray) -> np.ndarray:
 def test_the_filter_bank_is_the_authors(kind: str) -> None:
     samples = signal(kind, 16_000, 0.2)
     expected = slow_bank(samples)
-    found = np.exp(FilterBank().spectrogram(samples)[:, : expected.shape[1]] * (2 * 5.141276) - 4.503877)
-    # Sums of 400 terms are rounded, and so are logarithms of at most 16 whose exponentials are compared.
+    found = np.exp(
+        FilterBank().spectrogram(samples)[:, : expected.shape[1]] * (2 * 5.141276) - 4.503877
+    )
+    # Sums of 400 terms are rounded, and so are logarithms of at most 16 whose exponentials are
+    # compared.
     assert (np.abs(found - expected) < 400 * DOUBLE * expected.max(0)).all()
 
 
 @pytest.mark.parametrize("samples", [400, 16_000, 400 + 160 * 1023, 400 + 160 * 1024 + 5_000])
-def test_the_filter_bank_has_1024_frames_the_rest_of_which_is_zero_before_normalization(samples: int) -> None:
+def test_the_filter_bank_has_1024_frames_the_rest_of_which_is_zero_before_normalization(
+    samples: int,
+) -> None:
     bank = FilterBank().spectrogram(np.random.default_rng(0).uniform(-1, 1, samples))
     frames = min(1 + (samples - 400) // 160, 1024)
     assert bank.shape == (128, 1024)
@@ -107,21 +120,31 @@ def test_less_than_one_window_is_unreadable_for_the_filter_bank() -> None:
 def test_ogm_ge_is_a_centred_transform_of_three_seconds(kind: str, seconds: float) -> None:
     samples = signal(kind, 22_050, seconds)
     tiled = torch.tensor(np.tile(samples, 8)[: 3 * 22_050])
-    transform = torch.stft(tiled, 512, 353, window=torch.hann_window(512, dtype=torch.float64), return_complex=True)
+    transform = torch.stft(
+        tiled, 512, 353, window=torch.hann_window(512, dtype=torch.float64), return_complex=True
+    )
     expected = (transform.abs() + 1e-7).log().numpy()
-    # A magnitude is off by the rounding of sums of 512 terms, at most 1; its logarithm by that over at least 1e-7.
-    np.testing.assert_allclose(OGMGE().spectrogram(samples), expected, rtol=0, atol=512 * DOUBLE / 1e-7)
+    # A magnitude is off by the rounding of sums of 512 terms, at most 1; its logarithm by that over
+    # at least 1e-7.
+    np.testing.assert_allclose(
+        OGMGE().spectrogram(samples), expected, rtol=0, atol=512 * DOUBLE / 1e-7
+    )
 
 
 @pytest.mark.parametrize("seconds", [0.4, 2.5, 11.0])
 @pytest.mark.parametrize("kind", ["noise", "sweep"])
 def test_pmr_is_scipys_spectrogram_of_ten_seconds(kind: str, seconds: float) -> None:
     samples = signal(kind, 16_000, seconds)
-    _, _, density = scipy.signal.spectrogram(np.tile(samples, 30)[:160_000], 16_000, nperseg=512, noverlap=353)
+    _, _, density = scipy.signal.spectrogram(
+        np.tile(samples, 30)[:160_000], 16_000, nperseg=512, noverlap=353
+    )
     logarithm = np.log(density + 1e-7)
     expected = (logarithm - logarithm.mean()) / (logarithm.std() + 1e-9)
-    # A density, at most 1, is off by the rounding of sums of 512 terms, and its logarithm by that over 1e-7 or more.
-    np.testing.assert_allclose(PMR().spectrogram(samples), expected, rtol=0, atol=512 * DOUBLE / 1e-7)
+    # A density, at most 1, is off by the rounding of sums of 512 terms, and its logarithm by that
+    # over 1e-7 or more.
+    np.testing.assert_allclose(
+        PMR().spectrogram(samples), expected, rtol=0, atol=512 * DOUBLE / 1e-7
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -132,7 +155,9 @@ def test_silence_is_finite(name: str) -> None:
 @pytest.mark.parametrize("name", ["ogm-ge", "pmr"])
 def test_what_resampling_carried_beyond_full_scale_is_clipped(name: str) -> None:
     loud = 1.2 * signal("noise", 16_000, 2.0)
-    assert (front_end(name).spectrogram(loud) == front_end(name).spectrogram(loud.clip(-1, 1))).all()
+    assert (
+        front_end(name).spectrogram(loud) == front_end(name).spectrogram(loud.clip(-1, 1))
+    ).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -153,5 +178,7 @@ def test_names_choose_front_ends_of_different_shape() -> None:
 
 
 def test_another_name_is_refused() -> None:
-    with pytest.raises(MMParetoError, match=r"`data\.audio` should be one of fbank, ogm-ge, pmr\. Found 'mfcc'\."):
+    with pytest.raises(
+        MMParetoError, match=r"`data\.audio` should be one of fbank, ogm-ge, pmr\. Found 'mfcc'\."
+    ):
         front_end("mfcc")

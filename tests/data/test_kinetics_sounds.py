@@ -20,8 +20,14 @@ from mmpareto.training import RunConfig
 from mmpareto.training.run import run
 
 LABELS = (0, 7, 30)
-TRAIN = {f"-a{number:02d}bcdefgh_{number:06d}_{number + 10:06d}": LABELS[number % 3] for number in range(12)}
-TEST = {f"z_{number:02d}xyzabcd_{number:06d}_{number + 10:06d}": LABELS[number % 3] for number in range(6)}
+TRAIN = {
+    f"-a{number:02d}bcdefgh_{number:06d}_{number + 10:06d}": LABELS[number % 3]
+    for number in range(12)
+}
+TEST = {
+    f"z_{number:02d}xyzabcd_{number:06d}_{number + 10:06d}": LABELS[number % 3]
+    for number in range(6)
+}
 BESIDE, FRAMES, SILENT = list(TRAIN)[:3]
 """Clips with a sound file as well, with frames instead of a video, and without any sound."""
 
@@ -83,7 +89,9 @@ def test_samples_have_the_stated_shapes_and_the_clips_own_sound(recipe: Kinetics
     root, splits = Path(recipe.root), load(recipe, "1 of 18")
     for part in (splits.train, splits.test):
         batch = part[:]
-        assert {name: tuple(values.shape[1:]) for name, values in batch["inputs"].items()} == recipe.shapes
+        assert {
+            name: tuple(values.shape[1:]) for name, values in batch["inputs"].items()
+        } == recipe.shapes
         for name, audio in zip(batch["id"], batch["inputs"]["audio"], strict=True):
             beside = root / "audio" / f"{name}.wav"
             path = beside if beside.exists() else next((root / "video").glob(f"{name}.*"))
@@ -91,13 +99,17 @@ def test_samples_have_the_stated_shapes_and_the_clips_own_sound(recipe: Kinetics
 
 
 def test_two_epochs_are_trained_and_evaluated(recipe: KineticsSounds, tmp_path: Path) -> None:
-    config = RunConfig(replace(recipe, audio="ogm-ge"), MMPareto(), LateFusionCNN(width=2), epochs=2, batch_size=4)
+    config = RunConfig(
+        replace(recipe, audio="ogm-ge"), MMPareto(), LateFusionCNN(width=2), epochs=2, batch_size=4
+    )
     with pytest.warns(UserWarning, match="1 of 18 samples are left out"):
         metrics = run(config, tmp_path, progress=False)
     assert set(metrics["test"]) == {"joint_accuracy", "audio_accuracy", "video_accuracy"}
 
 
-def test_a_check_names_clips_without_sound_and_other_numbers_than_reported(recipe: KineticsSounds) -> None:
+def test_a_check_names_clips_without_sound_and_other_numbers_than_reported(
+    recipe: KineticsSounds,
+) -> None:
     findings = recipe.check()
     assert findings.trainable
     problems = {Path(problem.where).stem: problem.reason for problem in findings.problems}
@@ -123,7 +135,9 @@ def test_frames_without_a_sound_file_are_left_out(recipe: KineticsSounds, tmp_pa
 
 
 def test_a_validation_list_is_kept(recipe: KineticsSounds, tmp_path: Path) -> None:
-    lists = write_lists(tmp_path / "lists", train=rows(TRAIN)[:9], val=rows(TRAIN)[9:], test=rows(TEST))
+    lists = write_lists(
+        tmp_path / "lists", train=rows(TRAIN)[:9], val=rows(TRAIN)[9:], test=rows(TEST)
+    )
     splits = load(replace(recipe, split=lists), "1 of 18")
     assert sorted(splits.val[:]["id"]) == sorted(list(TRAIN)[9:])
 
@@ -152,7 +166,9 @@ def test_two_files_of_one_clip_are_refused(recipe: KineticsSounds, tmp_path: Pat
     for end in (".mp4", ".mkv"):
         write_video(tmp_path / "video" / f"{BESIDE}{end}", shades(1))
     own = replace(recipe, root=tmp_path, split=recipe.root)
-    with pytest.raises(MMParetoError, match=rf"should hold each clip once\. Found {BESIDE}\.mkv and {BESIDE}\.mp4"):
+    with pytest.raises(
+        MMParetoError, match=rf"should hold each clip once\. Found {BESIDE}\.mkv and {BESIDE}\.mp4"
+    ):
         own.load()
 
 

@@ -14,7 +14,9 @@ from mmpareto.data.caching._cache import Unreadable
 from mmpareto.data.media._video import VideoDecoder
 from mmpareto.errors import MMParetoError
 
-CREMA = tuple(f"{actor}_DFA_{emotion}_XX" for actor in range(1001, 1007) for emotion in ("NEU", "ANG"))
+CREMA = tuple(
+    f"{actor}_DFA_{emotion}_XX" for actor in range(1001, 1007) for emotion in ("NEU", "ANG")
+)
 CLIPS = tuple(f"clip{number:02d}" for number in range(12))
 
 
@@ -60,7 +62,9 @@ def moved_out(path: Path, elsewhere: Path) -> Path:
     return path
 
 
-def test_clips_that_are_links_out_of_the_root_are_left_out_and_named(cremad: CREMAD, tmp_path: Path) -> None:
+def test_clips_that_are_links_out_of_the_root_are_left_out_and_named(
+    cremad: CREMAD, tmp_path: Path
+) -> None:
     before, root = ids(cremad.load()), Path(cremad.root)
     video = moved_out(root / "VideoFlash" / f"{CREMA[2]}.flv", tmp_path / "elsewhere")
     audio = root / "AudioWAV" / f"{CREMA[5]}.wav"
@@ -89,7 +93,9 @@ def test_links_within_the_data_set_are_followed(cremad: CREMAD, tmp_path: Path) 
     assert ids(cremad.load()) == before
 
 
-def test_frames_and_sounds_that_are_links_out_are_left_out_and_named(kinetics: KineticsSounds, tmp_path: Path) -> None:
+def test_frames_and_sounds_that_are_links_out_are_left_out_and_named(
+    kinetics: KineticsSounds, tmp_path: Path
+) -> None:
     before, root = ids(kinetics.load()), Path(kinetics.root)
     folder = moved_out(root / "video" / CLIPS[1], tmp_path / "elsewhere")
     sound = moved_out(root / "audio" / f"{CLIPS[2]}.wav", tmp_path / "elsewhere")
@@ -98,7 +104,9 @@ def test_frames_and_sounds_that_are_links_out_are_left_out_and_named(kinetics: K
         assert ids(kinetics.load()) == without(before, *CLIPS[1:4])
     problems = {problem.where: problem.reason for problem in kinetics.check().problems}
     assert {str(folder), str(sound), str(frame.parent)} <= set(problems)
-    assert problems[str(frame.parent)].startswith("2.jpg in it is a link that leads out of the folder of all videos")
+    assert problems[str(frame.parent)].startswith(
+        "2.jpg in it is a link that leads out of the folder of all videos"
+    )
 
 
 def test_where_nothing_is_left_the_first_link_is_named(tmp_path: Path) -> None:
@@ -106,7 +114,9 @@ def test_where_nothing_is_left_the_first_link_is_named(tmp_path: Path) -> None:
     for number in (1, 2):
         write_image(view.with_name(f"airplane_0001_{number}.png"))
     moved_out(view, tmp_path / "elsewhere")
-    with pytest.raises(MMParetoError, match=rf"Found none .* The first: {view}: leads out of the data set"):
+    with pytest.raises(
+        MMParetoError, match=rf"Found none .* The first: {view}: leads out of the data set"
+    ):
         ModelNet40(tmp_path / "root", views=(0, 1)).load()
 
 
@@ -123,7 +133,9 @@ def test_a_frame_may_be_a_link_to_a_frame_of_another_video_and_no_further(tmp_pa
     assert len(decoder(linked)) == 5
     for target in (secret, "../../secret.png", "9.png", "/proc/self/exe"):
         (folder / "9.png").symlink_to(target)
-        with pytest.raises(Unreadable, match=r"^9\.png in it (is a link that leads out|cannot be opened)") as raised:
+        with pytest.raises(
+            Unreadable, match=r"^9\.png in it (is a link that leads out|cannot be opened)"
+        ) as raised:
             decoder(folder)
         assert "secret" not in str(raised.value)
         (folder / "9.png").unlink()

@@ -12,8 +12,7 @@ from manifests import manifest, notes, parts_of, with_media
 from mmpareto.balancing import Uniform
 from mmpareto.data import Manifest
 from mmpareto.models import LateFusionCNN
-from mmpareto.shapes import Text
-from mmpareto.targets import Classes, Labels, Number
+from mmpareto.specs import Classes, Labels, Number, Text
 from mmpareto.training import RunConfig
 from mmpareto.training._config import load_config, save_config
 
@@ -48,7 +47,13 @@ def test_every_kind_of_column_is_loaded_and_missing_cells_are_missing(tmp_path: 
     }
     assert set(splits.train[0]["inputs"]) == {"note", "voice", "clip", "vector", "table"}
     assert batch["inputs"]["vector"][4].tolist() == [8.0] * 5
-    assert splits.val[0]["inputs"].keys() == {"photo", "voice", "clip", "vector", "table"}  # row s4 has no note
+    assert splits.val[0]["inputs"].keys() == {
+        "photo",
+        "voice",
+        "clip",
+        "vector",
+        "table",
+    }  # row s4 has no note
     assert splits.val[[0, 1]]["label"].tolist() == [0, 1]
 
 
@@ -68,16 +73,26 @@ def test_labels_may_be_classes_several_or_numbers(tmp_path: Path) -> None:
     data = manifest(tmp_path, several)
     assert data.target == Labels(("cold", "wet"))
     assert data.load().val[:]["label"].tolist() == [[1, 1], [0, 1]]
-    data = manifest(tmp_path, [{**row, "label": str(n / 2)} for n, row in enumerate(rows)], label="label")
+    data = manifest(
+        tmp_path, [{**row, "label": str(n / 2)} for n, row in enumerate(rows)], label="label"
+    )
     train = np.array([n / 2 for n in (0, 1, 2, 3, 8, 9, 10, 11)])
     assert data.target == Number("label", pytest.approx(train.mean()), pytest.approx(train.std()))
     assert data.load().val[:]["label"].tolist() == [2, 2.5]
-    assert manifest(tmp_path, rows, label="age", types={"label": "ignore"}, task="number").target.outputs == 1
+    assert (
+        manifest(
+            tmp_path, rows, label="age", types={"label": "ignore"}, task="number"
+        ).target.outputs
+        == 1
+    )
 
 
 def test_what_is_stated_prevails_over_what_is_guessed(tmp_path: Path) -> None:
     rows = [{**row, "zip": str(n % 2), "height": str(n)} for n, row in enumerate(notes())]
-    stated = {"types": {"zip": "category", "age": "ignore", "note": "ignore"}, "tables": {"place": ["zip"]}}
+    stated = {
+        "types": {"zip": "category", "age": "ignore", "note": "ignore"},
+        "tables": {"place": ["zip"]},
+    }
     assert manifest(tmp_path, rows, **stated).shapes == {"place": (3,)}
     assert manifest(tmp_path, rows).shapes["table"] == (6,)
     two = manifest(tmp_path, rows, tables={"a": ["age"], "b": ["height", "zip"]})
@@ -117,7 +132,9 @@ def test_settings_survive_a_configuration_file(tmp_path: Path) -> None:
     assert load_config(tmp_path / "config.yaml") == config
 
 
-def test_the_table_is_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_is_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     manifest(tmp_path, notes())
     monkeypatch.chdir(tmp_path)
     data = Manifest("my.csv", root=".")

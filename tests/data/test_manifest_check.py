@@ -34,12 +34,18 @@ def test_everything_is_counted(tmp_path: Path) -> None:
     assert facts["voice, seconds"] == "from 0.5 to 0.5, median 0.5"
     assert facts["clip, seconds"] == "from 1 to 1, median 1"
     assert facts["note, tokens"] == "from 14 to 15, median 14"
-    assert [facts[part] for part in ("train", "val", "test")] == ["8 samples", "2 samples", "2 samples"]
+    assert [facts[part] for part in ("train", "val", "test")] == [
+        "8 samples",
+        "2 samples",
+        "2 samples",
+    ]
 
 
 def test_numbers_to_predict_are_described_by_part(tmp_path: Path) -> None:
     rows = [{**row, "label": str(n / 2)} for n, row in enumerate(notes())]
-    assert dict(manifest(tmp_path, rows).check().facts)["val labels"] == "from 2 to 2.5, median 2.25"
+    assert (
+        dict(manifest(tmp_path, rows).check().facts)["val labels"] == "from 2 to 2.5, median 2.25"
+    )
 
 
 def test_files_that_cannot_be_read_are_named_and_the_rest_is_used(tmp_path: Path) -> None:
@@ -75,7 +81,8 @@ def test_a_part_without_a_file_that_can_be_read_stands_in_the_way(tmp_path: Path
         "no sample for val is left that can be read"
     ]
     with pytest.raises(
-        ValueError, match=r"Found that no sample for val is left that can be read: `mmpareto data check"
+        ValueError,
+        match=r"Found that no sample for val is left that can be read: `mmpareto data check",
     ):
         data.load()
 
@@ -85,9 +92,17 @@ def test_files_that_parts_share_are_named(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "photo/9.png", tmp_path / "photo/6.png")  # test and train
     shutil.copy(tmp_path / "photo/3.png", tmp_path / "photo/2.png")  # both train
     rows[5]["voice"] = rows[3]["voice"]  # validation and train
-    assert [(problem.where, problem.reason) for problem in manifest(tmp_path, rows).check().problems] == [
-        ("my.csv, row 8", "column `photo`: photo/6.png is for test, its content is for train too: my.csv, row 11"),
-        ("my.csv, row 7", "column `voice`: voice/3.wav is for val, its content is for train too: my.csv, row 5"),
+    assert [
+        (problem.where, problem.reason) for problem in manifest(tmp_path, rows).check().problems
+    ] == [
+        (
+            "my.csv, row 8",
+            "column `photo`: photo/6.png is for test, its content is for train too: my.csv, row 11",
+        ),
+        (
+            "my.csv, row 7",
+            "column `voice`: voice/3.wav is for val, its content is for train too: my.csv, row 5",
+        ),
     ]
 
 
@@ -112,4 +127,9 @@ def test_same_content_is_found_by_bytes_alone(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "0.png").write_bytes(b"frame")
     groups = same_content(tmp_path / name for name in ("a", "b", "c", "d", "x", "y"))
-    assert sorted("".join(path.name for path in group) for group in groups) == ["ac", "b", "d", "xy"]
+    assert sorted("".join(path.name for path in group) for group in groups) == [
+        "ac",
+        "b",
+        "d",
+        "xy",
+    ]

@@ -16,7 +16,7 @@ from mmpareto.data.tables._labels import guess_task, label_tensor, make_target, 
 from mmpareto.data.tables._tabular import OneHot, Standardised, table_tensor
 from mmpareto.data.tables._text import Pretrained, Trigrams, token_tensor
 from mmpareto.errors import MMParetoError
-from mmpareto.targets import Classes, Labels, Number
+from mmpareto.specs import Classes, Labels, Number
 
 GUESSES = {
     "image": ["a.png", "b/c.JPG", "", "ü.tiff", "no ending"],
@@ -106,7 +106,9 @@ def test_trigrams_are_those_of_the_levelled_text() -> None:
     tokens = Trigrams()
     grams = (" st", "str", "tra", "ras", "ass", "sse", "se ", "e 4", " 42", "42 ")
     assert tokens.numbers("straße 42") == [zlib.crc32(gram.encode()) % 4095 + 1 for gram in grams]
-    assert tokens.numbers("Strasse\n 42") == tokens.numbers("STRAẞE 42") == tokens.numbers("straße 42")
+    assert (
+        tokens.numbers("Strasse\n 42") == tokens.numbers("STRAẞE 42") == tokens.numbers("straße 42")
+    )
     assert tokens.numbers("ﬁ") == tokens.numbers("fi")
     assert tokens.numbers("x") == [zlib.crc32(b" x ") % 4095 + 1]
     assert all(0 < number < tokens.vocabulary for number in tokens.numbers("någon 你好 👍"))
@@ -127,5 +129,7 @@ def test_a_tokenizer_of_hugging_face_is_taken_from_its_folder(tmp_path: Path) ->
     tokens = Pretrained(str(tmp_path))
     assert tokens.vocabulary == 5
     assert tokens.numbers("good day sunshine") == [3, 4, 2]  # one more each: 0 is for what fills up
-    with pytest.raises(MMParetoError, match=r"`data\.tokenizer` should be a folder .* Found 'no/such'"):
+    with pytest.raises(
+        MMParetoError, match=r"`data\.tokenizer` should be a folder .* Found 'no/such'"
+    ):
         Pretrained("no/such")

@@ -1,4 +1,6 @@
-"""Tables of one's own whose files are damaged, or whose columns are not where they were meant to be."""
+"""Tables of one's own whose files are damaged, or whose columns are not where they were meant to
+be.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def pictured(folder: Path, count: int = 16, junk: str = "") -> list[dict[str, An
         ("train dog", "no training sample of class 'dog' is left that can be read"),
     ],
 )
-def test_what_damage_takes_away_altogether_is_refused(junk: str, reason: str, tmp_path: Path) -> None:
+def test_what_damage_takes_away_altogether_is_refused(
+    junk: str, reason: str, tmp_path: Path
+) -> None:
     data = manifest(tmp_path, pictured(tmp_path, junk=junk))
     assert data.check().problems[-1] == Finding("my.csv", reason, fatal=True)
     with pytest.raises(MMParetoError, match=f"Found that {reason}: `mmpareto data check"):
@@ -128,15 +132,26 @@ def test_a_dangling_link_among_frames_stops_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("renamed", "settings", "said"),
     [
-        ("fold", {"split": "folds"}, r"`data\.split` should be a column of .* Found `folds`, which is none of"),
-        ("Split", {}, r"Found that `Split` does: add --data\.split 'Split', or draw with --data\.fractions"),
+        (
+            "fold",
+            {"split": "folds"},
+            r"`data\.split` should be a column of .* Found `folds`, which is none of",
+        ),
+        (
+            "Split",
+            {},
+            r"Found that `Split` does: add --data\.split 'Split', or draw with --data\.fractions",
+        ),
         ("fold", {}, r"Found that `fold` does"),
     ],
 )
 def test_a_division_of_the_users_is_not_passed_over(
     renamed: str, settings: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
-    rows = [{renamed if name == "split" else name: cell for name, cell in row.items()} for row in notes()]
+    rows = [
+        {renamed if name == "split" else name: cell for name, cell in row.items()}
+        for row in notes()
+    ]
     with pytest.raises(MMParetoError, match=said):
         manifest(tmp_path, rows, **settings).load()
     assert manifest(tmp_path, rows, split=renamed).load().test

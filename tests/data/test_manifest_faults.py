@@ -1,4 +1,6 @@
-"""Tables of one's own with something wrong: what is left out, and what is refused, by row and reason."""
+"""Tables of one's own with something wrong: what is left out, and what is refused, by row and
+reason.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from media import write_image
 
 from mmpareto.data import Finding, Manifest
 from mmpareto.errors import MMParetoError
-from mmpareto.targets import Classes
+from mmpareto.specs import Classes
 
 
 @pytest.fixture(autouse=True)
@@ -48,15 +50,22 @@ def test_a_row_that_cannot_be_used_is_named_and_left_out(fault: str, tmp_path: P
     rows = change(change(notes(), 2, photo="in.png"), 4, **cells)
     data = manifest(tmp_path, rows, types={"photo": "image"})
     assert data.check().problems == [Finding("my.csv, row 4", reason)]
-    with pytest.warns(UserWarning, match=r"1 of 12 rows of .*my\.csv are left out: `mmpareto data check"):
+    with pytest.warns(
+        UserWarning, match=r"1 of 12 rows of .*my\.csv are left out: `mmpareto data check"
+    ):
         splits = data.load()
     assert splits.train[:]["id"] == ["s0", "s1", "s3", "s8", "s9", "s10", "s11"]
 
 
 def test_numbers_that_are_none_leave_out_their_row(tmp_path: Path) -> None:
-    data = manifest(tmp_path, [{**row, "label": f"{n}.5"} for n, row in enumerate(change(notes(), 4))])
+    data = manifest(
+        tmp_path, [{**row, "label": f"{n}.5"} for n, row in enumerate(change(notes(), 4))]
+    )
     assert not data.check().problems
-    data = manifest(tmp_path, change([{**row, "label": f"{n}.5"} for n, row in enumerate(notes())], 4, label="inf"))
+    data = manifest(
+        tmp_path,
+        change([{**row, "label": f"{n}.5"} for n, row in enumerate(notes())], 4, label="inf"),
+    )
     assert data.check().problems == [Finding("my.csv, row 4", "label 'inf' is no number")]
 
 
@@ -64,7 +73,10 @@ def test_a_class_that_is_only_tested_is_left_out(tmp_path: Path) -> None:
     data = manifest(tmp_path, change(notes(16), 8, label="cow"))
     (problem,) = data.check().problems
     assert problem.where == "my.csv, row 8"
-    assert problem.reason == "'cow', the label of 1 samples, is of none for train, val: they are left out"
+    assert (
+        problem.reason
+        == "'cow', the label of 1 samples, is of none for train, val: they are left out"
+    )
     assert data.target == Classes(("cat", "dog"))
     with pytest.warns(UserWarning, match="1 of 16"):
         assert len(data.load().test) == 3
@@ -81,7 +93,9 @@ def test_a_class_with_one_sample_is_trained_on_and_named(tmp_path: Path) -> None
 
 def test_a_group_in_several_parts_is_named(tmp_path: Path) -> None:
     rows = [{**row, "who": f"person {n // 6}"} for n, row in enumerate(notes())]
-    assert [problem.reason for problem in manifest(tmp_path, rows, group="who").check().problems] == [
+    assert [
+        problem.reason for problem in manifest(tmp_path, rows, group="who").check().problems
+    ] == [
         "'person 0' is in several parts: train, val",
         "'person 1' is in several parts: train, test",
     ]
@@ -112,15 +126,31 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
     ),
     "no modality": (cut(notes(), "note", "age"), {}, "a column for each modality"),
     "a model's own name": (fill("joint", lambda row: row["note"]), {}, "Found `joint`: rename"),
-    "the name of a model's method": (fill("values", lambda row: row["note"]), {}, "Found `values`: rename"),
+    "the name of a model's method": (
+        fill("values", lambda row: row["note"]),
+        {},
+        "Found `values`: rename",
+    ),
     "a point in a name": (fill("a.b", lambda row: row["note"]), {}, "Found `a.b`: rename"),
-    "no label column": (cut(notes(), "label"), {}, "Found `label`, which is none of id, split, note, age"),
+    "no label column": (
+        cut(notes(), "label"),
+        {},
+        "Found `label`, which is none of id, split, note, age",
+    ),
     "no id column": (cut(notes(), "id"), {}, "`data.id` should be a column of"),
     "no group column": (notes(), {"group": "who"}, "`data.group` should be a column of"),
     "an unknown type": (notes(), {"types": {"age": "integer"}}, "Found age: 'integer'"),
-    "the type of no column": (notes(), {"types": {"shape": "text"}}, "about the columns note, age. Found `shape`"),
+    "the type of no column": (
+        notes(),
+        {"types": {"shape": "text"}},
+        "about the columns note, age. Found `shape`",
+    ),
     "a table of text": (notes(), {"tables": {"x": ["note"]}}, "Found `note`: state its type"),
-    "a column in two tables": (notes(), {"tables": {"x": ["age"], "y": ["age"]}}, "Found `age` several times"),
+    "a column in two tables": (
+        notes(),
+        {"tables": {"x": ["age"], "y": ["age"]}},
+        "Found `age` several times",
+    ),
     "no array": (fill("extra", "my.csv"), {"types": {"extra": "array"}}, "should be .npy arrays"),
 }
 
@@ -176,7 +206,9 @@ def test_files_must_lie_in_the_folder(tmp_path: Path) -> None:
     ):
         change(rows, number, photo=cell)
     problems = manifest(inner, rows).check().problems
-    assert [problem.where for problem in problems if not problem.reason.endswith("too: my.csv, row 2")][:3] == [
+    assert [
+        problem.where for problem in problems if not problem.reason.endswith("too: my.csv, row 2")
+    ][:3] == [
         "my.csv, row 3",
         "my.csv, row 4",
         "my.csv, row 5",
@@ -190,7 +222,9 @@ def test_files_must_lie_in_the_folder(tmp_path: Path) -> None:
 
 @settings(max_examples=30)
 @given(st.data())
-def test_any_table_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_any_table_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     folder = tmp_path_factory.mktemp("any")
     cells = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
         ["", "nan", "1", "train", "a"]
@@ -199,7 +233,9 @@ def test_any_table_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, 
     header = data.draw(st.lists(names, min_size=1, max_size=5))
     rows = data.draw(st.lists(st.lists(cells, min_size=1, max_size=5), max_size=8))
     path = folder / "my.csv"
-    path.write_text("\n".join(",".join(row) for row in [header, *rows]), encoding="utf-8", newline="")
+    path.write_text(
+        "\n".join(",".join(row) for row in [header, *rows]), encoding="utf-8", newline=""
+    )
     recipe = Manifest(path)
     findings = recipe.check()
     assert findings.trainable or findings.problems

@@ -1,4 +1,6 @@
-"""Random splits: complete, in proportion in every class, undivided groups, and the same in any order."""
+"""Random splits: complete, in proportion in every class, undivided groups, and the same in any
+order.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,24 @@ def test_every_class_has_its_share_of_each_part(sizes: list[int], seed: int) -> 
     strata = [[f"class {number}"] for number, size in enumerate(sizes) for _ in range(size)]
     parts = split([str(index) for index in range(len(strata))], strata, FRACTIONS, seed)
     for number, size in enumerate(sizes):
-        counts = Counter(part for part, (name,) in zip(parts, strata, strict=True) if name == f"class {number}")
+        counts = Counter(
+            part for part, (name,) in zip(parts, strata, strict=True) if name == f"class {number}"
+        )
         assert counts["train"] >= 1
         assert len(counts) == min(size, 3)  # training first, then the test, then validation
         for part, share in zip(PARTS, FRACTIONS, strict=True):
-            assert abs(counts[part] - share * size) < 2  # rounding, and the one that each part has at least
+            assert (
+                abs(counts[part] - share * size) < 2
+            )  # rounding, and the one that each part has at least
 
 
 @given(st.randoms(use_true_random=False), st.integers(0, 3))
 def test_the_order_of_rows_does_not_matter(order: random.Random, seed: int) -> None:
     source = random.Random(seed)
-    rows = [(f"group {source.randrange(9)}", source.sample("abcd", source.randint(1, 3))) for _ in range(40)]
+    rows = [
+        (f"group {source.randrange(9)}", source.sample("abcd", source.randint(1, 3)))
+        for _ in range(40)
+    ]
     shuffled = order.sample(rows, len(rows))
 
     def by_unit(rows: list[tuple[str, list[str]]]) -> dict[str, str]:

@@ -37,7 +37,9 @@ def test_what_spreadsheets_write_is_read(how: str, tmp_path: Path) -> None:
     table = read_table(path)
     assert table.columns == COLUMNS
     assert table.rows == ([2, 5] if how == "empty lines" else [2, 3])
-    assert [problem.reason for problem in table.problems] == (["has no name"] if "without" in how else [])
+    assert [problem.reason for problem in table.problems] == (
+        ["has no name"] if "without" in how else []
+    )
 
 
 def test_parquet_reads_like_csv(tmp_path: Path) -> None:

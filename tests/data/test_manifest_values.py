@@ -31,7 +31,9 @@ def written(folder: Path, text: str) -> dict[str, list[str]]:
 def parquet_with(folder: Path, cells: Any) -> Path:
     """A Parquet file of which column ``c`` holds these."""
     path = folder / "my.parquet"
-    parquet.write_table(pyarrow.table({"id": [str(n) for n in range(len(cells))], "c": cells}), path)
+    parquet.write_table(
+        pyarrow.table({"id": [str(n) for n in range(len(cells))], "c": cells}), path
+    )
     return path
 
 
@@ -46,10 +48,14 @@ def parquet_with(folder: Path, cells: Any) -> Path:
         (["README", "LICENSE", "a b", "other"], "README"),
     ],
 )
-def test_files_of_no_one_type_are_not_taken_for_text(cells: list[str], shown: str, tmp_path: Path) -> None:
+def test_files_of_no_one_type_are_not_taken_for_text(
+    cells: list[str], shown: str, tmp_path: Path
+) -> None:
     for name in ("README", "LICENSE", "a b"):
         (tmp_path / name).touch()
-    with pytest.raises(MMParetoError, match=r"Column `photo` should have a type.* `types: \{photo: image\}`") as caught:
+    with pytest.raises(
+        MMParetoError, match=r"Column `photo` should have a type.* `types: \{photo: image\}`"
+    ) as caught:
         guess(cells, tmp_path, "photo")
     assert f"'{shown}'" in str(caught.value)
 
@@ -77,8 +83,12 @@ def test_what_has_a_period_is_not_a_file_for_that(cell: str, tmp_path: Path) -> 
 def test_a_column_of_files_is_refused_until_its_type_is_stated(tmp_path: Path) -> None:
     rows = [row | {"photo": f"{row['id']}.jfif"} for row in notes()]
     findings = manifest(tmp_path, rows).check()
-    assert any("Column `photo`" in problem.reason and problem.fatal for problem in findings.problems)
-    assert manifest(tmp_path, rows, types={"photo": "image"}).contents.types["photo"].kind == "image"
+    assert any(
+        "Column `photo`" in problem.reason and problem.fatal for problem in findings.problems
+    )
+    assert (
+        manifest(tmp_path, rows, types={"photo": "image"}).contents.types["photo"].kind == "image"
+    )
     assert "photo" not in manifest(tmp_path, rows, types={"photo": "ignore"}).contents.modalities
 
 
@@ -93,7 +103,10 @@ def test_a_folder_that_is_missing_leaves_the_others_frames_of_videos(tmp_path: P
 def test_lists_of_numbers_are_refused_but_those_of_strings_are_labels(tmp_path: Path) -> None:
     numbers = parquet_with(tmp_path, [[0.5 * n, 1.5, 2.0] for n in range(4)])
     table = read_table(numbers)
-    with pytest.raises(MMParetoError, match=r"Column `c` should have a type\. Found lists of numbers, such as '0;1.5;"):
+    with pytest.raises(
+        MMParetoError,
+        match=r"Column `c` should have a type\. Found lists of numbers, such as '0;1.5;",
+    ):
         column_types(table, {"id"}, {}, tmp_path)
     assert column_types(table, {"id"}, {"c": "ignore"}, tmp_path)["c"].kind == "ignore"
     assert column_types(table, {"id", "c"}, {}, tmp_path) == {}  # labels may be 0 and 1.5
@@ -113,15 +126,23 @@ def strange(data: bytes) -> pyarrow.Array:
 UNFIT = {
     "bytes": ([None, b"\xff\xd8"], "in row 2 bytes; keep files beside"),
     "dict": ([{"a": 1}, {"a": 2}], "in row 1 dict"),
-    "map": (pyarrow.array([[("a", 1)], []], pyarrow.map_(pyarrow.string(), pyarrow.int32())), "in row 1 tuple"),
+    "map": (
+        pyarrow.array([[("a", 1)], []], pyarrow.map_(pyarrow.string(), pyarrow.int32())),
+        "in row 1 tuple",
+    ),
     "list of bytes": ([[b"a"], []], "in row 1 bytes"),
     "no UTF-8": (strange(b"a\xff"), "in row 2 a value that cannot be read: 'utf-8' codec"),
-    "no time zone": (pyarrow.array([1, 2], pyarrow.timestamp("us", tz="No/Where")), "in row 1 a value that cannot be"),
+    "no time zone": (
+        pyarrow.array([1, 2], pyarrow.timestamp("us", tz="No/Where")),
+        "in row 1 a value that cannot be",
+    ),
 }
 
 
 @pytest.mark.parametrize("how", UNFIT)
-def test_columns_that_cannot_be_cells_are_named_unless_they_are_ignored(how: str, tmp_path: Path) -> None:
+def test_columns_that_cannot_be_cells_are_named_unless_they_are_ignored(
+    how: str, tmp_path: Path
+) -> None:
     cells, found = UNFIT[how]
     table = read_table(path := parquet_with(tmp_path, cells))
     assert table.columns["id"] == ["0", "1"]
@@ -129,7 +150,9 @@ def test_columns_that_cannot_be_cells_are_named_unless_they_are_ignored(how: str
     for used, stated in (({"id"}, {}), ({"id"}, {"c": "text"}), ({"id", "c"}, {})):
         with pytest.raises(MMParetoError) as caught:
             column_types(table, used, stated, tmp_path)
-        assert str(caught.value).startswith(f"{path}, column `c`, should be of text or numbers. Found {found}")
+        assert str(caught.value).startswith(
+            f"{path}, column `c`, should be of text or numbers. Found {found}"
+        )
         assert "\n" not in str(caught.value)
 
 
@@ -137,12 +160,18 @@ def test_columns_that_cannot_be_cells_are_named_unless_they_are_ignored(how: str
     ("values", "kind", "cells"),
     [
         ([1, None], pyarrow.timestamp("ns"), ["1970-01-01 00:00:00.000000001", ""]),
-        ([1000, 2000], pyarrow.timestamp("ns"), ["1970-01-01 00:00:00.000001", "1970-01-01 00:00:00.000002"]),
+        (
+            [1000, 2000],
+            pyarrow.timestamp("ns"),
+            ["1970-01-01 00:00:00.000001", "1970-01-01 00:00:00.000002"],
+        ),
         ([1, 2], pyarrow.duration("ns"), ["1", "2"]),
         ([1, 2], pyarrow.time64("ns"), ["00:00:00.000000001", "00:00:00.000000002"]),
     ],
 )
-def test_times_finer_than_pythons_are_text(values: list[int], kind: Any, cells: list[str], tmp_path: Path) -> None:
+def test_times_finer_than_pythons_are_text(
+    values: list[int], kind: Any, cells: list[str], tmp_path: Path
+) -> None:
     assert read_table(parquet_with(tmp_path, pyarrow.array(values, kind))).columns["c"] == cells
 
 
@@ -157,7 +186,9 @@ def test_labels_keep_their_precision(tmp_path: Path) -> None:
     data = manifest(tmp_path, rows)
     train = data.load().train
     label = torch.stack([train[n]["label"] for n in range(len(train))])
-    assert label.tolist() == [value for row, value in zip(rows, values, strict=True) if row["split"] == "train"]
+    assert label.tolist() == [
+        value for row, value in zip(rows, values, strict=True) if row["split"] == "train"
+    ]
     standardised = ((label - label.mean()) / label.std(correction=0)).float()[:, None]
     assert data.target.score(standardised, label) == pytest.approx(1)
     assert data.target.loss(standardised, label).item() == pytest.approx(0, abs=1e-10)
@@ -170,12 +201,16 @@ def test_labels_that_differ_by_rounding_alone_have_a_spread_of_one() -> None:
 def test_a_column_constant_but_for_rounding_is_not_blown_up() -> None:
     assert Standardised.fit(["0.1"] * 3).encode("0.2") == pytest.approx([0.1, 0])
     assert Standardised.fit(["0.1", repr(math.nextafter(0.1, 1))]).std == 1
-    assert Standardised.fit(["1e-20", "3e-20"]).encode("4e-20") == pytest.approx([2, 0])  # small, but it varies
+    assert Standardised.fit(["1e-20", "3e-20"]).encode("4e-20") == pytest.approx(
+        [2, 0]
+    )  # small, but it varies
 
 
 def test_numbers_far_from_the_training_parts_are_bounded() -> None:
     feature = Standardised.fit(["1e-6", "2e-6"])
-    assert table_tensor([feature], [["9e37"], ["-9e37"], ["1e-6"]])[:, 0].tolist() == pytest.approx([1e6, -1e6, -1])
+    assert table_tensor([feature], [["9e37"], ["-9e37"], ["1e-6"]])[:, 0].tolist() == pytest.approx(
+        [1e6, -1e6, -1]
+    )
 
 
 def test_a_class_of_thousands_of_digits_is_a_name() -> None:
@@ -215,12 +250,19 @@ def test_a_regression_with_decimal_commas_is_one(tmp_path: Path) -> None:
 
 
 def test_whole_numbers_are_the_same_with_and_without_a_point(tmp_path: Path) -> None:
-    columns = written(tmp_path, "id,label,score,version\na,1.0,1.0,1.0\nb,1,2.5,1.0\nc,,3,x\nd,-2.00,4,1\n")
+    columns = written(
+        tmp_path, "id,label,score,version\na,1.0,1.0,1.0\nb,1,2.5,1.0\nc,,3,x\nd,-2.00,4,1\n"
+    )
     assert columns["label"] == ["1", "1", "", "-2"]
     assert columns["score"] == ["1.0", "2.5", "3", "4"]
     assert columns["version"] == ["1.0", "1.0", "x", "1"]
     rows = [row | {"label": ("0", "1", "0.0", "1.0")[n % 4]} for n, row in enumerate(notes())]
-    assert make_target("class", "label", list(manifest(tmp_path, rows).contents.labels.values())).outputs == 2
+    assert (
+        make_target(
+            "class", "label", list(manifest(tmp_path, rows).contents.labels.values())
+        ).outputs
+        == 2
+    )
 
 
 @pytest.mark.parametrize("error", [pyarrow.ArrowNotImplementedError, pyarrow.ArrowIndexError])

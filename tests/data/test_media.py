@@ -38,7 +38,12 @@ from mmpareto.data.media._image import ImageDecoder
 from mmpareto.data.media._video import VideoDecoder
 
 LONG = "/".join(["very long " * 20] * 10) + "/ünïcödé 名前 🎵"
-DECODERS = [ImageDecoder(224), VideoDecoder(1.0, 224), SpectrogramDecoder(8_000, 0.5), ArrayDecoder((3,))]
+DECODERS = [
+    ImageDecoder(224),
+    VideoDecoder(1.0, 224),
+    SpectrogramDecoder(8_000, 0.5),
+    ArrayDecoder((3,)),
+]
 
 
 def gray(path: Path, fps: float, size: int = 48) -> list[int]:
@@ -69,7 +74,9 @@ def test_images_of_every_mode(mode: str, tmp_path: Path) -> None:
 def test_jpeg(mode: str, tmp_path: Path) -> None:
     found = ImageDecoder(None)(write_image(tmp_path / "image.jpg", mode=mode, quality=95))
     expected = (
-        picture() if mode != "L" else np.repeat(np.asarray(Image.fromarray(picture()).convert("L"))[..., None], 3, 2)
+        picture()
+        if mode != "L"
+        else np.repeat(np.asarray(Image.fromarray(picture()).convert("L"))[..., None], 3, 2)
     )
     assert np.abs(found.transpose(1, 2, 0).astype(int) - expected).mean() < 3
 
@@ -89,9 +96,14 @@ def test_sixteen_bits_in_32(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("array", "reason"),
-    [(np.array([[70_000]], np.int32), "32 bits"), (np.array([[0.5]], np.float32), "floating-point")],
+    [
+        (np.array([[70_000]], np.int32), "32 bits"),
+        (np.array([[0.5]], np.float32), "floating-point"),
+    ],
 )
-def test_pixels_without_a_known_white_are_refused(array: np.ndarray, reason: str, tmp_path: Path) -> None:
+def test_pixels_without_a_known_white_are_refused(
+    array: np.ndarray, reason: str, tmp_path: Path
+) -> None:
     path = tmp_path / "image.tif"
     Image.fromarray(array).save(path)
     with pytest.raises(Unreadable, match=reason):
@@ -128,21 +140,27 @@ def test_images_are_upright(orientation: int, tmp_path: Path) -> None:
     np.testing.assert_array_equal(ImageDecoder(None)(path).transpose(1, 2, 0), turned(picture()))
 
 
-@pytest.mark.parametrize(("height", "width"), [(100, 150), (150, 100), (97, 97), (33, 500), (20, 30), (1, 90)])
+@pytest.mark.parametrize(
+    ("height", "width"), [(100, 150), (150, 100), (97, 97), (33, 500), (20, 30), (1, 90)]
+)
 def test_the_shorter_side_is_brought_to_a_size(height: int, width: int, tmp_path: Path) -> None:
     pixels = picture(height, width)
     found = ImageDecoder(32)(write_image(tmp_path / "image.png", pixels))
     if min(height, width) <= 32:
         np.testing.assert_array_equal(found, pixels.transpose(2, 0, 1))
         return
-    rows, columns = (triangle(side, round(side * 32 / min(height, width))) for side in (height, width))
+    rows, columns = (
+        triangle(side, round(side * 32 / min(height, width))) for side in (height, width)
+    )
     expected = np.einsum("ia,jb,abc->cij", rows, columns, pixels.astype(float))
     assert min(found.shape[1:]) == 32
     assert np.abs(found - expected).max() <= 1.01  # each of two passes rounds
 
 
 def triangle(before: int, after: int) -> np.ndarray:
-    """Weights [after, before] of a resize whose filter is a triangle as wide as two of the new pixels."""
+    """Weights [after, before] of a resize whose filter is a triangle as wide as two of the new
+    pixels.
+    """
     scale = max(before / after, 1)
     distance = (np.arange(before) + 0.5) - (np.arange(after)[:, None] + 0.5) * before / after
     weights = np.maximum(0, 1 - np.abs(distance) / scale)
@@ -152,7 +170,9 @@ def triangle(before: int, after: int) -> np.ndarray:
 def test_the_first_of_several_pictures(tmp_path: Path) -> None:
     first, second = (Image.fromarray(picture(seed=seed)) for seed in (0, 1))
     first.save(tmp_path / "several.tif", save_all=True, append_images=[second])
-    np.testing.assert_array_equal(ImageDecoder(None)(tmp_path / "several.tif").transpose(1, 2, 0), picture())
+    np.testing.assert_array_equal(
+        ImageDecoder(None)(tmp_path / "several.tif").transpose(1, 2, 0), picture()
+    )
 
 
 def test_an_image_too_large_for_memory_is_refused(tmp_path: Path) -> None:
@@ -189,7 +209,10 @@ def test_images_at_which_pillow_fails_by_other_errors_are_named(tmp_path: Path) 
     path.write_bytes(content[:start] + bytes(len(content) - start))
     form = struct.pack("<8I", 32, 0, 0, 32, 0, 0, 0, 0)  # without any flag
     surface = (
-        b"DDS " + struct.pack("<7I44x", 124, 0x1007, 4, 4, 16, 0, 0) + form + struct.pack("<5I", 0x1000, 0, 0, 0, 0)
+        b"DDS "
+        + struct.pack("<7I44x", 124, 0x1007, 4, 4, 16, 0, 0)
+        + form
+        + struct.pack("<5I", 0x1000, 0, 0, 0, 0)
     )
     (tmp_path / "image.dds").write_bytes(surface + bytes(64))
     for name, error in (("image.png", RuntimeError), ("image.dds", NotImplementedError)):
@@ -228,13 +251,19 @@ def test_any_rate_is_brought_to_another(before: int, tmp_path: Path) -> None:
     found = read_audio(path, 16_000)
     assert len(found) == math.ceil(len(soundfile.read(path)[0]) * 16_000 / before)
     inner = slice(500, 7_000)  # beyond the filter's edges
-    np.testing.assert_allclose(found[inner], tone(16_000, 1.0, 440.0)[: len(found)][inner], atol=2e-3)
+    np.testing.assert_allclose(
+        found[inner], tone(16_000, 1.0, 440.0)[: len(found)][inner], atol=2e-3
+    )
     if before == 44_100:
-        high = read_audio(write_audio(path, tone(before, 0.5, 12_000.0), before, bits="float"), 16_000)
+        high = read_audio(
+            write_audio(path, tone(before, 0.5, 12_000.0), before, bits="float"), 16_000
+        )
         assert np.abs(high[inner]).max() < 1e-2
 
 
-@pytest.mark.parametrize(("before", "after"), [(767_999, 16_000), (300_007, 44_100), (8_000, 767_999)])
+@pytest.mark.parametrize(
+    ("before", "after"), [(767_999, 16_000), (300_007, 44_100), (8_000, 767_999)]
+)
 def test_odd_ratios_of_rates_take_little_memory(before: int, after: int) -> None:
     samples = tone(before, 0.1)
     tracemalloc.start()
@@ -255,7 +284,9 @@ def test_rates_that_no_recording_has_are_refused(rate: int, tmp_path: Path) -> N
     content = bytearray(path.read_bytes())
     content[24:32] = struct.pack("<II", rate, min(2 * rate, 2**32 - 1))
     path.write_bytes(content)
-    with pytest.raises(Unreadable, match=rf"^has {rate:,} samples per second, not 1,000 to 768,000$"):
+    with pytest.raises(
+        Unreadable, match=rf"^has {rate:,} samples per second, not 1,000 to 768,000$"
+    ):
         read_audio(path, 16_000)
 
 
@@ -268,7 +299,9 @@ def test_samples_of_a_kind_that_numpy_lacks_are_named(tmp_path: Path) -> None:
         frame.planes[0].update(np.arange(1_000, dtype="<i8").tobytes())
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    with pytest.raises(Unreadable, match=r"^has samples of a kind that NumPy has no numbers for: s64$"):
+    with pytest.raises(
+        Unreadable, match=r"^has samples of a kind that NumPy has no numbers for: s64$"
+    ):
         read_audio(path, 16_000)
 
 
@@ -310,9 +343,15 @@ def test_the_sound_of_a_video(ending: str, tmp_path: Path) -> None:
     assert np.argmax(spectrum) == 12000 * 440 / 16_000
 
 
-@pytest.mark.parametrize(("rate", "seconds", "length"), [(16_000, 1.0, 1.0), (8_000, 0.5, 1.0), (22_050, 1.5, 1.0)])
-def test_spectrograms_are_decibels_of_amplitudes(rate: int, seconds: float, length: float, tmp_path: Path) -> None:
-    signal = tone(rate, length, 1000.0) + 0.1 * np.random.default_rng(0).normal(size=round(rate * length))
+@pytest.mark.parametrize(
+    ("rate", "seconds", "length"), [(16_000, 1.0, 1.0), (8_000, 0.5, 1.0), (22_050, 1.5, 1.0)]
+)
+def test_spectrograms_are_decibels_of_amplitudes(
+    rate: int, seconds: float, length: float, tmp_path: Path
+) -> None:
+    signal = tone(rate, length, 1000.0) + 0.1 * np.random.default_rng(0).normal(
+        size=round(rate * length)
+    )
     decoder = SpectrogramDecoder(rate, seconds)
     found = decoder(write_audio(tmp_path / "sound.wav", signal, rate, bits="float"))
     assert (found.dtype, found.shape) == (np.float32, decoder.shape)
@@ -322,7 +361,11 @@ def test_spectrograms_are_decibels_of_amplitudes(rate: int, seconds: float, leng
     filled[window // 2 : window // 2 + len(kept)] = kept
     hann = scipy.signal.get_window("hann", window)
     for column in range(found.shape[2]):
-        amplitude = np.abs(np.fft.rfft(filled[column * hop : column * hop + window] * hann)) * 2 / hann.sum()
+        amplitude = (
+            np.abs(np.fft.rfft(filled[column * hop : column * hop + window] * hann))
+            * 2
+            / hann.sum()
+        )
         decibels = 20 * np.log10(np.maximum(amplitude, 1e-4))
         np.testing.assert_allclose(found[0, :, column], (decibels + 40) / 20, atol=2e-3)
 
@@ -383,7 +426,9 @@ def test_videos_are_upright(tmp_path: Path) -> None:
     assert content[matrix : matrix + 20] == struct.pack(">5i", 1 << 16, 0, 0, 0, 1 << 16)
     content[matrix : matrix + 20] = struct.pack(">5i", 0, 1 << 16, 0, -1 << 16, 0)
     path.write_bytes(content)
-    np.testing.assert_array_equal(VideoDecoder(1.0, 1000)(path)[0], np.rot90(before, -1, axes=(1, 2)))
+    np.testing.assert_array_equal(
+        VideoDecoder(1.0, 1000)(path)[0], np.rot90(before, -1, axes=(1, 2))
+    )
 
 
 def test_a_gap_of_hours_is_not_filled(tmp_path: Path) -> None:
@@ -475,7 +520,9 @@ def test_an_archive_of_arrays_is_refused(tmp_path: Path) -> None:
 def test_a_header_that_promises_too_much(tmp_path: Path) -> None:
     path = tmp_path / "array.npy"
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)})
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)}
+        )
     with pytest.raises(Unreadable, match="is no array"):
         ArrayDecoder((10**12,))(path)
 
@@ -484,7 +531,9 @@ def test_a_header_that_promises_too_much(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("decoder", DECODERS, ids=lambda decoder: type(decoder).__name__)
-@pytest.mark.parametrize("content", [b"", b"x", b"text\n" * 1000, bytes(range(256)) * 100, b"\0" * 5000])
+@pytest.mark.parametrize(
+    "content", [b"", b"x", b"text\n" * 1000, bytes(range(256)) * 100, b"\0" * 5000]
+)
 def test_what_is_nothing_of_the_kind(decoder: Decoder, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "file.mp4"
     path.write_bytes(content)
@@ -529,7 +578,9 @@ def test_files_with_wrong_endings_and_long_names_of_any_script(tmp_path: Path) -
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "wav", "flac", "ogg", "mp3", "mp4", "flv", "npy"])
 def test_damaged_files_work_or_are_named(kind: str, tmp_path: Path) -> None:
-    """Cut off anywhere, or with some bytes changed: never another error, another shape or a number that is none."""
+    """Cut off anywhere, or with some bytes changed: never another error, another shape or a number
+    that is none.
+    """
     decoder, path = samples_of(tmp_path)[kind]
     whole, content, rng = decoder(path), path.read_bytes(), np.random.default_rng(0)
     outcomes = []
@@ -548,7 +599,9 @@ def test_damaged_files_work_or_are_named(kind: str, tmp_path: Path) -> None:
     assert named
     assert all(reason and "\n" not in reason for reason in named)
     assert all(
-        found.ndim == whole.ndim and np.isfinite(found).all() for found in outcomes if not isinstance(found, str)
+        found.ndim == whole.ndim and np.isfinite(found).all()
+        for found in outcomes
+        if not isinstance(found, str)
     )
 
 
@@ -588,10 +641,15 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
 def test_the_rest_of_the_data_is_unharmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MMPARETO_CACHE", str(tmp_path / "cache"))
     good = [write_audio(tmp_path / f"{n}.wav", tone(frequency=300.0 * n)) for n in (1, 2)]
-    bad = [write_audio(tmp_path / "zero.wav", np.zeros(0)), cut(write_audio(tmp_path / "cut.flac"), 50)]
+    bad = [
+        write_audio(tmp_path / "zero.wav", np.zeros(0)),
+        cut(write_audio(tmp_path / "cut.flac"), 50),
+    ]
     bad += [write_image(tmp_path / "image.wav", format="PNG"), tmp_path / "none.wav"]
     paths = [good[0], *bad, good[1]]
-    cache = cached("sound", [Source(path.name, path) for path in paths], SpectrogramDecoder(8_000, 0.5))
+    cache = cached(
+        "sound", [Source(path.name, path) for path in paths], SpectrogramDecoder(8_000, 0.5)
+    )
     assert list(cache.damaged) == [1, 2, 3, 4]
     np.testing.assert_array_equal(cache[0], SpectrogramDecoder(8_000, 0.5)(good[0]))
     np.testing.assert_array_equal(cache[5], SpectrogramDecoder(8_000, 0.5)(good[1]))

@@ -38,13 +38,17 @@ def test_official_files_packed_and_not(official: Path, arrays: dict[str, np.ndar
     same(official, arrays)
 
 
-def test_an_archive_by_its_path_and_in_its_folder(arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
+def test_an_archive_by_its_path_and_in_its_folder(
+    arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
     np.savez(tmp_path / "mnist.npz", **arrays)
     same(tmp_path / "mnist.npz", arrays)
     same(tmp_path, arrays)
 
 
-def damaged(part: bytes | None = None, *, packed: bool = True, magic: int | None = None) -> Callable[[Path], Path]:
+def damaged(
+    part: bytes | None = None, *, packed: bool = True, magic: int | None = None
+) -> Callable[[Path], Path]:
     """What puts other test labels into a folder."""
 
     def write(folder: Path) -> Path:
@@ -64,9 +68,18 @@ WRONG = {
         "should begin with a magic number and the sizes, [2049, 10000]. Found [2051, 10000]",
     ),
     "sizes": (damaged(gzip.compress(LABELS[:7] + b"\1" + LABELS[8:])), "Found [2049, 9985]"),
-    "short": (damaged(LABELS[:-1], packed=False), "should hold 10,000 bytes after its sizes. Found 9,999"),
-    "long": (damaged(LABELS + b"\0", packed=False), "should hold 10,000 bytes after its sizes. Found more"),
-    "header": (damaged(LABELS[:8], packed=False), "should hold 10,000 bytes after its sizes. Found 0"),
+    "short": (
+        damaged(LABELS[:-1], packed=False),
+        "should hold 10,000 bytes after its sizes. Found 9,999",
+    ),
+    "long": (
+        damaged(LABELS + b"\0", packed=False),
+        "should hold 10,000 bytes after its sizes. Found more",
+    ),
+    "header": (
+        damaged(LABELS[:8], packed=False),
+        "should hold 10,000 bytes after its sizes. Found 0",
+    ),
     "nearly nothing": (damaged(LABELS[:7], packed=False), "Found [2049]"),
     "empty": (damaged(b"", packed=False), "Found []"),
     "cut": (damaged(gzip.compress(LABELS)[:-9]), "Compressed file ended"),
@@ -80,7 +93,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("write", "said"), WRONG.values(), ids=WRONG)
-def test_a_damaged_file_is_named(write: Callable[[Path], Path], said: str, official: Path, tmp_path: Path) -> None:
+def test_a_damaged_file_is_named(
+    write: Callable[[Path], Path], said: str, official: Path, tmp_path: Path
+) -> None:
     for file in official.iterdir():
         if "t10k-labels" not in file.name:
             (tmp_path / file.name).symlink_to(file)
@@ -91,7 +106,9 @@ def test_a_damaged_file_is_named(write: Callable[[Path], Path], said: str, offic
     assert str(tmp_path if "as integers" in said else path) in str(caught.value)
 
 
-def test_a_file_that_unpacks_to_more_than_it_should_is_not_unpacked_further(official: Path, tmp_path: Path) -> None:
+def test_a_file_that_unpacks_to_more_than_it_should_is_not_unpacked_further(
+    official: Path, tmp_path: Path
+) -> None:
     """100 MB in 100 kB; what is read of it is what is expected and one byte."""
     for file in official.iterdir():
         (tmp_path / file.name).symlink_to(file)
@@ -108,14 +125,20 @@ def test_missing_files_are_named_with_what_there_should_be(official: Path, tmp_p
             (tmp_path / file.name).symlink_to(file)
     with pytest.raises(MMParetoError) as caught:
         read_mnist(tmp_path)
-    for part in (f"Found no file {tmp_path / 'train-labels-idx1-ubyte'}[.gz]", "mnist.npz", "t10k-images-idx3-ubyte"):
+    for part in (
+        f"Found no file {tmp_path / 'train-labels-idx1-ubyte'}[.gz]",
+        "mnist.npz",
+        "t10k-images-idx3-ubyte",
+    ):
         assert part in str(caught.value)
     with pytest.raises(MMParetoError, match="Found no file /none"):
         read_mnist(Path("/none"))
 
 
 @pytest.mark.parametrize("change", ["shape", "type", "labels", "float labels"])
-def test_arrays_that_are_no_mnist_are_said(change: str, arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
+def test_arrays_that_are_no_mnist_are_said(
+    change: str, arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
     wrong = {
         "shape": {"train_images": arrays["train_images"][:-1]},
         "type": {"test_images": arrays["test_images"].astype(np.float16)},
@@ -123,14 +146,22 @@ def test_arrays_that_are_no_mnist_are_said(change: str, arrays: dict[str, np.nda
         "float labels": {"test_labels": np.zeros(10_000)},
     }[change]
     np.savez(tmp_path / "any.npz", **{**arrays, **wrong})
-    with pytest.raises(MMParetoError, match=rf"{tmp_path}/any.npz should hold {next(iter(wrong)).split('_')[0]}_"):
+    with pytest.raises(
+        MMParetoError, match=rf"{tmp_path}/any.npz should hold {next(iter(wrong)).split('_')[0]}_"
+    ):
         read_mnist(tmp_path / "any.npz")
 
 
-@pytest.mark.parametrize("content", [b"\x93NUMPY\x01\x00", b"\x80\x04N.", b"PK\x03\x04", b"text", b""])
-def test_no_archive_at_all_is_named_and_nothing_is_unpickled(content: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content", [b"\x93NUMPY\x01\x00", b"\x80\x04N.", b"PK\x03\x04", b"text", b""]
+)
+def test_no_archive_at_all_is_named_and_nothing_is_unpickled(
+    content: bytes, tmp_path: Path
+) -> None:
     (tmp_path / "mnist.npz").write_bytes(content)
-    with pytest.raises(MMParetoError, match=rf"{tmp_path}/mnist.npz should be an .npz file with uint8 arrays"):
+    with pytest.raises(
+        MMParetoError, match=rf"{tmp_path}/mnist.npz should be an .npz file with uint8 arrays"
+    ):
         read_mnist(tmp_path)
 
 

@@ -22,7 +22,9 @@ from mmpareto.training.run import run
 
 KINDS = ("airplane", "flower_pot", "xbox")
 SIZES = {"train": 9, "test": 2}
-STD, MEAN = (torch.tensor(values)[:, None, None] for values in ((0.229, 0.224, 0.225), (0.485, 0.456, 0.406)))
+STD, MEAN = (
+    torch.tensor(values)[:, None, None] for values in ((0.229, 0.224, 0.225), (0.485, 0.456, 0.406))
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,20 +58,28 @@ def shades(values: torch.Tensor) -> list[int]:
 
 
 @pytest.mark.parametrize("views", [(0, 6), (11, 1)])
-def test_the_views_are_those_of_that_number_of_the_named_shape(views: tuple[int, int], recipe: ModelNet40) -> None:
+def test_the_views_are_those_of_that_number_of_the_named_shape(
+    views: tuple[int, int], recipe: ModelNet40
+) -> None:
     batch = replace(recipe, views=views).load().test[:]
     numbers = [int(name.split("_")[-1]) for name in batch["id"]]
     for modality, view in zip(("front", "rear"), views, strict=True):
         assert tuple(batch["inputs"][modality].shape[1:]) == recipe.shapes[modality]
         assert shades(batch["inputs"][modality]) == [number + 10 * (view + 1) for number in numbers]
-    assert [recipe.target.names[label] for label in batch["label"]] == [name.split("/")[0] for name in batch["id"]]
+    assert [recipe.target.names[label] for label in batch["label"]] == [
+        name.split("/")[0] for name in batch["id"]
+    ]
 
 
 def test_a_ninth_of_each_class_is_held_out(recipe: ModelNet40) -> None:
     splits = recipe.load()
     labels = {part: Counter(dataset[:]["label"].tolist()) for part, dataset in vars(splits).items()}
     of = [recipe.target.names.index(kind) for kind in KINDS]
-    assert labels == {"train": dict.fromkeys(of, 8), "val": dict.fromkeys(of, 1), "test": dict.fromkeys(of, 2)}
+    assert labels == {
+        "train": dict.fromkeys(of, 8),
+        "val": dict.fromkeys(of, 1),
+        "test": dict.fromkeys(of, 2),
+    }
     assert set(splits.val[:]["id"]).isdisjoint(splits.train[:]["id"])
     held = {tuple(replace(recipe, seed=seed).load().val[:]["id"]) for seed in (0, 0, 1, 2)}
     assert 1 < len(held) <= 3
@@ -94,17 +104,24 @@ def test_shapes_that_lack_a_view_or_have_a_damaged_one_are_left_out_and_listed(
     problems = {problem.where: problem.reason for problem in own.check().problems}
     assert set(problems) == {str(own.root), "xbox/test/xbox_0030", str(damaged)}
     assert problems["xbox/test/xbox_0030"] == "5 views; needed is number 6, from 0"
-    assert problems[str(own.root)].startswith("27 training and 6 test shapes; as published there are 9,843 and 2,468")
+    assert problems[str(own.root)].startswith(
+        "27 training and 6 test shapes; as published there are 9,843 and 2,468"
+    )
 
 
 @pytest.mark.parametrize("views", [(0, 0), (-1, 3), (0, 1, 2)])
 def test_views_that_are_no_two_are_refused(views: tuple[int, ...]) -> None:
-    with pytest.raises(MMParetoError, match=r"Parameter `data\.views` should be two different numbers from 0\. Found"):
+    with pytest.raises(
+        MMParetoError,
+        match=r"Parameter `data\.views` should be two different numbers from 0\. Found",
+    ):
         ModelNet40(views=views)
 
 
 def test_a_folder_without_classes_is_said(tmp_path: Path) -> None:
-    with pytest.raises(MMParetoError, match=rf"{tmp_path} should hold samples of modelnet40\. Found none"):
+    with pytest.raises(
+        MMParetoError, match=rf"{tmp_path} should hold samples of modelnet40\. Found none"
+    ):
         ModelNet40(tmp_path).load()
 
 

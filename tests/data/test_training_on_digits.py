@@ -40,4 +40,6 @@ def test_two_epochs_are_trained_and_evaluated(
     config = RunConfig(recipe, MMPareto(), LateFusionCNN(width=2), epochs=2, batch_size=batch_size)
     metrics = run(config, tmp_path / "run", progress=False)
     assert set(metrics["test"]) == {f"{name}_accuracy" for name in ("joint", *recipe.shapes)}
-    assert metrics["test"]["joint_accuracy"] > 0.5  # the place of a block tells the digit; a guess is right in 0.1
+    assert (
+        metrics["test"]["joint_accuracy"] > 0.5
+    )  # the place of a block tells the digit; a guess is right in 0.1

@@ -52,7 +52,11 @@ def test_every_type_is_explained() -> None:
 def run(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "MMPARETO_CACHE": str(folder / "cache"), "COLUMNS": "200"}
     return subprocess.run(
-        [sys.executable, "-m", "mmpareto", *command], cwd=folder, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "mmpareto", *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
 
 
@@ -60,7 +64,11 @@ def test_three_commands_lead_from_a_table_to_a_report(pets: Path) -> None:
     first, second, third = commands(blocks("console")[0])
     checked = run(pets, first)
     assert checked.returncode == 0, checked.stderr
-    for fact in ("column coat", "category (3 short values in 15 cells); 1 empty cells", "train 4, val 2, test 2"):
+    for fact in (
+        "column coat",
+        "category (3 short values in 15 cells); 1 empty cells",
+        "train 4, val 2, test 2",
+    ):
         assert fact in checked.stdout
     prepared = run(pets, second)
     assert prepared.returncode == 0, prepared.stderr
@@ -85,7 +93,9 @@ def test_types_and_tables_are_taken_from_a_file(pets: Path) -> None:
 
 
 def test_what_cannot_be_trained_on_ends_with_two(pets: Path) -> None:
-    (pets / "broken.csv").write_text("id,label,split,note\na,cat,train,one\nb,cat,val,two\nb,dog,test,three\n")
+    (pets / "broken.csv").write_text(
+        "id,label,split,note\na,cat,train,one\nb,cat,val,two\nb,dog,test,three\n"
+    )
     checked = run(pets, ["data", "check", "broken.csv"])
     assert checked.returncode == 2
     assert "broken.csv, row 4: has the id 'b' of row 3" in checked.stdout

@@ -1,4 +1,6 @@
-"""Training steps that run alike on one process with the full batch and on several with a share each."""
+"""Training steps that run alike on one process with the full batch and on several with a share
+each.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ class Network(LateFusion):
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         features = self.features(batch)
         joint = self.joint(torch.cat(list(features.values()), 1))
-        return {"joint": joint, **{name: self.heads[name](feature) for name, feature in features.items()}}
+        return {
+            "joint": joint,
+            **{name: self.heads[name](feature) for name, feature in features.items()},
+        }
 
 
 def full_batch(step: int) -> dict[str, Tensor]:
@@ -46,8 +51,12 @@ def full_batch(step: int) -> dict[str, Tensor]:
     }
 
 
-def losses(logits: Mapping[str, Tensor], label: Tensor, samples: list[int], present: Present) -> dict[str, Tensor]:
-    """Sums over the samples that have the modality, divided by the number of samples; without any, no loss."""
+def losses(
+    logits: Mapping[str, Tensor], label: Tensor, samples: list[int], present: Present
+) -> dict[str, Tensor]:
+    """Sums over the samples that have the modality, divided by the number of samples; without any,
+    no loss.
+    """
     result = {}
     for name, scores in logits.items():
         mask = torch.tensor([sample in present.get(name, samples) for sample in samples])
@@ -102,10 +111,12 @@ def train(
     context: Callable[[], AbstractContextManager[object]] = nullcontext,
     steps: int = 3,
 ) -> dict[str, Any]:
-    """Some steps of SGD on shares of the full batch, one after the other: this process's micro-batches.
+    """Some steps of SGD on shares of the full batch, one after the other: this process's micro-
+    batches.
 
     Returns:
-        The trained parameters, and of the last step the cosines and whether any objectives were in conflict.
+        The trained parameters, and of the last step the cosines and whether any objectives were in
+        conflict.
     """
     encoders = mp.Partition(model, **model.encoders)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)

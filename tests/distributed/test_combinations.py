@@ -1,7 +1,7 @@
 """Precision, compilation and checkpoints, on several processes.
 
-One process that accumulates the ranks' shares one after the other computes the same numbers in the same precision, so
-that what is left to compare is how they were averaged.
+One process that accumulates the ranks' shares one after the other computes the same numbers in the
+same precision, so that what is left to compare is how they were averaged.
 """
 
 from __future__ import annotations
@@ -82,9 +82,12 @@ def unchanged(model: Network) -> None:
 
 
 Context = Callable[[], AbstractContextManager[Any]]
-autocast = {name: partial(torch.autocast, "cpu", getattr(torch, name)) for name in ("bfloat16", "float16")}
+autocast = {
+    name: partial(torch.autocast, "cpu", getattr(torch, name)) for name in ("bfloat16", "float16")
+}
 
-# For each combination: what is done to the model, the context of its forward pass, and the loss scaler's factor.
+# For each combination: what is done to the model, the context of its forward pass, and the loss
+# scaler's factor.
 COMBINATIONS: dict[str, tuple[Callable[[Network], None], Context, float]] = {
     "bf16 autocast": (unchanged, autocast["bfloat16"], 1),
     "fp16 with loss scaler": (unchanged, autocast["float16"], 2**10),
@@ -97,8 +100,12 @@ COMBINATIONS: dict[str, tuple[Callable[[Network], None], Context, float]] = {
 }
 
 
-def train(combination: str, shares: list[list[int]], wrap: Callable[[Network], nn.Module]) -> dict[str, Any]:
-    """Some steps with clipped gradients; in the second one the joint loss is infinite, and a loss scaler skips it."""
+def train(
+    combination: str, shares: list[list[int]], wrap: Callable[[Network], nn.Module]
+) -> dict[str, Any]:
+    """Some steps with clipped gradients; in the second one the joint loss is infinite, and a loss
+    scaler skips it.
+    """
     change, context, scale = COMBINATIONS[combination]
     model = Network()
     change(model)
@@ -114,7 +121,9 @@ def train(combination: str, shares: list[list[int]], wrap: Callable[[Network], n
         for objectives in _micro_batches(model, wrapped, context, full_batch(step), shares):
             if scale > 1 and step == 1:
                 objectives["joint"] = objectives["joint"] * torch.inf
-            accumulation.add({name: scaler.scale(loss) / len(shares) for name, loss in objectives.items()})
+            accumulation.add(
+                {name: scaler.scale(loss) / len(shares) for name, loss in objectives.items()}
+            )
         report = accumulation.backward()
         conflicts += sum(int(encoder.conflict) for encoder in report.values() if step != 1)
         scaler.unscale_(optimizer)
@@ -123,16 +132,28 @@ def train(combination: str, shares: list[list[int]], wrap: Callable[[Network], n
         scaler.step(optimizer)
         scaler.update()
     assert (counters["stats"]["unique_graphs"] > graphs) == ("compiled" in combination)
-    return {"parameters": whole(model), "norms": norms, "conflicts": conflicts, "scale": scaler.get_scale()}
+    return {
+        "parameters": whole(model),
+        "norms": norms,
+        "conflicts": conflicts,
+        "scale": scaler.get_scale(),
+    }
 
 
 def _micro_batches(
-    model: Network, wrapped: nn.Module, context: Context, batch: Mapping[str, Tensor], shares: list[list[int]]
+    model: Network,
+    wrapped: nn.Module,
+    context: Context,
+    batch: Mapping[str, Tensor],
+    shares: list[list[int]],
 ) -> Iterator[dict[str, Tensor]]:
     dtype = model.joint[0].weight.dtype
     for samples in shares:
         part = {name: values[samples] for name, values in batch.items()}
-        part = {name: values.to(dtype) if values.is_floating_point() else values for name, values in part.items()}
+        part = {
+            name: values.to(dtype) if values.is_floating_point() else values
+            for name, values in part.items()
+        }
         with context():
             yield losses(wrapped(part), part["label"], samples, {})
 
@@ -151,7 +172,10 @@ def _of_one_dtype(encoder: nn.Sequential) -> list[nn.Module]:
     return [layer for layer in encoder if isinstance(layer, nn.Linear)]
 
 
-WRAPPERS: dict[str, Callable[[Network], nn.Module]] = {"ddp": nn.parallel.DistributedDataParallel, "fsdp2": sharded}
+WRAPPERS: dict[str, Callable[[Network], nn.Module]] = {
+    "ddp": nn.parallel.DistributedDataParallel,
+    "fsdp2": sharded,
+}
 
 
 def every_combination(rank: int, wrapper: str) -> dict[str, Any]:
@@ -159,7 +183,9 @@ def every_combination(rank: int, wrapper: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module", params=WRAPPERS)
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
     return on_ranks(tmp_path_factory.mktemp(request.param), every_combination, request.param)
 
 
@@ -172,7 +198,9 @@ def test_combination(trained: list[dict[str, Any]], combination: str) -> None:
     for name, parameter in expected["parameters"].items():
         got = results[0]["parameters"][name]
         assert got.dtype == parameter.dtype
-        torch.testing.assert_close(got, parameter, rtol=2**-7 if low else 1e-5, atol=2**-9 if low else 1e-6)
+        torch.testing.assert_close(
+            got, parameter, rtol=2**-7 if low else 1e-5, atol=2**-9 if low else 1e-6
+        )
     assert results[0]["conflicts"] == expected["conflicts"] > 0
     assert results[0]["scale"] == expected["scale"]
     scaled = combination == "fp16 with loss scaler"
@@ -185,12 +213,18 @@ def test_combination(trained: list[dict[str, Any]], combination: str) -> None:
 
 
 def sharded_in_bfloat16(rank: int) -> dict[str, Tensor]:
-    """FSDP2's own mixed precision: the model computes in bfloat16, parameters and gradients are float32."""
+    """FSDP2's own mixed precision: the model computes in bfloat16, parameters and gradients are
+    float32.
+    """
     policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     model = sharded(Network(), mp_policy=policy)
     samples = SHARES[rank]
     part = {name: values[samples] for name, values in full_batch(0).items()}
-    mp.backward(losses(model(part), part["label"], samples, {}), mp.Partition(model, **model.encoders), mp.MMPareto())
+    mp.backward(
+        losses(model(part), part["label"], samples, {}),
+        mp.Partition(model, **model.encoders),
+        mp.MMPareto(),
+    )
     return {name: parameter.grad.full_tensor() for name, parameter in model.named_parameters()}
 
 
@@ -203,4 +237,6 @@ def test_mixed_precision_of_fsdp2(tmp_path: Path) -> None:
     for name, parameter in model.named_parameters():
         assert received[name].dtype == torch.float32
         difference = (received[name] - parameter.grad).norm() / parameter.grad.norm()
-        assert difference < 0.02, name  # bfloat16 has 8 bits; a factor or a missing average would show
+        assert difference < 0.02, (
+            name
+        )  # bfloat16 has 8 bits; a factor or a missing average would show

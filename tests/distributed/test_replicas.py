@@ -33,9 +33,18 @@ WRAPPERS: dict[str, tuple[Callable[[nn.Module], nn.Module], bool]] = {
     "replica": (lambda model: model, False),
     "ddp": (nn.parallel.DistributedDataParallel, False),
     "ddp-no-sync": (nn.parallel.DistributedDataParallel, True),
-    "ddp-find-unused": (lambda m: nn.parallel.DistributedDataParallel(m, find_unused_parameters=True), False),
-    "ddp-static-graph": (lambda m: nn.parallel.DistributedDataParallel(m, static_graph=True), False),
-    "ddp-bucket-views": (lambda m: nn.parallel.DistributedDataParallel(m, gradient_as_bucket_view=True), True),
+    "ddp-find-unused": (
+        lambda m: nn.parallel.DistributedDataParallel(m, find_unused_parameters=True),
+        False,
+    ),
+    "ddp-static-graph": (
+        lambda m: nn.parallel.DistributedDataParallel(m, static_graph=True),
+        False,
+    ),
+    "ddp-bucket-views": (
+        lambda m: nn.parallel.DistributedDataParallel(m, gradient_as_bucket_view=True),
+        True,
+    ),
 }
 
 
@@ -48,7 +57,9 @@ def every_method(rank: int, wrapper: str) -> dict[tuple[Any, ...], Any]:
             wrapped = wrap(model)
             context = wrapped.no_sync if no_sync else nullcontext
             shares = [SHARES[rank]]
-            outcome = train(model, shares, method, wrapped=wrapped, context=context, geometry=geometry)
+            outcome = train(
+                model, shares, method, wrapped=wrapped, context=context, geometry=geometry
+            )
             results[name, geometry] = outcome
     return results
 
@@ -64,7 +75,8 @@ def test_every_method(tmp_path: Path, wrapper: str) -> None:
     assert results[0][repr(mp.MMPareto()), True]["conflicts"] >= 3
 
 
-# Samples that have a modality. Rank 0 has the even ones: it lacks the text of the whole batch in some of these.
+# Samples that have a modality. Rank 0 has the even ones: it lacks the text of the whole batch in
+# some of these.
 PRESENCE: dict[str, Present] = {
     "all": {},
     "one rank lacks text": {"text": [1, 5, 7]},
@@ -83,7 +95,12 @@ def every_presence(rank: int) -> dict[tuple[Any, ...], Any]:
                     halves = [SHARES[rank][:3], SHARES[rank][3:]]
                     shares = halves if call == "once" else [SHARES[rank]]
                     results[case, call, geometry, name] = train(
-                        Network(), shares, METHODS[name], call=CALLS[call], geometry=geometry, present=present
+                        Network(),
+                        shares,
+                        METHODS[name],
+                        call=CALLS[call],
+                        geometry=geometry,
+                        present=present,
                     )
     return results
 
@@ -93,7 +110,9 @@ def test_unequal_presence_and_accumulation(tmp_path: Path) -> None:
     for key, got in results[0].items():
         case, call, geometry, name = key
         measured = geometry or call == "once"
-        expected = train(Network(), [EVERYTHING], METHODS[name], geometry=measured, present=PRESENCE[case])
+        expected = train(
+            Network(), [EVERYTHING], METHODS[name], geometry=measured, present=PRESENCE[case]
+        )
         assert_same_on_all([result[key] for result in results])
         assert_equal(got, expected)
     assert sum(got["conflicts"] > 0 for got in results[0].values()) > 10
@@ -153,7 +172,10 @@ def collectives(rank: int) -> dict[str, list[int]]:
     """Entries of each all-reduce in a step."""
     counts: dict[str, list[int]] = {}
     reduce = torch.distributed.all_reduce
-    for name, method, geometry in (("mmpareto", mp.MMPareto(), True), ("uniform", mp.Uniform(), False)):
+    for name, method, geometry in (
+        ("mmpareto", mp.MMPareto(), True),
+        ("uniform", mp.Uniform(), False),
+    ):
         sizes = counts[name] = []
         torch.distributed.all_reduce = lambda x, *args, sizes=sizes, **kw: (
             sizes.append(x.numel()),
@@ -166,7 +188,10 @@ def collectives(rank: int) -> dict[str, list[int]]:
 def test_one_collective_per_objective(tmp_path: Path) -> None:
     """Beside one of 16 bytes to agree; every gradient entry is sent once."""
     model = Network()
-    encoders = {name: sum(p.numel() for p in encoder.parameters()) for name, encoder in model.encoders.items()}
+    encoders = {
+        name: sum(p.numel() for p in encoder.parameters())
+        for name, encoder in model.encoders.items()
+    }
     heads = {name: sum(p.numel() for p in head.parameters()) for name, head in model.heads.items()}
     joint = sum(p.numel() for p in model.joint.parameters())
     unimodal = [encoders[name] + heads[name] for name in encoders]
@@ -199,10 +224,16 @@ def one_fails(rank: int) -> list[str]:
 
 def test_what_is_refused_on_one_rank_is_refused_on_all(tmp_path: Path) -> None:
     first, second = on_ranks(tmp_path, one_fails)
-    assert first[0].startswith("Another process should have been able to make this step. Found on rank 1: Loss 'text'")
+    assert first[0].startswith(
+        "Another process should have been able to make this step. Found on rank 1: Loss 'text'"
+    )
     assert second[0].startswith("Loss 'text' should depend on a trainable parameter")
     assert first[1] == second[1] == ""  # a rank without any loss counts as zero
-    assert first[2] == second[2] == "Parameter `losses` should have at least one objective. Found none."
+    assert (
+        first[2]
+        == second[2]
+        == "Parameter `losses` should have at least one objective. Found none."
+    )
 
 
 class Convolution(nn.Module):
@@ -247,7 +278,9 @@ def shorter(rank: int) -> dict[str, Any]:
     for name, present in (("all", {}), ("one rank lacks text", {"text": [1, 5, 7]})):
         for every in (1, 2):
             model = Network()
-            method = mp.MMPareto(every=every, probe={m: encoder[2] for m, encoder in model.encoders.items()})
+            method = mp.MMPareto(
+                every=every, probe={m: encoder[2] for m, encoder in model.encoders.items()}
+            )
             results[name, every] = train(model, [SHARES[rank]], method, present=present, steps=4)
     return results
 
@@ -257,7 +290,9 @@ def test_steps_that_pass_most_of_an_encoder_once(tmp_path: Path) -> None:
     for name, present in (("all", {}), ("one rank lacks text", {"text": [1, 5, 7]})):
         for every in (1, 2):
             model = Network()
-            method = mp.MMPareto(every=every, probe={m: encoder[2] for m, encoder in model.encoders.items()})
+            method = mp.MMPareto(
+                every=every, probe={m: encoder[2] for m, encoder in model.encoders.items()}
+            )
             expected = train(model, [EVERYTHING], method, present=present, steps=4)
             assert_same_on_all([result[name, every] for result in results])
             assert_equal(results[0][name, every], expected)

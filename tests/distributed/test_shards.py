@@ -63,11 +63,20 @@ def every_method(rank: int, layout: str, shares: list[list[int]]) -> dict[tuple[
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_method(tmp_path: Path, layout: str) -> None:
     world = 4 if layout == "two_by_two" else 2
-    results = on_ranks(tmp_path, every_method, layout, [EVERYTHING[rank::world] for rank in range(world)], world=world)
+    results = on_ranks(
+        tmp_path,
+        every_method,
+        layout,
+        [EVERYTHING[rank::world] for rank in range(world)],
+        world=world,
+    )
     for name, method in METHODS.items():
         for geometry in (True, False):
             assert_same_on_all([result[name, geometry] for result in results])
-            assert_equal(results[0][name, geometry], train(Network(), [EVERYTHING], method, geometry=geometry))
+            assert_equal(
+                results[0][name, geometry],
+                train(Network(), [EVERYTHING], method, geometry=geometry),
+            )
     assert results[0][repr(mp.MMPareto()), True]["conflicts"] >= 3
 
 
@@ -94,7 +103,9 @@ def refusals(rank: int) -> dict[str, str]:
     batch = {name: values[SHARES[rank]] for name, values in full_batch(0).items()}
     found = {}
 
-    def attempt(case: str, model: Network, encoders: Any, *, drop: str | None = None, **options: Any) -> None:
+    def attempt(
+        case: str, model: Network, encoders: Any, *, drop: str | None = None, **options: Any
+    ) -> None:
         parameters = list(model.parameters())  # before they are gathered
         objectives = losses(model(batch), batch["label"], SHARES[rank], {})
         objectives.pop(drop, None)
@@ -124,7 +135,9 @@ def refusals(rank: int) -> dict[str, str]:
     attempt("no sync", unsynchronized, mp.Partition(unsynchronized, **unsynchronized.encoders))
     old = Network()
     flat = FullyShardedDataParallel(old, device_id=torch.device("cpu"), use_orig_params=True)
-    found["FSDP1"] = refusal_of(lambda: mp.backward({}, mp.Partition(flat, **old.encoders), mp.MMPareto()))
+    found["FSDP1"] = refusal_of(
+        lambda: mp.backward({}, mp.Partition(flat, **old.encoders), mp.MMPareto())
+    )
     mixed.joint = nn.parallel.DistributedDataParallel(mixed.joint)
     attempt("DDP beside shards", mixed, mp.Partition(mixed, **mixed.encoders))
     return found
@@ -144,7 +157,9 @@ def gathered(rank: int) -> str:
     fully_shard(model)
     batch = {name: values[SHARES[rank]] for name, values in full_batch(0).items()}
     objectives = losses(model(batch), batch["label"], SHARES[rank], {})
-    return refusal_of(lambda: mp.backward(objectives, mp.Partition(model, **model.encoders), mp.MMPareto()))
+    return refusal_of(
+        lambda: mp.backward(objectives, mp.Partition(model, **model.encoders), mp.MMPareto())
+    )
 
 
 def test_a_partition_of_gathered_parameters_is_refused(tmp_path: Path) -> None:
@@ -158,7 +173,9 @@ def everything_in_encoders(rank: int) -> dict[str, Any]:
     batch = {name: values[SHARES[rank]] for name, values in full_batch(0).items()}
     objectives = losses(model(batch), batch["label"], SHARES[rank], {})
     mp.backward(objectives, mp.Partition(model, everything=model), mp.Joint(), geometry=False)
-    return {name: p.grad.full_tensor() for name, p in model.named_parameters() if p.grad is not None}
+    return {
+        name: p.grad.full_tensor() for name, p in model.named_parameters() if p.grad is not None
+    }
 
 
 def test_nothing_outside_of_the_encoders(tmp_path: Path) -> None:
@@ -194,7 +211,9 @@ def beside_ddp(rank: int) -> dict[str, Any]:
     encoders_only(model)
     model.joint = nn.parallel.DistributedDataParallel(model.joint)
     outcome = train(model, [SHARES[rank]], mp.MMPareto(), context=model.joint.no_sync)
-    outcome["parameters"] = {name.replace("module.", ""): p for name, p in outcome["parameters"].items()}
+    outcome["parameters"] = {
+        name.replace("module.", ""): p for name, p in outcome["parameters"].items()
+    }
     return outcome
 
 
@@ -207,7 +226,10 @@ def test_beside_ddp_that_does_not_synchronize(tmp_path: Path) -> None:
 def collectives(rank: int) -> list[int]:
     sizes: list[int] = []
     reduce = torch.distributed.all_reduce
-    torch.distributed.all_reduce = lambda x, *args, **kwargs: (sizes.append(x.numel()), reduce(x, *args, **kwargs))[1]
+    torch.distributed.all_reduce = lambda x, *args, **kwargs: (
+        sizes.append(x.numel()),
+        reduce(x, *args, **kwargs),
+    )[1]
     model = Network()
     whole_model(model)
     train(model, [SHARES[rank]], mp.MMPareto(), steps=1)

@@ -16,7 +16,8 @@ from processes import run_together
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-# What third-party packages warn of by themselves; everything else is an error. Literal beginnings of messages.
+# What third-party packages warn of by themselves; everything else is an error. Literal beginnings
+# of messages.
 LIGHTNING = [
     "`isinstance(treespec, LeafSpec)` is deprecated",  # Lightning 2.6 under torch 2.13
     "The 'train_dataloader' does not have many workers",
@@ -26,10 +27,16 @@ TRAINER = ["'pin_memory' argument is set as true but no accelerator"]
 PEFT = ["`is_gradient_checkpointing` is deprecated"]  # PEFT 0.21 under Transformers 5.23
 
 
-def run(script: str, *arguments: str, ignore: Sequence[str] = (), processes: int | None = None) -> str:
+def run(
+    script: str, *arguments: str, ignore: Sequence[str] = (), processes: int | None = None
+) -> str:
     """What the example prints."""
     warnings = ["-Werror", *(f"-Wignore:{message}" for message in ignore)]
-    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes else []
+    launch = (
+        ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        if processes
+        else []
+    )
     environment = {"HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
     environment |= {"PYTHONWARNINGS": "error"} if processes else {}
     command = [sys.executable, *warnings, *launch, str(EXAMPLES / script), *arguments]
@@ -49,7 +56,9 @@ def counts(output: str, what: str) -> list[int]:
 
 
 def assert_learns(output: str, *, loss: float, accuracy: float) -> None:
-    """The training loss falls by this factor, the test accuracy rises to this value; NaN does neither."""
+    """The training loss falls by this factor, the test accuracy rises to this value; NaN does
+    neither.
+    """
     losses, accuracies = epochs(output)
     assert len(losses) >= 2
     assert losses[-1] < loss * losses[0], output
@@ -74,7 +83,9 @@ def test_accumulate_and_amp(precision: str) -> None:
 def test_lightning_module() -> None:
     output = run("lightning_module.py", "--epochs=3", ignore=LIGHTNING)
     assert_learns(output, loss=0.3, accuracy=0.8)
-    assert re.search(r"conflicts in (?!0\.0)\d+\.\d%", output), "the logged report says that steps were balanced"
+    assert re.search(r"conflicts in (?!0\.0)\d+\.\d%", output), (
+        "the logged report says that steps were balanced"
+    )
 
 
 def test_accelerate_loop() -> None:
@@ -155,8 +166,12 @@ EXPERIMENTS = {"multi_task.py"}
 """To be run and read rather than copied."""
 
 
-@pytest.mark.parametrize("name", sorted({path.name for path in EXAMPLES.glob("*.py")} - EXPERIMENTS))
+@pytest.mark.parametrize(
+    "name", sorted({path.name for path in EXAMPLES.glob("*.py")} - EXPERIMENTS)
+)
 def test_short_enough_to_copy(name: str) -> None:
     text = (EXAMPLES / name).read_text()
     assert len(text.splitlines()) <= 90
-    assert f"examples/{name} --epochs" in (ast.get_docstring(ast.parse(text)) or ""), "says how to run it"
+    assert f"examples/{name} --epochs" in (ast.get_docstring(ast.parse(text)) or ""), (
+        "says how to run it"
+    )

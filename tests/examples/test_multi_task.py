@@ -58,20 +58,35 @@ def test_images_are_the_same_at_every_call(example: dict[str, Any]) -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_methods_start_from_the_same_weights_and_see_the_same_batches(example: dict[str, Any]) -> None:
+def test_methods_start_from_the_same_weights_and_see_the_same_batches(
+    example: dict[str, Any],
+) -> None:
     parts = example["two_digits"](0.5)
     for name in ("train", "val", "test"):
-        parts[name] = torch.utils.data.TensorDataset(*(tensor[:128] for tensor in parts[name].tensors))
+        parts[name] = torch.utils.data.TensorDataset(
+            *(tensor[:128] for tensor in parts[name].tensors)
+        )
     uniform, same, other = (
         example["train"](parts, method, seed, 1)["train"]
-        for method, seed in [(example["METHODS"][0], 0), (lambda gramian: torch.ones(2), 0), (example["METHODS"][0], 1)]
+        for method, seed in [
+            (example["METHODS"][0], 0),
+            (lambda gramian: torch.ones(2), 0),
+            (example["METHODS"][0], 1),
+        ]
     )
     assert uniform == pytest.approx(same, rel=1e-4)
     assert uniform["norm/trunk/left"] != pytest.approx(other["norm/trunk/left"], rel=1e-4)
 
 
 def test_runs_and_draws(tmp_path: Path) -> None:
-    command = [sys.executable, "-Werror", f"-Wignore:{LIGHTNING}", str(SCRIPT), "--seeds=2", "--epochs=1"]
+    command = [
+        sys.executable,
+        "-Werror",
+        f"-Wignore:{LIGHTNING}",
+        str(SCRIPT),
+        "--seeds=2",
+        "--epochs=1",
+    ]
     done = subprocess.run(
         [*command, f"--out={tmp_path / 'out'}"],
         capture_output=True,
@@ -87,10 +102,19 @@ def test_runs_and_draws(tmp_path: Path) -> None:
     with (tmp_path / "out" / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     cells = {(row["dataset"], row["method"], row["seed"]) for row in rows}
-    assert cells == {(data, name, seed) for data in ("two-digits", "cg-digits") for name in METHODS for seed in "01"}
-    tested = {row["metric"] for row in rows if row["dataset"] == "two-digits" and row["split"] == "test"}
+    assert cells == {
+        (data, name, seed)
+        for data in ("two-digits", "cg-digits")
+        for name in METHODS
+        for seed in "01"
+    }
+    tested = {
+        row["metric"] for row in rows if row["dataset"] == "two-digits" and row["split"] == "test"
+    }
     assert tested == {"mean_accuracy", "left_accuracy", "right_accuracy"}
-    measured = {row["metric"] for row in rows if row["dataset"] == "two-digits" and row["split"] == "train"}
+    measured = {
+        row["metric"] for row in rows if row["dataset"] == "two-digits" and row["split"] == "train"
+    }
     assert {"conflict/trunk", "norm/trunk/left", "norm/trunk/right"} <= measured
     assert all(0 <= float(row["value"]) <= 1 for row in rows if row["metric"].endswith("_accuracy"))
 

@@ -1,4 +1,6 @@
-"""Accelerate's loop over `BalancedLoss` equals a plain loop of `mp.backward`, and two processes equal one."""
+"""Accelerate's loop over `BalancedLoss` equals a plain loop of `mp.backward`, and two processes
+equal one.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 
 import mmpareto as mp
 from distributed.launch import on_ranks
-from distributed.steps import EVERYTHING, SHARES, Network, assert_equal, assert_same_on_all, full_batch, losses, train
+from distributed.steps import (
+    EVERYTHING,
+    SHARES,
+    Network,
+    assert_equal,
+    assert_same_on_all,
+    full_batch,
+    losses,
+    train,
+)
 
 STEPS = 4
 
@@ -31,11 +42,19 @@ def _forgotten() -> Iterator[None]:
         state._reset_state()
 
 
-def by_accelerate(shares: list[list[int]], method: mp.Method, precision: str = "no") -> dict[str, Any]:
-    """Some steps of SGD on these shares of the full batch, which are micro-batches to be accumulated."""
-    accelerator = Accelerator(cpu=True, mixed_precision=precision, gradient_accumulation_steps=len(shares))
+def by_accelerate(
+    shares: list[list[int]], method: mp.Method, precision: str = "no"
+) -> dict[str, Any]:
+    """Some steps of SGD on these shares of the full batch, which are micro-batches to be
+    accumulated.
+    """
+    accelerator = Accelerator(
+        cpu=True, mixed_precision=precision, gradient_accumulation_steps=len(shares)
+    )
     model = Network()
-    wrapped, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9))
+    wrapped, optimizer = accelerator.prepare(
+        model, torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    )
     balanced = mp.BalancedLoss(mp.Partition(model, **model.encoders), method)
     conflicts = []
     for step in range(STEPS):
@@ -48,7 +67,9 @@ def by_accelerate(shares: list[list[int]], method: mp.Method, precision: str = "
                 optimizer.zero_grad()
         conflicts += [encoder.conflict for encoder in balanced.report.values()]
     return {
-        "parameters": {name: parameter.detach().clone() for name, parameter in model.named_parameters()},
+        "parameters": {
+            name: parameter.detach().clone() for name, parameter in model.named_parameters()
+        },
         "cosines": {name: encoder.cosine for name, encoder in balanced.report.items()},
         "conflicts": sum(map(int, conflicts)),
         "processes": accelerator.num_processes,
@@ -90,7 +111,9 @@ def on_rank(rank: int, shares: list[list[list[int]]], method: mp.Method) -> dict
 def test_two_processes_equal_one(tmp_path: Path, micro: list[list[int]], method: mp.Method) -> None:
     shares = [[samples[rank::2] for samples in micro] for rank in range(2)]
     results = on_ranks(tmp_path, on_rank, shares, method)
-    assert [(result["processes"], result["wrapper"]) for result in results] == 2 * [(2, "DistributedDataParallel")]
+    assert [(result["processes"], result["wrapper"]) for result in results] == 2 * [
+        (2, "DistributedDataParallel")
+    ]
     want = train(Network(), micro, method, steps=STEPS)
     assert want["conflicts"]
     assert_same_on_all(results)

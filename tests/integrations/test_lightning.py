@@ -1,4 +1,6 @@
-"""A user's own LightningModule equals a plain loop of `mp.backward`, whatever the trainer does to the loss."""
+"""A user's own LightningModule equals a plain loop of `mp.backward`, whatever the trainer does to
+the loss.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from distributed.steps import SIZE, Network, full_batch, losses
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated"),  # Lightning 2.6 under torch 2.13
+    pytest.mark.filterwarnings(
+        "ignore:.*LeafSpec.* is deprecated"
+    ),  # Lightning 2.6 under torch 2.13
 ]
 
 STEPS = 6
@@ -59,9 +63,16 @@ class Balanced(lightning.LightningModule):
 
     def __init__(self, case: Case, samples: Sequence[int]) -> None:
         super().__init__()
-        self.network, self.samples, self.trajectory, self.conflicts = Network(), list(samples), Trajectory(), 0
+        self.network, self.samples, self.trajectory, self.conflicts = (
+            Network(),
+            list(samples),
+            Trajectory(),
+            0,
+        )
         self.encoders = mp.Partition(self.network, **self.network.encoders)
-        self.balanced = mp.BalancedLoss(self.encoders, case.method, geometry=case.method != mp.Uniform())
+        self.balanced = mp.BalancedLoss(
+            self.encoders, case.method, geometry=case.method != mp.Uniform()
+        )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return sgd(self.network)
@@ -118,7 +129,10 @@ def train(case: Case, samples: Sequence[int] = EVERYTHING, **settings: Any) -> B
         barebones=True,
         **{"devices": 1, **settings},
     )
-    batches = [{name: values[list(samples)] for name, values in full_batch(step).items()} for step in range(STEPS)]
+    batches = [
+        {name: values[list(samples)] for name, values in full_batch(step).items()}
+        for step in range(STEPS)
+    ]
     trainer.fit(module, DataLoader(batches, batch_size=None))
     return module
 
@@ -126,7 +140,11 @@ def train(case: Case, samples: Sequence[int] = EVERYTHING, **settings: Any) -> B
 def plain(case: Case) -> Trajectory:
     """The same by hand."""
     model = Network()
-    encoders, optimizer, trajectory = mp.Partition(model, **model.encoders), sgd(model), Trajectory()
+    encoders, optimizer, trajectory = (
+        mp.Partition(model, **model.encoders),
+        sgd(model),
+        Trajectory(),
+    )
     dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(case.precision)
     scale = scaler() if dtype == torch.float16 else None
     for step in range(STEPS):
@@ -178,8 +196,12 @@ def share(rank: int) -> dict[str, Any]:
     """Trains on this rank's samples, once for each case."""
     os.environ["LOCAL_RANK"] = str(rank)  # tells Lightning that the processes are there already
     samples = EVERYTHING[rank::2]
-    trained = {name: train(case, samples, devices=2, strategy="ddp") for name, case in DISTRIBUTED.items()}
-    return {name: {"trajectory": m.trajectory, "conflicts": m.conflicts} for name, m in trained.items()}
+    trained = {
+        name: train(case, samples, devices=2, strategy="ddp") for name, case in DISTRIBUTED.items()
+    }
+    return {
+        name: {"trajectory": m.trajectory, "conflicts": m.conflicts} for name, m in trained.items()
+    }
 
 
 @pytest.mark.distributed

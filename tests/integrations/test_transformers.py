@@ -1,4 +1,7 @@
-"""Transformers models as encoders, and the Hugging Face Trainer as the loop. Nothing is downloaded."""
+"""Transformers models as encoders, and the Hugging Face Trainer as the loop.
+
+Nothing is downloaded.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,15 @@ from transformers import (
 import mmpareto as mp
 from distributed.launch import on_ranks
 from distributed.steps import SIZE, Network, assert_same_on_all, full_batch, losses
-from loops.slow_step import apart, expected, received
+from slow_step import apart, expected, received
 
 TOLERANCE = 1e-10  # float64, times what conflicts cancel
-SHAPE = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+SHAPE = {
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+}
 CLASSES, SAMPLES, VOCABULARY = 3, 5, 11
 METHODS = [mp.MMPareto(), mp.MMPareto(granularity="tensor"), mp.MGDA()]
 
@@ -45,7 +53,13 @@ def vit() -> nn.Module:
 
 
 def ast() -> nn.Module:
-    spectrogram = {"num_mel_bins": 8, "max_length": 16, "patch_size": 8, "frequency_stride": 8, "time_stride": 8}
+    spectrogram = {
+        "num_mel_bins": 8,
+        "max_length": 16,
+        "patch_size": 8,
+        "frequency_stride": 8,
+        "time_stride": 8,
+    }
     return ASTModel(ASTConfig(**spectrogram, **SHAPE))
 
 
@@ -61,7 +75,9 @@ INPUTS: dict[str, Callable[[], Tensor]] = {
 
 
 class Fusion(nn.Module):
-    """Late fusion of transformers, with noise for labels: whether objectives agree is left to chance."""
+    """Late fusion of transformers, with noise for labels: whether objectives agree is left to
+    chance.
+    """
 
     def __init__(self, **encoders: nn.Module) -> None:
         super().__init__()
@@ -71,7 +87,9 @@ class Fusion(nn.Module):
         self.double()
 
     def losses(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        features = {name: encoder(inputs[name]).pooler_output for name, encoder in self.encoders.items()}
+        features = {
+            name: encoder(inputs[name]).pooler_output for name, encoder in self.encoders.items()
+        }
         logits = {"joint": self.joint(torch.cat(list(features.values()), 1))}
         logits |= {name: self.heads[name](feature) for name, feature in features.items()}
         label = torch.randint(CLASSES, (SAMPLES,))
@@ -90,7 +108,9 @@ class MaskedLanguage(Fusion):
         label, tokens = torch.randint(CLASSES, (SAMPLES,)), inputs["text"]
         image = self.encoders["image"](inputs["image"]).pooler_output
         masked = torch.rand(tokens.shape) < 0.3
-        text = self.encoders["text"](tokens.masked_fill(masked, 0), output_hidden_states=True, labels=tokens)
+        text = self.encoders["text"](
+            tokens.masked_fill(masked, 0), output_hidden_states=True, labels=tokens
+        )
         features = [image, text.hidden_states[-1][:, 0]]
         return {
             "joint": cross_entropy(self.joint(torch.cat(features, 1)), label),
@@ -141,7 +161,10 @@ def test_gradients_are_those_of_the_slow_step(name: str) -> None:
             want = expected(losses, model.parameters(), model.encoders, method)
             model.zero_grad()
             report = mp.backward(losses, model.encoders, method, retain_graph=True)
-            assert apart(received(model.parameters()), {p: want.get(p) for p in model.parameters()}) <= TOLERANCE
+            assert (
+                apart(received(model.parameters()), {p: want.get(p) for p in model.parameters()})
+                <= TOLERANCE
+            )
         conflicts |= {bool(encoder.conflict) for encoder in report.values()}
     assert conflicts == {True, False}
 
@@ -154,7 +177,10 @@ def test_a_trunk_that_modalities_share() -> None:
     model = nn.ModuleList([trunk, stems, heads]).double()
     encoders, conflicts = {"trunk": trunk, **stems}, []
     for _ in range(6):
-        tokens = {name: stem(torch.randn(SAMPLES, 4, 3, dtype=torch.float64)) for name, stem in stems.items()}
+        tokens = {
+            name: stem(torch.randn(SAMPLES, 4, 3, dtype=torch.float64))
+            for name, stem in stems.items()
+        }
         tokens["joint"] = torch.cat(list(tokens.values()), 1)
         label = torch.randint(CLASSES, (SAMPLES,))
         features = {name: trunk(inputs_embeds=tokens[name]).pooler_output for name in heads}
@@ -201,14 +227,20 @@ class Keywords(Network):
 class BalancedTrainer(Trainer):
     balanced: mp.BalancedLoss
 
-    def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any
+    ) -> Tensor:
         label = inputs["labels"]
         return self.balanced(losses(model(inputs), label, list(range(len(label))), {}))
 
 
 def rows() -> list[dict[str, Tensor]]:
     batches = [full_batch(step) for step in range(BATCHES)]
-    return [{name: values[i] for name, values in batch.items()} for batch in batches for i in range(SIZE)]
+    return [
+        {name: values[i] for name, values in batch.items()}
+        for batch in batches
+        for i in range(SIZE)
+    ]
 
 
 def sgd(model: nn.Module) -> torch.optim.Optimizer:
@@ -234,10 +266,13 @@ def by_trainer(case: Case, folder: Path, processes: int = 1) -> dict[str, Tensor
         dataloader_pin_memory=False,
     )
     constant = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)
-    trainer = BalancedTrainer(model, arguments, train_dataset=rows(), optimizers=(optimizer, constant))
+    trainer = BalancedTrainer(
+        model, arguments, train_dataset=rows(), optimizers=(optimizer, constant)
+    )
     trainer.balanced = mp.BalancedLoss(mp.Partition(model, **model.encoders), mp.MMPareto())
     if case.keywords:
-        # Else it takes the losses for sums that the model divides by the number of items in all accumulated batches.
+        # Else it takes the losses for sums that the model divides by the number of items in all
+        # accumulated batches.
         assert trainer.model_accepts_loss_kwargs
         trainer.model_accepts_loss_kwargs = False
     assert arguments.world_size == processes
@@ -251,7 +286,9 @@ def by_hand(case: Case) -> tuple[dict[str, Tensor], int]:
     for step in range(BATCHES):
         batch = full_batch(step)
         objectives = losses(model(batch), batch["label"], list(range(SIZE)), {})
-        report = mp.backward({k: loss / case.accumulate for k, loss in objectives.items()}, encoders, mp.MMPareto())
+        report = mp.backward(
+            {k: loss / case.accumulate for k, loss in objectives.items()}, encoders, mp.MMPareto()
+        )
         conflicts += sum(int(encoder.conflict) for encoder in report.values())
         if (step + 1) % case.accumulate == 0:
             if case.clip:
@@ -274,7 +311,11 @@ def test_trainer_equals_a_plain_loop(name: str, tmp_path: Path) -> None:
 def trainer_on_rank(rank: int, name: str, folder: Path) -> dict[str, Any]:
     # As torchrun sets them; the processes know each other already.
     ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    os.environ |= ranks | {"MASTER_ADDR": "localhost", "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1"}
+    os.environ |= ranks | {
+        "MASTER_ADDR": "localhost",
+        "ACCELERATE_USE_CPU": "true",
+        "HF_HUB_OFFLINE": "1",
+    }
     return {"parameters": by_trainer(CASES[name], folder, processes=2)}
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmpareto import models
-from mmpareto.catalogue import catalogue
+from mmpareto._catalogue import catalogue
 from mmpareto.models import ModelRecipe, MultimodalModel, Output
 
 CLASSES = 5
@@ -21,16 +21,23 @@ RECIPES: dict[str, Any] = catalogue(models, ModelRecipe)
 every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 
 
-def build(recipe: Any, shapes: Mapping[str, tuple[int, ...]] = SHAPES, seed: int = 0, **settings: Any) -> Any:
+def build(
+    recipe: Any, shapes: Mapping[str, tuple[int, ...]] = SHAPES, seed: int = 0, **settings: Any
+) -> Any:
     """A model of this kind in float64, its weights given by the seed."""
     torch.manual_seed(seed)
     model: MultimodalModel = recipe(**settings).build(shapes, CLASSES)
     return model.double()
 
 
-def images(shapes: Mapping[str, tuple[int, ...]] = SHAPES, size: int = 4, seed: int = 0) -> dict[str, Tensor]:
+def images(
+    shapes: Mapping[str, tuple[int, ...]] = SHAPES, size: int = 4, seed: int = 0
+) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    return {m: torch.randn(size, *shape, generator=generator, dtype=torch.float64) for m, shape in shapes.items()}
+    return {
+        m: torch.randn(size, *shape, generator=generator, dtype=torch.float64)
+        for m, shape in shapes.items()
+    }
 
 
 def losses(output: Output) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from mmpareto.models import LateFusionCNN
 from mmpareto.models._resnet import ResNet18
 from mmpareto.models._small_cnn import small_cnn
 from mmpareto.models._text import TextEncoder
-from mmpareto.shapes import Shape, Text
+from mmpareto.specs import Shape, Text
 
 TEXT = Text(length=7, vocabulary=20)
 SHAPES: dict[str, Shape] = {
@@ -35,7 +35,9 @@ def sample(shapes: dict[str, Shape], size: int = 4) -> dict[str, Tensor]:
     made = {}
     for name, shape in shapes.items():
         if isinstance(shape, Text):
-            made[name] = torch.randint(1, shape.vocabulary, (size, shape.length), generator=generator)
+            made[name] = torch.randint(
+                1, shape.vocabulary, (size, shape.length), generator=generator
+            )
         else:
             made[name] = torch.randn(size, *shape, generator=generator, dtype=torch.float64)
     return made
@@ -55,7 +57,9 @@ def test_every_shape_has_an_encoder_that_learns(recipe: Any) -> None:
     torch.testing.assert_close(one.joint, alone(sample(SHAPES)).joint[:1])
 
 
-@pytest.mark.parametrize("shape", [(3, 33, 5), (1, 64, 64), (1, 128, 1024), (3, 224, 224), (1, 1, 5000)])
+@pytest.mark.parametrize(
+    "shape", [(3, 33, 5), (1, 64, 64), (1, 128, 1024), (3, 224, 224), (1, 1, 5000)]
+)
 def test_features_of_large_images_stay_narrow(shape: tuple[int, ...]) -> None:
     module, width = small_cnn(shape, width=4)
     assert module(torch.zeros(2, *shape)).shape == (2, width)
@@ -78,7 +82,9 @@ def test_features_of_a_video_are_the_mean_of_those_of_its_frames() -> None:
 
 def test_tables_do_without_statistics_of_the_batch() -> None:
     model = build(LateFusionCNN, {"table": (5,)})
-    assert not [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    assert not [
+        module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    ]
     assert model.training
     tables = sample({"table": (5,)})
     torch.testing.assert_close(model({"table": tables["table"][:1]}).joint, model(tables).joint[:1])
@@ -114,14 +120,17 @@ def test_the_order_of_tokens_counts() -> None:
     torch.manual_seed(0)
     encoder = TextEncoder(TEXT, dim=8)
     assert not torch.allclose(
-        encoder(torch.tensor([[1, 2, 3, 0, 0, 0, 0]])), encoder(torch.tensor([[3, 2, 1, 0, 0, 0, 0]]))
+        encoder(torch.tensor([[1, 2, 3, 0, 0, 0, 0]])),
+        encoder(torch.tensor([[3, 2, 1, 0, 0, 0, 0]])),
     )
 
 
 def test_resnet18_has_the_parameters_of_resnet18() -> None:
     count = sum(parameter.numel() for parameter in ResNet18(3).parameters())
     assert count == 11_176_512
-    assert sum(parameter.numel() for parameter in ResNet18(1).parameters()) == count - 2 * 64 * 7 * 7
+    assert (
+        sum(parameter.numel() for parameter in ResNet18(1).parameters()) == count - 2 * 64 * 7 * 7
+    )
 
 
 def test_resnet18_encodes_images_spectrograms_and_frames() -> None:
@@ -143,7 +152,9 @@ def test_resnet18_encodes_images_spectrograms_and_frames() -> None:
         ((1, 32, 32), "resnet18", r"more than 32 pixels .* Found \(1, 32, 32\)\. Use small"),
     ],
 )
-def test_shapes_that_no_encoder_takes_are_refused(shape: tuple[int, ...], encoder: Any, said: str) -> None:
+def test_shapes_that_no_encoder_takes_are_refused(
+    shape: tuple[int, ...], encoder: Any, said: str
+) -> None:
     with pytest.raises(MMParetoError, match=said):
         LateFusionCNN(encoder=encoder).build({"m": shape}, CLASSES)
 
@@ -154,8 +165,12 @@ def test_resnet18_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
         LateFusionCNN(encoder="resnet18").build({"m": (3, 64, 64)}, CLASSES)
 
 
-@pytest.mark.parametrize("recipe", [recipe for recipe in RECIPES.values() if recipe.dense], ids=lambda r: r.name)
+@pytest.mark.parametrize(
+    "recipe", [recipe for recipe in RECIPES.values() if recipe.dense], ids=lambda r: r.name
+)
 @pytest.mark.parametrize("shape", [(5,), TEXT, (2, 3, 8, 8)], ids=str)
 def test_models_with_dense_interaction_take_images_alone(recipe: Any, shape: Shape) -> None:
-    with pytest.raises(MMParetoError, match=r"Modality 'm' should be images \[channels, height, width\]"):
+    with pytest.raises(
+        MMParetoError, match=r"Modality 'm' should be images \[channels, height, width\]"
+    ):
         recipe().build({"m": shape}, CLASSES)

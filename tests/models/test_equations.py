@@ -34,13 +34,19 @@ Vector = list[float]
 
 def features(present: str) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    drawn = {m: torch.randn(5, width, generator=generator, dtype=torch.float64) for m, width in WIDTHS.items()}
+    drawn = {
+        m: torch.randn(5, width, generator=generator, dtype=torch.float64)
+        for m, width in WIDTHS.items()
+    }
     return {m: drawn[m] for m in present}
 
 
 def affine(layer: Any, x: Vector) -> Vector:
     rows, bias = layer.weight.tolist(), layer.bias.tolist()
-    return [sum(w * v for w, v in zip(row, x, strict=True)) + b for row, b in zip(rows, bias, strict=True)]
+    return [
+        sum(w * v for w, v in zip(row, x, strict=True)) + b
+        for row, b in zip(rows, bias, strict=True)
+    ]
 
 
 def sigmoid(x: float) -> float:
@@ -90,7 +96,9 @@ def test_film(present: str) -> None:
                 mean = [sum(o[i] for o in others) / len(others) for i in range(DIM)]
                 condition = affine(fusion.conditioners[m], mean)
                 delta, beta = condition[:DIM], condition[DIM:]
-            fused = [f + (1 + d) * v + b for f, d, v, b in zip(fused, delta, p[m], beta, strict=True)]
+            fused = [
+                f + (1 + d) * v + b for f, d, v, b in zip(fused, delta, p[m], beta, strict=True)
+            ]
         expected.append(fused)
     close(fusion(values), expected)
 
@@ -112,12 +120,17 @@ def test_exchange(present: str) -> None:
     exchange = Exchange(WIDTHS, reduction=2).double()
     generator = torch.Generator().manual_seed(1)
     space = {"a": (4, 5), "b": (7,), "c": (1, 2, 3)}  # maps of an image, of a sequence, of a video
-    maps = {m: torch.randn(5, WIDTHS[m], *space[m], generator=generator, dtype=torch.float64) for m in present}
+    maps = {
+        m: torch.randn(5, WIDTHS[m], *space[m], generator=generator, dtype=torch.float64)
+        for m in present
+    }
     found = exchange(maps)
     assert set(found) == set(present)
     assert exchange.squeeze.out_features == 4
     for i in range(5):
-        means = side_by_side({m: [channel.mean().item() for channel in maps[m][i]] for m in present}, WIDTHS)
+        means = side_by_side(
+            {m: [channel.mean().item() for channel in maps[m][i]] for m in present}, WIDTHS
+        )
         z = [max(0.0, v) for v in affine(exchange.squeeze, means)]
         for m in present:
             gates = [2 * sigmoid(v) for v in affine(exchange.excite[m], z)]
@@ -161,13 +174,18 @@ def tokens_of(encoder: Any, image: Tensor, patch: int) -> Tensor:
 
 def normalized(layer: Any, x: Tensor) -> Tensor:
     centred = x - x.mean(-1, keepdim=True)
-    return centred / (centred.square().mean(-1, keepdim=True) + layer.eps).sqrt() * layer.weight + layer.bias
+    return (
+        centred / (centred.square().mean(-1, keepdim=True) + layer.eps).sqrt() * layer.weight
+        + layer.bias
+    )
 
 
 def transformed(layer: Any, x: Tensor, heads: int) -> Tensor:
     """One pre-norm transformer layer on the tokens [tokens, dim] of one sample, head by head."""
     attention = layer.self_attn
-    query, key, value = (normalized(layer.norm1, x) @ attention.in_proj_weight.T + attention.in_proj_bias).chunk(3, -1)
+    query, key, value = (
+        normalized(layer.norm1, x) @ attention.in_proj_weight.T + attention.in_proj_bias
+    ).chunk(3, -1)
     size, mixed = x.shape[1] // heads, []
     for h in range(heads):
         part = slice(h * size, (h + 1) * size)
@@ -175,7 +193,11 @@ def transformed(layer: Any, x: Tensor, heads: int) -> Tensor:
         mixed.append(scores / scores.sum(-1, keepdim=True) @ value[:, part])
     x = x + torch.cat(mixed, -1) @ attention.out_proj.weight.T + attention.out_proj.bias
     hidden = normalized(layer.norm2, x) @ layer.linear1.weight.T + layer.linear1.bias
-    hidden = hidden * (1 + torch.tensor([[erf(v / sqrt(2)) for v in row] for row in hidden.tolist()]).double()) / 2
+    hidden = (
+        hidden
+        * (1 + torch.tensor([[erf(v / sqrt(2)) for v in row] for row in hidden.tolist()]).double())
+        / 2
+    )
     return x + hidden @ layer.linear2.weight.T + layer.linear2.bias
 
 
@@ -183,38 +205,58 @@ def transformed(layer: Any, x: Tensor, heads: int) -> Tensor:
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("present", [["gray"], ["colour"], ["gray", "colour"]], ids="+".join)
 @pytest.mark.parametrize(("layers", "fusion_layers", "patch"), [(3, 2, 4), (3, 3, 2), (2, 2, 3)])
-def test_bottleneck(layers: int, fusion_layers: int, patch: int, present: list[str], training: bool) -> None:
+def test_bottleneck(
+    layers: int, fusion_layers: int, patch: int, present: list[str], training: bool
+) -> None:
     settings = {"layers": layers, "fusion_layers": fusion_layers, "patch": patch}
-    model, batch = build(BottleneckTransformer, dim=6, heads=2, tokens=3, **settings).train(training), images(size=2)
+    model, batch = (
+        build(BottleneckTransformer, dim=6, heads=2, tokens=3, **settings).train(training),
+        images(size=2),
+    )
     for parameter in model.parameters():  # what starts at zero or one would hide mistakes
-        parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())))
+        parameter.add_(
+            0.1
+            * torch.randn(
+                parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())
+            )
+        )
     output = model({m: batch[m] for m in present})
     for i in range(2):
         tokens = {m: tokens_of(model.encoders[m], batch[m][i], patch) for m in present}
         shared = model.tokens[0]
         for number in range(layers):
             if number < layers - fusion_layers:
-                tokens = {m: transformed(model.encoders[m].layers[number], tokens[m], 2) for m in present}
+                tokens = {
+                    m: transformed(model.encoders[m].layers[number], tokens[m], 2) for m in present
+                }
                 continue
             made = {}
             for m in present:
                 own = len(tokens[m])
-                seen = transformed(model.encoders[m].layers[number], torch.cat([tokens[m], shared]), 2)
+                seen = transformed(
+                    model.encoders[m].layers[number], torch.cat([tokens[m], shared]), 2
+                )
                 tokens[m], made[m] = seen[:own], seen[own:]
             shared = sum(made.values()) / len(present)
         summaries = {m: normalized(model.encoders[m].norm, tokens[m][0]) for m in present}
         for m in present:
             torch.testing.assert_close(output.features[m][i], summaries[m])
             torch.testing.assert_close(output.unimodal[m][i], model.unimodal[m](summaries[m]))
-        torch.testing.assert_close(output.joint[i], sum(model.joint(s) for s in summaries.values()) / len(present))
+        torch.testing.assert_close(
+            output.joint[i], sum(model.joint(s) for s in summaries.values()) / len(present)
+        )
 
 
 def test_bottleneck_settings_fit_each_other() -> None:
     with pytest.raises(MMParetoError, match=r"`heads` should divide `dim`, 64\. Found 5\."):
         BottleneckTransformer(heads=5)
-    with pytest.raises(MMParetoError, match=r"`fusion_layers` should be from 2, .* layers, 3\. Found 4\."):
+    with pytest.raises(
+        MMParetoError, match=r"`fusion_layers` should be from 2, .* layers, 3\. Found 4\."
+    ):
         BottleneckTransformer(fusion_layers=4)
-    with pytest.raises(MMParetoError, match=r"`fusion_layers` should be from 2, .* layers, 3\. Found 1\."):
+    with pytest.raises(
+        MMParetoError, match=r"`fusion_layers` should be from 2, .* layers, 3\. Found 1\."
+    ):
         BottleneckTransformer(fusion_layers=1)
     encoders = {f"m{n}": TokenEncoder((1, 4, 4), dim=4, heads=1, layers=n, patch=2) for n in (2, 3)}
     with pytest.raises(MMParetoError, match=r"equally many layers\. Found {'m2': 2, 'm3': 3}"):

@@ -30,7 +30,11 @@ def gradients(model: nn.Module, *of: Tensor) -> dict[str, Tensor | None]:
 
 def reached(model: nn.Module, loss: Tensor) -> set[str]:
     """The encoders that a loss reaches."""
-    return {name.split(".")[1] for name, g in gradients(model, loss).items() if g is not None and "encoders." in name}
+    return {
+        name.split(".")[1]
+        for name, g in gradients(model, loss).items()
+        if g is not None and "encoders." in name
+    }
 
 
 @every_recipe
@@ -44,7 +48,9 @@ def test_any_number_of_modalities_of_any_size(recipe: Any, number: int) -> None:
     assert all(logits.shape == (4, CLASSES) for logits in output.logits.values())
     assert list(output.features) == list(many(number))
     found = gradients(model, *losses(output).values())
-    assert [name for name, g in found.items() if g is None or not g.any() or not g.isfinite().all()] == []
+    assert [
+        name for name, g in found.items() if g is None or not g.any() or not g.isfinite().all()
+    ] == []
 
 
 @every_recipe
@@ -82,7 +88,9 @@ def test_which_encoders_a_unimodal_loss_reaches(recipe: Any, loss: str) -> None:
 
 @every_recipe
 @pytest.mark.parametrize("modality", SHAPES)
-def test_whether_a_unimodal_prediction_depends_on_the_other_modality(recipe: Any, modality: str) -> None:
+def test_whether_a_unimodal_prediction_depends_on_the_other_modality(
+    recipe: Any, modality: str
+) -> None:
     model = build(recipe).eval()
     (other,) = set(SHAPES) - {modality}
     before, after = model(images()), model(images() | {other: images(seed=1)[other]})
@@ -117,7 +125,9 @@ def test_inputs_without_an_encoder_are_passed_over(recipe: Any) -> None:
     model = build(recipe, {"gray": SHAPES["gray"]}).eval()
     assert model(images()).joint.equal(model({"gray": images()["gray"]}).joint)
     for none in ({}, {"colour": images()["colour"]}):
-        with pytest.raises(MMParetoError, match=r"should have at least one of \('gray',\) as a key\. Found \("):
+        with pytest.raises(
+            MMParetoError, match=r"should have at least one of \('gray',\) as a key\. Found \("
+        ):
             model(none)
 
 
@@ -155,22 +165,30 @@ def test_settings_out_of_range_are_refused(recipe: Any, setting: str, value: flo
         ({"keys": (1, 8, 8)}, "Found 'keys'"),
     ],
 )
-def test_modalities_that_cannot_be_are_refused(recipe: Any, shapes: dict[str, tuple[int, ...]], said: str) -> None:
+def test_modalities_that_cannot_be_are_refused(
+    recipe: Any, shapes: dict[str, tuple[int, ...]], said: str
+) -> None:
     with pytest.raises(MMParetoError, match=said):
         recipe().build(shapes, CLASSES)
 
 
 @every_recipe
-@pytest.mark.parametrize("present", [("gray", "colour", "extra"), ("gray", "extra"), ("gray",)], ids=len)
+@pytest.mark.parametrize(
+    "present", [("gray", "colour", "extra"), ("gray", "extra"), ("gray",)], ids=len
+)
 def test_balanced_step(recipe: Any, present: tuple[str, ...]) -> None:
-    """Encoders receive the applied combination of all objectives that reach them, the rest their plain sum."""
+    """Encoders receive the applied combination of all objectives that reach them, the rest their
+    plain sum.
+    """
     shapes = SHAPES | {"extra": (2, 5, 6)}
     model, batch = build(recipe, shapes), images(shapes)
     objectives = losses(model({modality: batch[modality] for modality in present}))
     single = {name: gradients(model, loss) for name, loss in objectives.items()}
     report = mp.backward(objectives, mp.Partition(model, **model.encoders), mp.MMPareto(gamma=1.3))
     for modality in present:
-        assert set(report[modality].objectives) == (set(objectives) if recipe.dense else {"joint", modality})
+        assert set(report[modality].objectives) == (
+            set(objectives) if recipe.dense else {"joint", modality}
+        )
     for name, parameter in model.named_parameters():
         weights = dict.fromkeys(objectives, 1.0)
         if name.startswith("encoders.") and (modality := name.split(".")[1]) in present:

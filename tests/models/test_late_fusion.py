@@ -18,7 +18,9 @@ def test_heads_read_the_features_they_are_named_after() -> None:
     for modality, feature in output.features.items():
         assert feature.equal(model.encoders[modality](inputs[modality]))
         assert output.unimodal[modality].equal(model.unimodal[modality](feature))
-    assert output.joint.equal(model.joint(torch.cat([output.features["gray"], output.features["colour"]], 1)))
+    assert output.joint.equal(
+        model.joint(torch.cat([output.features["gray"], output.features["colour"]], 1))
+    )
     assert output.logits == {"joint": output.joint, **output.unimodal}
 
 
@@ -26,12 +28,18 @@ def test_a_unimodal_loss_reaches_its_encoder_and_head_alone() -> None:
     model = LateFusionCNN(width=3).build(SHAPES, classes=5).double()
     model(images()).unimodal["gray"].sum().backward()
     reached = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
-    own = {name for name, _ in model.named_parameters() if name.startswith(("encoders.gray.", "unimodal.gray."))}
+    own = {
+        name
+        for name, _ in model.named_parameters()
+        if name.startswith(("encoders.gray.", "unimodal.gray."))
+    }
     assert reached == own
 
 
 def test_default_weights_are_drawn_in_this_order() -> None:
-    """Encoder by encoder, then the joint head, then the others: a seed's model is the one it always was."""
+    """Encoder by encoder, then the joint head, then the others: a seed's model is the one it always
+    was.
+    """
     torch.manual_seed(7)
     model = LateFusionCNN(width=4).build({"gray": (1, 8, 8), "colour": (3, 8, 8)}, 3)
     torch.manual_seed(7)
@@ -56,7 +64,9 @@ def test_ones_own_encoders_with_a_fusion() -> None:
     model = LateFusion(encoders, widths, classes=2, fusion=Sum(widths, dim=5), depth=2)
     output = model({"text": torch.ones(6, 12), "audio": torch.ones(6, 3)})
     assert output.joint.shape == (6, 2)
-    with pytest.raises(MMParetoError, match=r"Parameter `depth` should be a positive whole number\. Found 0\."):
+    with pytest.raises(
+        MMParetoError, match=r"Parameter `depth` should be a positive whole number\. Found 0\."
+    ):
         LateFusion(encoders, widths, classes=2, depth=0)
     with pytest.raises(MMParetoError, match="Found 'type'"):
         LateFusion({"type": nn.Identity()}, {"type": 1}, classes=2)
@@ -66,6 +76,8 @@ def test_a_linear_head_on_a_sum_is_one_on_the_concatenation() -> None:
     model = SumFusionCNN(width=2).build(SHAPES, 5).double().eval()
     output = model(images())
     weights = [model.joint.weight @ model.fusion.projections[m].weight for m in SHAPES]
-    bias = model.joint.bias + model.joint.weight @ sum(model.fusion.projections[m].bias for m in SHAPES)
+    bias = model.joint.bias + model.joint.weight @ sum(
+        model.fusion.projections[m].bias for m in SHAPES
+    )
     expected = torch.cat(list(output.features.values()), 1) @ torch.cat(weights, 1).T + bias
     torch.testing.assert_close(output.joint, expected)

@@ -22,7 +22,9 @@ def test_table_gives_settings_and_reach(recipe: Any) -> None:
 
 
 def test_no_other_models_are_in_the_table() -> None:
-    assert sorted(re.findall(r"^\| `([\w-]+)` \|.*\| (?:yes|no) \|$", PAGE, re.MULTILINE)) == sorted(RECIPES)
+    assert sorted(
+        re.findall(r"^\| `([\w-]+)` \|.*\| (?:yes|no) \|$", PAGE, re.MULTILINE)
+    ) == sorted(RECIPES)
 
 
 def test_python_blocks_run() -> None:

@@ -1,7 +1,8 @@
-"""MMPareto written out literally and slowly, to be compared with; it imports nothing of the library.
+"""MMPareto written out literally and slowly, to be compared with; it imports nothing of the
+library.
 
-One ``.backward()`` per loss with gradients zeroed in between, each encoder's gradient flattened into one vector,
-Python numbers for every decision.
+One ``.backward()`` per loss with gradients zeroed in between, each encoder's gradient flattened
+into one vector, Python numbers for every decision.
 """
 
 from __future__ import annotations
@@ -13,9 +14,14 @@ from torch import Tensor, nn
 
 
 def backward(
-    losses: Mapping[str, Tensor], model: nn.Module, encoders: Mapping[str, nn.Module], gamma: float, granularity: str
+    losses: Mapping[str, Tensor],
+    model: nn.Module,
+    encoders: Mapping[str, nn.Module],
+    gamma: float,
+    granularity: str,
 ) -> dict[str, bool]:
-    """Algorithm 1 of the paper (`granularity` "encoder"), or the authors' code ("tensor"), for ``.grad`` of `model`.
+    """Algorithm 1 of the paper (`granularity` "encoder"), or the authors' code ("tensor"), for
+    ``.grad`` of `model`.
 
     Args:
         losses: "joint" and one loss per modality, each reaching its own encoder alone.
@@ -48,7 +54,9 @@ def backward(
 def _gradient(loss: Tensor, model: nn.Module) -> dict[nn.Parameter, Tensor]:
     model.zero_grad(set_to_none=True)
     loss.backward(retain_graph=True)
-    result = {p: torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in model.parameters()}
+    result = {
+        p: torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in model.parameters()
+    }
     model.zero_grad(set_to_none=True)
     return result
 

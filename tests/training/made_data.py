@@ -1,4 +1,6 @@
-"""A data set made up for tests: three kinds of targets, three types of modalities, samples that lack some of them."""
+"""A data set made up for tests: three kinds of targets, three types of modalities, samples that
+lack some of them.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,7 @@ import torch
 from torch import Tensor
 
 from mmpareto.data import Batch, DatasetRecipe, Draw, MultimodalDataset, Splits
-from mmpareto.shapes import Shape, Text
-from mmpareto.targets import Classes, Labels, Number, Target
+from mmpareto.specs import Classes, Labels, Number, Shape, Target, Text
 
 SHAPES: dict[str, Shape] = {"image": (1, 6, 6), "table": (3,), "text": Text(5, 12)}
 NAMES = ("a", "b", "c")
@@ -64,8 +65,16 @@ class MadeDataset(MultimodalDataset):
         if isinstance(draw, Draw):
             noise = torch.Generator().manual_seed(draw.seed * 10**6 + draw.epoch * 10**4 + number)
             inputs["table"] = inputs["table"] + 0.1 * torch.randn(3, generator=noise)
-        absent = {"image": number % 3 == 0, "table": number % 3 == 1, "text": number % self.rare != 0}
-        label = {"classes": hidden.argmax(), "labels": (hidden > 0.3).float(), "number": 40 + 10 * hidden[1]}
+        absent = {
+            "image": number % 3 == 0,
+            "table": number % 3 == 1,
+            "text": number % self.rare != 0,
+        }
+        label = {
+            "classes": hidden.argmax(),
+            "labels": (hidden > 0.3).float(),
+            "number": 40 + 10 * hidden[1],
+        }
         return {name: x for name, x in inputs.items() if not absent[name]}, label[self.kind]
 
 
@@ -90,7 +99,13 @@ class Made(DatasetRecipe):
 
     @property
     def target(self) -> Target:
-        return {"classes": Classes(NAMES), "labels": Labels(NAMES), "number": Number("age", 40.0, 10.0)}[self.kind]
+        return {
+            "classes": Classes(NAMES),
+            "labels": Labels(NAMES),
+            "number": Number("age", 40.0, 10.0),
+        }[self.kind]
 
     def load(self) -> Splits:
-        return Splits(*(MadeDataset(self.kind, a, b, self.rare) for a, b in ((0, 96), (96, 140), (140, 200))))
+        return Splits(
+            *(MadeDataset(self.kind, a, b, self.rare) for a, b in ((0, 96), (96, 140), (140, 200)))
+        )

@@ -23,7 +23,14 @@ def sharded() -> str:
 def printed(script: str, processes: int, folder: Path) -> float:
     path = folder / "script.py"
     path.write_text(script)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        str(processes),
+    ]
     ended = run_together([*launcher, str(path)])
     assert ended.returncode == 0, ended.stderr
     return float(re.findall(r"^-?\d\.\d{5}$", ended.stdout, re.MULTILINE)[-1])

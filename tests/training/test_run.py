@@ -17,7 +17,7 @@ from mmpareto.balancing import Joint, MMPareto, ScaledUniform, Uniform
 from mmpareto.data import CGMNIST, CGDigits
 from mmpareto.errors import MMParetoError
 from mmpareto.models import LateFusionCNN
-from mmpareto.targets import Classes
+from mmpareto.specs import Classes
 from mmpareto.training import (
     SGD,
     Predictions,
@@ -74,7 +74,9 @@ def test_two_trainings_with_one_seed_give_identical_files(finished: Path, tmp_pa
     run(CONFIG, tmp_path, progress=False)
     for name in ("best.ckpt", "geometry.csv", "config.yaml"):
         assert (tmp_path / name).read_bytes() == (finished / name).read_bytes(), name
-    ours, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (tmp_path, finished))
+    ours, theirs = (
+        json.loads((folder / "metrics.json").read_text()) for folder in (tmp_path, finished)
+    )
     assert (ours["val"], ours["test"]) == (theirs["val"], theirs["test"])
 
 
@@ -86,7 +88,9 @@ def test_another_seed_gives_another_model(finished: Path, tmp_path: Path) -> Non
 def test_a_killed_training_continues_to_the_same_result(finished: Path, tmp_path: Path) -> None:
     save_config(CONFIG, tmp_path / "given.yaml")
     out = tmp_path / "out"
-    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "given.yaml", out], check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path / "given.yaml", out], check=False
+    )
     assert killed.returncode == -9
     assert (out / "last.ckpt").exists()
     assert not (out / "metrics.json").exists()
@@ -105,7 +109,8 @@ def test_a_finished_training_is_not_repeated(finished: Path) -> None:
 
 def test_another_trainings_folder_is_refused_and_unharmed(finished: Path) -> None:
     with pytest.raises(
-        MMParetoError, match=r"`out` should be a new folder.*epochs 3 there, 4 now.*seed 0 there, 5 now"
+        MMParetoError,
+        match=r"`out` should be a new folder.*epochs 3 there, 4 now.*seed 0 there, 5 now",
     ):
         run(replace(CONFIG, epochs=4, seed=5), finished, progress=False)
     assert load_config(finished / "config.yaml") == CONFIG
@@ -114,7 +119,9 @@ def test_another_trainings_folder_is_refused_and_unharmed(finished: Path) -> Non
 def test_stored_numbers_are_those_of_the_checkpoint(finished: Path) -> None:
     config, model = load_run(finished)
     stored = json.loads((finished / "metrics.json").read_text())
-    assert evaluate(config, model, config.data.load()) == {split: stored[split] for split in ("val", "test")}
+    assert evaluate(config, model, config.data.load()) == {
+        split: stored[split] for split in ("val", "test")
+    }
     assert set(stored["train"]) == {"conflict_rate/gray", "conflict_rate/colour", "seconds"}
 
 
@@ -134,11 +141,17 @@ def test_training_improves_on_chance_by_far(finished: Path) -> None:
     assert stored["gray_accuracy"] > 0.5
 
 
-def test_geometry_is_recorded_in_each_step_if_needed_and_now_and_then_otherwise(finished: Path, tmp_path: Path) -> None:
+def test_geometry_is_recorded_in_each_step_if_needed_and_now_and_then_otherwise(
+    finished: Path, tmp_path: Path
+) -> None:
     run(replace(CONFIG, method=Uniform(), epochs=1), tmp_path, progress=False)
-    steps = {int(row.split(",")[0]) for row in (tmp_path / "geometry.csv").read_text().splitlines()[1:]}
+    steps = {
+        int(row.split(",")[0]) for row in (tmp_path / "geometry.csv").read_text().splitlines()[1:]
+    }
     assert steps == {0, 10}
-    steps = {int(row.split(",")[0]) for row in (finished / "geometry.csv").read_text().splitlines()[1:]}
+    steps = {
+        int(row.split(",")[0]) for row in (finished / "geometry.csv").read_text().splitlines()[1:]
+    }
     assert steps == set(range(3 * 19))
 
 
@@ -168,7 +181,15 @@ def test_a_damaged_checkpoint_is_named(finished: Path, tmp_path: Path, damage: s
 
 def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
     config = RunConfig(
-        CGDigits(variance=0.02), ScaledUniform(2.5), LateFusionCNN(3), SGD(0.1, 0.0, 0.0), 7, 8, 9, ("gray",), 3
+        CGDigits(variance=0.02),
+        ScaledUniform(2.5),
+        LateFusionCNN(3),
+        SGD(0.1, 0.0, 0.0),
+        7,
+        8,
+        9,
+        ("gray",),
+        3,
     )
     save_config(config, tmp_path / "config.yaml")
     assert load_config(tmp_path / "config.yaml") == config
@@ -178,7 +199,9 @@ def test_a_path_is_the_same_however_it_is_written(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    as_text, as_path = (replace(CONFIG, data=CGMNIST(root)) for root in ("mnist.npz", tmp_path / "mnist.npz"))
+    as_text, as_path = (
+        replace(CONFIG, data=CGMNIST(root)) for root in ("mnist.npz", tmp_path / "mnist.npz")
+    )
     save_config(as_text, tmp_path / "config.yaml")
     check_same(as_path, tmp_path)
     with pytest.raises(MMParetoError, match=r"another \(data .*none\.npz"):
@@ -207,7 +230,9 @@ def test_a_damaged_checkpoint_of_an_interruption_is_named(tmp_path: Path) -> Non
         run(CONFIG, tmp_path, progress=False)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"train": {}, "val": {}, "test": {"joint_accuracy": "high"}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"train": {}, "val": {}, "test": {"joint_accuracy": "high"}}']
+)
 def test_damaged_metrics_are_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "metrics.json").write_text(text)
     with pytest.raises(MMParetoError, match=r"metrics\.json should hold .* Delete it to repeat"):
@@ -240,11 +265,17 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str) -> 
         ({"seed": -1}, "`seed` should be at least 0. Found -1"),
         ({"seed": 2**32}, r"`seed` should be less than 2\*\*32. Found 4294967296"),
         ({"geometry_every": 0}, "`geometry_every` should be at least 1. Found 0"),
-        ({"modalities": ("text",)}, r"`modalities` should be some of \('gray', 'colour'\). Found \('text',\)"),
+        (
+            {"modalities": ("text",)},
+            r"`modalities` should be some of \('gray', 'colour'\). Found \('text',\)",
+        ),
         ({"devices": 0}, "`devices` should be at least 1. Found 0"),
         ({"num_nodes": 0}, "`num_nodes` should be at least 1. Found 0"),
         ({"strategy": "tp"}, "`strategy` should be auto, ddp or fsdp. Found 'tp'"),
-        ({"batch_size": 65, "devices": 2}, r"`batch_size` should be a multiple .* = 2, and at least 2 .* Found 65"),
+        (
+            {"batch_size": 65, "devices": 2},
+            r"`batch_size` should be a multiple .* = 2, and at least 2 .* Found 65",
+        ),
         ({"batch_size": 6, "devices": 2, "num_nodes": 3}, "= 6, and at least 2 for each. Found 6"),
         ({"modalities": ()}, r"`modalities` should be some of .* Found \(\)"),
     ],
@@ -252,7 +283,9 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str) -> 
 def test_a_senseless_configuration_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(MMParetoError, match=message):
         replace(CONFIG, **change)
-    with pytest.raises(MMParetoError, match=r"`optimizer.lr` should be finite and not negative. Found nan"):
+    with pytest.raises(
+        MMParetoError, match=r"`optimizer.lr` should be finite and not negative. Found nan"
+    ):
         SGD(lr=float("nan"))
 
 
@@ -267,7 +300,8 @@ def test_batches_cover_an_epoch_once_and_differ_between_epochs_and_seeds() -> No
             orders.add(tuple(indices))
     assert len(orders) == 9
     with pytest.raises(
-        MMParetoError, match=r"`batch_size` should be at most the size of the training part, 10\. Found 11"
+        MMParetoError,
+        match=r"`batch_size` should be at most the size of the training part, 10\. Found 11",
     ):
         EpochBatches(size=10, batch_size=11, seed=0)
 

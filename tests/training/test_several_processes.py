@@ -1,4 +1,6 @@
-"""`mmpareto train` on two real processes equals one process with the full batch, and writes everything once."""
+"""`mmpareto train` on two real processes equals one process with the full batch, and writes
+everything once.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,16 @@ MODEL = ["--model", "bottleneck", "--model.dim", "16", "--model.layers", "2", "-
 LOG = Path("logs", "csv", "version_0", "metrics.csv")
 TWO = ["--devices", "2"]
 HERE = [sys.executable, "-m", "mmpareto"]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "mmpareto"]
+TORCHRUN = [
+    sys.executable,
+    "-m",
+    "torch.distributed.run",
+    "--standalone",
+    "--nproc_per_node",
+    "2",
+    "-m",
+    "mmpareto",
+]
 
 INTERFERED = """
 import os, signal, sys
@@ -58,7 +69,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained([*HERE, "train", *MODEL, *TWO, "--strategy", "fsdp"], tmp_path_factory.mktemp("fsdp") / "run")
+    return trained(
+        [*HERE, "train", *MODEL, *TWO, "--strategy", "fsdp"],
+        tmp_path_factory.mktemp("fsdp") / "run",
+    )
 
 
 def trained(command: list[str], out: Path) -> Path:
@@ -85,7 +99,9 @@ def assert_same_training(out: Path, alone: Path) -> None:
     assert ours == theirs
     assert ours["train"]["conflict_rate/gray"] > 0.1
     ours, theirs = (table(folder / "geometry.csv") for folder in (out, alone))
-    steps, other_steps = ([(row["step"], row["modality"]) for row in rows] for rows in (ours, theirs))
+    steps, other_steps = (
+        [(row["step"], row["modality"]) for row in rows] for rows in (ours, theirs)
+    )
     assert steps == other_steps
     load_run(out)
     assert {path.name for path in out.iterdir()} == {path.name for path in alone.iterdir()}
@@ -93,7 +109,10 @@ def assert_same_training(out: Path, alone: Path) -> None:
         assert len(list((out / "logs" / log).iterdir())) == 1
     for ours, theirs in zip(*(table(folder / LOG) for folder in (out, alone)), strict=True):
         assert ours.keys() == theirs.keys()
-        assert all(float(ours[key] or 0) == pytest.approx(float(theirs[key] or 0), rel=1e-4) for key in ours)
+        assert all(
+            float(ours[key] or 0) == pytest.approx(float(theirs[key] or 0), rel=1e-4)
+            for key in ours
+        )
 
 
 @pytest.mark.distributed
@@ -111,7 +130,9 @@ def test_shards_equal_one_process(alone: Path, sharded: Path) -> None:
 
 @pytest.mark.distributed
 def test_torchrun_may_start_the_processes(alone: Path, tmp_path: Path) -> None:
-    assert_same_training(trained([*TORCHRUN, "train", *MODEL, *TWO, "--strategy", "ddp"], tmp_path / "run"), alone)
+    assert_same_training(
+        trained([*TORCHRUN, "train", *MODEL, *TWO, "--strategy", "ddp"], tmp_path / "run"), alone
+    )
 
 
 def interfered(tmp_path: Path, rank: int, happens: str) -> list[str]:
@@ -121,8 +142,14 @@ def interfered(tmp_path: Path, rank: int, happens: str) -> list[str]:
 
 
 @pytest.mark.distributed
-def test_a_killed_sharded_training_continues_to_the_same_result(sharded: Path, tmp_path: Path) -> None:
-    killed = [*interfered(tmp_path, 0, "os.kill(os.getpid(), signal.SIGKILL)"), "--strategy", "fsdp"]
+def test_a_killed_sharded_training_continues_to_the_same_result(
+    sharded: Path, tmp_path: Path
+) -> None:
+    killed = [
+        *interfered(tmp_path, 0, "os.kill(os.getpid(), signal.SIGKILL)"),
+        "--strategy",
+        "fsdp",
+    ]
     out = tmp_path / "run"
     assert launch(killed, out).returncode == -9
     assert (out / "last.ckpt").is_file()
@@ -134,7 +161,9 @@ def test_a_killed_sharded_training_continues_to_the_same_result(sharded: Path, t
 @pytest.mark.distributed
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_failure_of_one_process_ends_all(tmp_path: Path, rank: int) -> None:
-    ended = launch(interfered(tmp_path, rank, "raise RuntimeError('out of luck')"), tmp_path / "run")
+    ended = launch(
+        interfered(tmp_path, rank, "raise RuntimeError('out of luck')"), tmp_path / "run"
+    )
     assert ended.returncode != 0
     assert "out of luck" in ended.stderr
     assert "Results are in" not in ended.stdout
@@ -146,7 +175,9 @@ def test_processes_select_by_the_statistics_of_the_first(tmp_path: Path) -> None
     """With batch norm each shard's own would give each process another accuracy."""
     model = ["--model", "late-fusion", "--model.width", "2", "--epochs", "1"]
     out = trained([*HERE, "train", *model, *TWO, "--strategy", "fsdp"], tmp_path / "run")
-    seen = [float(row["val/joint_accuracy"]) for row in table(out / LOG) if row["val/joint_accuracy"]]
+    seen = [
+        float(row["val/joint_accuracy"]) for row in table(out / LOG) if row["val/joint_accuracy"]
+    ]
     stored = json.loads((out / "metrics.json").read_text())["val"]["joint_accuracy"]
     assert seen == [pytest.approx(stored, abs=1e-6)]
 
@@ -160,7 +191,9 @@ def test_shares_make_up_the_batches_of_one_process() -> None:
 
 def test_a_comparison_trains_in_one_process_each(tmp_path: Path) -> None:
     base = replace(recipes.cg_digits(), devices=2)
-    with pytest.raises(MMParetoError, match=r"`base` should be a training of one process.* Found one of 2\."):
+    with pytest.raises(
+        MMParetoError, match=r"`base` should be a training of one process.* Found one of 2\."
+    ):
         compare(base, ["joint"], 1, tmp_path / "out", jobs=1, listener=lambda cell, outcome: None)
     assert not (tmp_path / "out").exists()
 
@@ -177,6 +210,8 @@ def test_as_many_processes_as_were_launched(
     for name, value in launcher.items():
         monkeypatch.setenv(name, value)
     config = replace(recipes.cg_digits(), devices=devices)
-    with pytest.raises(MMParetoError, match=rf"the product 4, the number .* launched\. Found {devices} and 1\. "):
+    with pytest.raises(
+        MMParetoError, match=rf"the product 4, the number .* launched\. Found {devices} and 1\. "
+    ):
         run(config, tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()

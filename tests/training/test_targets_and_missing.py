@@ -1,4 +1,6 @@
-"""Trainings for every target on batches in which samples lack modalities, against loops over single samples."""
+"""Trainings for every target on batches in which samples lack modalities, against loops over single
+samples.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,14 @@ from mmpareto.compare._results import read_results
 from mmpareto.data import Draw
 from mmpareto.errors import MMParetoError
 from mmpareto.models import BottleneckTransformer, LateFusionCNN
-from mmpareto.training import Predictions, RunConfig, averaged, load_run, save_config, stored_metrics
+from mmpareto.training import (
+    Predictions,
+    RunConfig,
+    averaged,
+    load_run,
+    save_config,
+    stored_metrics,
+)
 from mmpareto.training._loading import chosen
 from mmpareto.training._module import MeanLosses
 from mmpareto.training._predictions import Collector
@@ -70,7 +79,9 @@ def epochs(out: Path, column: str) -> list[float]:
 
 
 @pytest.mark.parametrize("kind", METRICS)
-def test_scores_are_those_of_whole_parts_over_the_samples_that_have_a_modality(kind: str, tmp_path: Path) -> None:
+def test_scores_are_those_of_whole_parts_over_the_samples_that_have_a_modality(
+    kind: str, tmp_path: Path
+) -> None:
     metrics = run(config(kind), tmp_path, progress=False)
     _, model = load_run(tmp_path)
     splits = Made(kind).load()
@@ -87,14 +98,19 @@ def test_scores_are_those_of_whole_parts_over_the_samples_that_have_a_modality(k
 
 def test_samples_that_lack_modalities_are_learned_from(tmp_path: Path) -> None:
     base = config("number", model=LateFusionCNN(width=8), epochs=8)
-    metrics = run(replace(base, optimizer=replace(base.optimizer, lr=0.005)), tmp_path, progress=False)
+    metrics = run(
+        replace(base, optimizer=replace(base.optimizer, lr=0.005)), tmp_path, progress=False
+    )
     assert metrics["test"]["table_r2"] > 0.3
     losses = epochs(tmp_path, "train/joint_loss")
     assert losses[-1] < 0.8 * losses[0]
 
 
 def test_logged_losses_are_means_over_the_samples_that_have_the_modality(tmp_path: Path) -> None:
-    still = replace(config(epochs=1, modalities=("table", "text")), optimizer=replace(config().optimizer, lr=0.0))
+    still = replace(
+        config(epochs=1, modalities=("table", "text")),
+        optimizer=replace(config().optimizer, lr=0.0),
+    )
     run(still, tmp_path, progress=False)
     _, model = load_run(tmp_path)  # whose weights never changed, and which has no batch norm
     losses: dict[str, list[Tensor]] = {"joint": [], "table": [], "text": []}
@@ -105,7 +121,9 @@ def test_logged_losses_are_means_over_the_samples_that_have_the_modality(tmp_pat
                 losses[name].append(functional.cross_entropy(logits, label[None]))
     assert [len(values) for values in losses.values()] == [80, 64, 48]
     for name, values in losses.items():
-        assert epochs(tmp_path, f"train/{name}_loss") == [pytest.approx(torch.stack(values).mean().item(), rel=1e-5)]
+        assert epochs(tmp_path, f"train/{name}_loss") == [
+            pytest.approx(torch.stack(values).mean().item(), rel=1e-5)
+        ]
 
 
 def test_an_epochs_losses_are_added_up_over_processes() -> None:
@@ -120,7 +138,9 @@ def test_an_epochs_losses_are_added_up_over_processes() -> None:
 
 
 @pytest.mark.parametrize("rare", [2, 40])
-def test_a_modality_alone_is_learned_and_scored_from_the_samples_that_have_it(rare: int, tmp_path: Path) -> None:
+def test_a_modality_alone_is_learned_and_scored_from_the_samples_that_have_it(
+    rare: int, tmp_path: Path
+) -> None:
     """Of 40 samples one has a text: most batches have none at all."""
     alone = config(data=Made(rare=rare), method=Joint(), modalities=("text",), batch_size=8)
     metrics = run(alone, tmp_path, progress=False)
@@ -140,7 +160,11 @@ def test_a_modality_that_no_sample_has_scores_nan_and_nothing_fails(
     shown = capsys.readouterr().out
     assert "mean average precision (%)" in shown
     assert "gives the stored numbers" in shown
-    alone = run(config(data=Made(rare=1000), method=Joint(), modalities=("text",)), tmp_path / "alone", progress=False)
+    alone = run(
+        config(data=Made(rare=1000), method=Joint(), modalities=("text",)),
+        tmp_path / "alone",
+        progress=False,
+    )
     assert math.isnan(alone["val"]["joint_accuracy"])
     assert stored_metrics(tmp_path / "alone") is not None
 
@@ -148,16 +172,24 @@ def test_a_modality_that_no_sample_has_scores_nan_and_nothing_fails(
 @pytest.mark.parametrize("kind", ["labels", "number"])
 def test_a_comparison_reports_the_score_of_its_target(kind: str, tmp_path: Path) -> None:
     base = config(kind, epochs=1)
-    assert compare(base, ["uniform", "ensemble"], 1, tmp_path, jobs=2, listener=lambda *_: None) == []
+    assert (
+        compare(base, ["uniform", "ensemble"], 1, tmp_path, jobs=2, listener=lambda *_: None) == []
+    )
     title = {"labels": "mean average precision", "number": "R²"}[kind]
     page = write_report(tmp_path).read_text(encoding="utf-8")
     assert f"Test {title} on made in percent" in page
     assert f"highest mean joint {title} on" in page
     assert f"joint and unimodal {title}" in page
     assert "accuracy" not in page.replace('id="figure-accuracy"', "")
-    found = {(r.method, r.metric): r.value for r in read_results(tmp_path / "results.csv") if r.split == "test"}
+    found = {
+        (r.method, r.metric): r.value
+        for r in read_results(tmp_path / "results.csv")
+        if r.split == "test"
+    }
     for method in ("uniform", "ensemble"):
-        assert {m for n, m in found if n == method} == {f"{o}_{METRICS[kind]}" for o in ("joint", *SHAPES)}
+        assert {m for n, m in found if n == method} == {
+            f"{o}_{METRICS[kind]}" for o in ("joint", *SHAPES)
+        }
 
     # The ensemble, sample by sample.
     dataset = base.data.load().test
@@ -166,10 +198,14 @@ def test_a_comparison_reports_the_score_of_its_target(kind: str, tmp_path: Path)
     for index in range(len(dataset)):
         inputs, label = dataset.sample(index)
         said = [models[m]({m: x[None]}).joint[0].detach().double() for m, x in inputs.items()]
-        pairs.append((torch.stack([s.sigmoid() if kind == "labels" else s for s in said]).mean(0), label))
+        pairs.append(
+            (torch.stack([s.sigmoid() if kind == "labels" else s for s in said]).mean(0), label)
+        )
     prediction, label = (torch.stack(part) for part in zip(*pairs, strict=True))
     slow = (
-        average_precision_score(label, prediction) if kind == "labels" else r2_score(label, 40 + 10 * prediction[:, 0])
+        average_precision_score(label, prediction)
+        if kind == "labels"
+        else r2_score(label, 40 + 10 * prediction[:, 0])
     )
     assert found["ensemble", f"joint_{METRICS[kind]}"] == pytest.approx(slow, abs=1e-5)
 
@@ -180,28 +216,48 @@ def test_the_ensemble_is_the_mean_over_what_a_sample_has() -> None:
     values = {m: torch.randn(3, 3, generator=generator) for m in has}
     label = torch.tensor([0, 1, 2, 0, 1])
     alone = {
-        m: Predictions({"joint": values[m], m: values[m]}, dict.fromkeys(("joint", m), torch.tensor(rows)), label)
+        m: Predictions(
+            {"joint": values[m], m: values[m]},
+            dict.fromkeys(("joint", m), torch.tensor(rows)),
+            label,
+        )
         for m, rows in has.items()
     }
     found = averaged(alone, Made().target)
     assert found.rows["joint"].tolist() == [0, 1, 2, 3]
     for sample, mean in zip(found.rows["joint"].tolist(), found.values["joint"], strict=True):
-        said = [values[m][rows.index(sample)].softmax(0) for m, rows in has.items() if sample in rows]
+        said = [
+            values[m][rows.index(sample)].softmax(0) for m, rows in has.items() if sample in rows
+        ]
         torch.testing.assert_close(mean, sum(said) / len(said))
 
 
 def test_predictions_of_batches_are_put_together_with_the_samples_they_are_of() -> None:
-    dataset, collector, outputs = Made().load().test, Collector(SHAPES, 1), {"joint": 1, "image": 2, "table": 3}
+    dataset, collector, outputs = (
+        Made().load().test,
+        Collector(SHAPES, 1),
+        {"joint": 1, "image": 2, "table": 3},
+    )
     for start, stop in ((0, 1), (1, 6), (6, 11)):  # the first sample has a table and a text
         batch = chosen(dataset[list(range(start, stop))], ["image", "table"])
-        given = {name: torch.arange(float(stop - start)) + start for name in ("joint", *batch["inputs"])}
+        given = {
+            name: torch.arange(float(stop - start)) + start for name in ("joint", *batch["inputs"])
+        }
         rows = batch["rows"]
-        own = {name: values[rows[name]] if name in rows else values for name, values in given.items()}
-        collector.add({name: (outputs[name] * values)[:, None] for name, values in own.items()}, batch)
+        own = {
+            name: values[rows[name]] if name in rows else values for name, values in given.items()
+        }
+        collector.add(
+            {name: (outputs[name] * values)[:, None] for name, values in own.items()}, batch
+        )
     found = collector.result()
     for name, factor in outputs.items():
-        assert found.values[name][:, 0].tolist() == [factor * row for row in found.rows[name].tolist()]
-    has = {name: [i for i in range(11) if name in dataset.sample(i)[0]] for name in ("image", "table")}
+        assert found.values[name][:, 0].tolist() == [
+            factor * row for row in found.rows[name].tolist()
+        ]
+    has = {
+        name: [i for i in range(11) if name in dataset.sample(i)[0]] for name in ("image", "table")
+    }
     assert {name: found.rows[name].tolist() for name in has} == has
     assert found.rows["joint"].tolist() == sorted({*has["image"], *has["table"]})
     assert found.values["text"].shape == (0, 1)
@@ -257,15 +313,22 @@ def trained_together(of: RunConfig, tmp_path: Path) -> subprocess.CompletedProce
     (tmp_path / "script.py").write_text(PROCESSES)
     save_config(of, tmp_path / "given.yaml")
     folders = [str(Path(made_data.__file__).parent), os.environ.get("PYTHONPATH", "")]
-    command = [sys.executable, *(str(tmp_path / name) for name in ("script.py", "given.yaml", "run"))]
+    command = [
+        sys.executable,
+        *(str(tmp_path / name) for name in ("script.py", "given.yaml", "run")),
+    ]
     return run_together(command, {"PYTHONPATH": os.pathsep.join(filter(None, folders))})
 
 
 @pytest.mark.distributed
 @pytest.mark.parametrize("modalities", [None, ("text",)], ids=["all", "text"])
 def test_a_process_whose_share_lacks_a_modality_keeps_step(modalities: Any, tmp_path: Path) -> None:
-    """Of 12 samples one has a text, and a share is of 4: often one process has some and the other has none."""
-    ended = trained_together(config(data=Made(rare=12), batch_size=8, devices=2, modalities=modalities), tmp_path)
+    """Of 12 samples one has a text, and a share is of 4: often one process has some and the other
+    has none.
+    """
+    ended = trained_together(
+        config(data=Made(rare=12), batch_size=8, devices=2, modalities=modalities), tmp_path
+    )
     assert ended.returncode == 0, ended.stderr
     _, model = load_run(tmp_path / "run")
     slow = slow_scores(model, Made(rare=12).load().test, "classes")
@@ -277,7 +340,9 @@ def test_a_process_whose_share_lacks_a_modality_keeps_step(modalities: Any, tmp_
 
 @pytest.mark.distributed
 def test_sharded_parameters_need_all_modalities_in_every_share(tmp_path: Path) -> None:
-    ended = trained_together(config(data=Made(rare=12), batch_size=8, devices=2, strategy="fsdp"), tmp_path)
+    ended = trained_together(
+        config(data=Made(rare=12), batch_size=8, devices=2, strategy="fsdp"), tmp_path
+    )
     assert ended.returncode != 0
     assert "`strategy` should be ddp where the share" in ended.stderr
     assert "Found a share without text" in ended.stderr

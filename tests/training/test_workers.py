@@ -23,7 +23,9 @@ from mmpareto.training.run import run
 
 CONFIG = RunConfig(Made(), MMPareto(), LateFusionCNN(width=2), epochs=3, batch_size=16)
 
-pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on machines of few cores
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This DataLoader will create"
+)  # on machines of few cores
 
 KILLED = """
 import os, signal, sys
@@ -90,11 +92,15 @@ def test_loading_leaves_the_global_generator_alone() -> None:
 
 def test_evaluation_reads_all_samples_in_order_and_unchanged() -> None:
     dataset = Made().load().val
-    names = [[name for batch in evaluation_loader(dataset, SHAPES, workers=n) for name in batch["id"]] for n in (0, 2)]
+    names = [
+        [name for batch in evaluation_loader(dataset, SHAPES, workers=n) for name in batch["id"]]
+        for n in (0, 2)
+    ]
     assert names[0] == names[1] == [f"s{number}" for number in range(96, 140)]
     (batch,) = evaluation_loader(dataset, SHAPES)
     assert all(
-        batch["inputs"]["table"][row].equal(dataset.sample(row)[0]["table"]) for row in batch["rows"]["table"].tolist()
+        batch["inputs"]["table"][row].equal(dataset.sample(row)[0]["table"])
+        for row in batch["rows"]["table"].tolist()
     )
     large = evaluation_loader(dataset, {"image": (3, 1024, 1024)})
     assert [len(indices) for indices in large.sampler] == [5] * 8 + [4]

@@ -11,8 +11,8 @@ from mmpareto.partition import JOINT
 class Joint(LossWeighting):
     """Encoders learn from the joint loss alone: what multimodal training does by default.
 
-    Unimodal losses, where given, still train their own heads, so that the encoders' quality can be read off
-    them; they do not act on the encoders.
+    Unimodal losses, where given, still train their own heads, so that the encoders' quality can be
+    read off them; they do not act on the encoders.
 
     Example:
         >>> Joint().loss_weights(["joint", "audio", "visual"])

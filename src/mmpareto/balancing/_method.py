@@ -1,6 +1,7 @@
 """The families of methods, one abstract method each."""
 
-# No postponed annotations: jsonargparse evaluates those of a base class in the module of the derived one.
+# No postponed annotations: jsonargparse evaluates those of a base class in the module of the
+# derived one.
 
 import math
 from abc import ABC, abstractmethod
@@ -16,7 +17,9 @@ GramianWeighting: TypeAlias = Callable[[Tensor], Tensor]
 
 
 class Method(ABC):
-    """How several objectives share a training step. Subclass one of the two families, not this class.
+    """How several objectives share a training step.
+
+    Subclass one of the two families, not this class.
 
     Attributes:
         name: What the command line and the tables call the method.
@@ -31,7 +34,8 @@ class GradientIntegration(Method):
     """Weights the objectives' gradients by their geometry, encoder by encoder.
 
     Attributes:
-        probe: For some encoders, the part at whose gradients alone the geometry is measured; None to measure all.
+        probe: For some encoders, the part at whose gradients alone the geometry is measured; None
+            to measure all.
         every: The geometry is measured in every so-many-th step; those between take its weights.
     """
 
@@ -42,14 +46,15 @@ class GradientIntegration(Method):
     def weights(self, gramians: Tensor) -> Tensor:
         """Weights of the objectives' gradients on one encoder.
 
-        Called once per step and encoder, under ``torch.no_grad``. It must not wait for the device (no
-        ``.item()``, no branch on a tensor's value), must be unchanged by a common factor of all gradients, and
-        must treat the objectives alike: permuting them permutes the weights. Every process computes them for itself:
-        they must be a function of the Gramians alone, without randomness of a process's own.
+        Called once per step and encoder, under ``torch.no_grad``. It must not wait for the device
+        (no ``.item()``, no branch on a tensor's value), must be unchanged by a common factor of all
+        gradients, and must treat the objectives alike: permuting them permutes the weights. Every
+        process computes them for itself: they must be a function of the Gramians alone, without
+            randomness of a process's own.
 
         Args:
-            gramians: Tensor [T, m, m], the Gramian of the m objectives' gradients for each of the encoder's
-                T parameter tensors; the sum over T is the encoder's.
+            gramians: Tensor [T, m, m], the Gramian of the m objectives' gradients for each of the
+                encoder's T parameter tensors; the sum over T is the encoder's.
 
         Returns:
             Tensor [m], or [T, m] for weights of each parameter tensor. All ones is the plain sum.
@@ -64,7 +69,8 @@ class LossWeighting(Method):
         """Weight of each objective in what the encoders receive (the rest receives the plain sum).
 
         Args:
-            objectives: Names of the objectives, those of the whole step or those that reach one encoder.
+            objectives: Names of the objectives, those of the whole step or those that reach one
+                encoder.
 
         Returns:
             One finite number per objective.
@@ -93,8 +99,8 @@ class CustomWeighting(GradientIntegration):
         if not isinstance(weights, Tensor) or weights.shape != gramian.shape[:1]:
             found = tuple(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
             raise MMParetoError(
-                f"Parameter `method`, a callable, should return a tensor of {len(gramian)} weights for a Gramian "
-                f"of shape {tuple(gramian.shape)}. Found {found}."
+                f"Parameter `method`, a callable, should return a tensor of {len(gramian)} weights "
+                f"for a Gramian of shape {tuple(gramian.shape)}. Found {found}."
             )
         return weights
 
@@ -105,27 +111,31 @@ def as_method(method: Method | GramianWeighting) -> GradientIntegration | LossWe
         return method
     if isinstance(method, type) or not callable(method):
         raise MMParetoError(
-            "Parameter `method` should be a method such as MMPareto(), or a callable from a Gramian [m, m] to "
-            f"weights [m]. Found {method!r}."
+            "Parameter `method` should be a method such as MMPareto(), or a callable from a "
+            f"Gramian [m, m] to weights [m]. Found {method!r}."
         )
     return CustomWeighting(method)
 
 
 def shortened(method: Method) -> TypeGuard[GradientIntegration]:
     """Whether `method` has a `probe` or `every`, by which a part of the passes serves all objectives together."""
-    return isinstance(method, GradientIntegration) and (method.probe is not None or method.every > 1)
+    return isinstance(method, GradientIntegration) and (
+        method.probe is not None or method.every > 1
+    )
 
 
 def check_required(method: Method, objectives: Iterable[str]) -> None:
     """Raises unless `objectives` has what `method` requires."""
     if missing := sorted(method.requires - set(objectives)):
         raise MMParetoError(
-            f"Parameter `losses` should have the key '{missing[0]}', without which {method.name} has no meaning. "
-            f"Found {', '.join(repr(name) for name in objectives)}."
+            f"Parameter `losses` should have the key '{missing[0]}', without which {method.name} "
+            f"has no meaning. Found {', '.join(repr(name) for name in objectives)}."
         )
 
 
 def check_gamma(gamma: float) -> None:
     """Raises unless `gamma` is a positive, finite number."""
-    if isinstance(gamma, bool) or not (isinstance(gamma, int | float) and math.isfinite(gamma) and gamma > 0):
+    if isinstance(gamma, bool) or not (
+        isinstance(gamma, int | float) and math.isfinite(gamma) and gamma > 0
+    ):
         raise MMParetoError(f"Parameter `gamma` should be positive and finite. Found {gamma!r}.")

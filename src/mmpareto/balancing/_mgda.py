@@ -13,9 +13,9 @@ from mmpareto.gradients import nonzero
 class MGDA(GradientIntegration):
     """Conventional Pareto integration: in every step the min-norm direction, whatever its length.
 
-    As in the paper the weights add up to the number of objectives, so that equal weights give the plain sum.
-    The joint loss has the smaller gradient, so the min-norm point favours it and the step shrinks: the reason
-    why MMPareto exists.
+    As in the paper the weights add up to the number of objectives, so that equal weights give the
+    plain sum. The joint loss has the smaller gradient, so the min-norm point favours it and the
+    step shrinks: the reason why MMPareto exists.
 
     Source: Desideri (2012); Sener and Koltun, NeurIPS 2018, arXiv 1810.04650.
 

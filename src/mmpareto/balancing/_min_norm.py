@@ -1,8 +1,8 @@
 r"""The min-norm point of the convex hull of gradients, from their Gramian.
 
-:math:`\min_w w^\top G w` over the simplex. The point is zero, or it has a positive product with every gradient
-in the hull: a direction common to all objectives. Nothing here waits for the device, and a common factor of
-the gradients, which scales G, changes nothing.
+:math:`\min_w w^\top G w` over the simplex. The point is zero, or it has a positive product with
+every gradient in the hull: a direction common to all objectives. Nothing here waits for the device,
+and a common factor of the gradients, which scales G, changes nothing.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _LARGEST_ENUMERATED = 8
 def min_norm_weights(gramian: Tensor) -> Tensor:
     """Weights on the simplex that give the shortest combination of gradients.
 
-    Zero gradients take no part (weight 0): an objective that a batch says nothing about, such as a loss that
-    is masked out, does not stop the others. If all are zero, any weights do.
+    Zero gradients take no part (weight 0): an objective that a batch says nothing about, such as a
+    loss that is masked out, does not stop the others. If all are zero, any weights do.
 
     Args:
         gramian: Positive semi-definite tensor [m, m].
 
     Returns:
-        Tensor [m], non-negative, of sum 1. Exact up to rounding: closed form for m = 2, all faces of the
-        simplex at once up to m = 8, an active-set method beyond.
+        Tensor [m], non-negative, of sum 1. Exact up to rounding: closed form for m = 2, all faces
+        of the simplex at once up to m = 8, an active-set method beyond.
 
     Example:
         >>> import torch
@@ -34,21 +34,22 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
         tensor([0.2857, 0.7143])
     """
     alive = nonzero(gramian)
-    # Rounding in G is what limits the result; the tiny systems that follow must add none of their own.
+    # Rounding in G is what limits the result; the tiny systems that follow must add none of their
+    # own.
     wide = gramian if gramian.device.type == "mps" else gramian.double()
     if len(gramian) == 1:
         weights = torch.ones_like(wide[0])
     elif len(gramian) == 2:
         weights = _of_two(wide, alive)
     else:
-        # In units of each gradient's own length, x_i = w_i |g_i|, the systems stay well-conditioned however far
-        # apart the lengths are: the cosines C replace G, and sum(w) = 1 becomes b.x = 1 up to a factor. Zero
-        # gradients have b = 0.
+        # In units of each gradient's own length, x_i = w_i |g_i|, the systems stay well-conditioned
+        # however far apart the lengths are: the cosines C replace G, and sum(w) = 1 becomes b.x = 1
+        # up to a factor. Zero gradients have b = 0.
         length = torch.where(alive, wide.diagonal().sqrt(), torch.inf)
         b = length.amin() / length
         cosines = (wide / length[:, None] / length).masked_fill(~(alive[:, None] & alive), 0.0)
-        # C is semi-definite up to rounding only. That rounding, added to the diagonal, keeps the systems regular
-        # where gradients are equal or cancel.
+        # C is semi-definite up to rounding only. That rounding, added to the diagonal, keeps the
+        # systems regular where gradients are equal or cancel.
         cosines.diagonal().add_(len(b) * torch.finfo(b.dtype).eps)
         solve = _over_faces if len(gramian) <= _LARGEST_ENUMERATED else _active_set
         weights = b * solve(cosines, b)
@@ -58,7 +59,8 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
 
 def _of_two(gramian: Tensor, alive: Tensor) -> Tensor:
     (a, c), (_, b) = gramian
-    # Each weight by itself: as 1 - the other, the small weight of a long gradient would lose its digits.
+    # Each weight by itself: as 1 - the other, the small weight of a long gradient would lose its
+    # digits.
     weights = torch.stack([b - c, a - c]).clamp(min=0)
     # Where both gradients are equal every point is the shortest.
     weights = torch.where(weights.sum() == 0, 0.5, weights)
@@ -68,8 +70,9 @@ def _of_two(gramian: Tensor, alive: Tensor) -> Tensor:
 def _over_faces(cosines: Tensor, b: Tensor) -> Tensor:
     """Minimizes ``x C x`` over x >= 0, b.x = 1 by solving every face of the simplex; x is returned up to scale.
 
-    The minimum is the one point, on whatever face, from which no vertex promises a descent. (The shortest of all
-    faces' points would have only half the digits, a length being flat around its minimum.)
+    The minimum is the one point, on whatever face, from which no vertex promises a descent. (The
+    shortest of all faces' points would have only half the digits, a length being flat around its
+    minimum.)
     """
     m = len(cosines)
     vertices = torch.arange(m, device=cosines.device)
@@ -86,19 +89,20 @@ def _over_faces(cosines: Tensor, b: Tensor) -> Tensor:
 def _active_set(cosines: Tensor, b: Tensor) -> Tensor:
     """Minimizes ``x C x + (b.x - 1)^2`` over x >= 0, which gives the same x up to scale.
 
-    The method of Lawson and Hanson (Solving Least Squares Problems, 1974, chapter 23), with masks in place of
-    branches and a fixed number of moves.
+    The method of Lawson and Hanson (Solving Least Squares Problems, 1974, chapter 23), with masks
+    in place of branches and a fixed number of moves.
     """
     m = len(cosines)
     tolerance = 10 * m * torch.finfo(cosines.dtype).eps
     x, face = torch.zeros_like(b), torch.zeros_like(b, dtype=torch.bool)
     settled, vertices = ~face[0], torch.arange(m, device=cosines.device)
     for _ in range(4 * m):
-        # Once settled on a face, the vertex that promises the steepest descent joins it; one of those that tie,
-        # since the system of a face with equal gradients is all but singular.
+        # Once settled on a face, the vertex that promises the steepest descent joins it; one of
+        # those that tie, since the system of a face with equal gradients is all but singular.
         descent = torch.where(~face, b * (1 - b @ x) - cosines @ x, -torch.inf)
         face = face | (settled & (descent > tolerance) & (vertices == descent.argmax()))
-        # Move to the face's minimum, or as far as x stays inside; the vertices that stop it are dropped.
+        # Move to the face's minimum, or as far as x stays inside; the vertices that stop it are
+        # dropped.
         target = torch.where(face, _stationary(cosines, b, face), 0.0)
         stops = face & (target <= 0)
         reach = torch.where(stops, x / (x - target), 1.0).nan_to_num(0.0)
@@ -112,6 +116,8 @@ def _active_set(cosines: Tensor, b: Tensor) -> Tensor:
 def _stationary(cosines: Tensor, b: Tensor, faces: Tensor) -> Tensor:
     """Stationary points [..., m] of ``x C x + (b.x - 1)^2`` on `faces`, masks [..., m]; 0 outside the face."""
     both = faces[..., :, None] & faces[..., None, :]
-    system = torch.where(both, cosines + b[:, None] * b, torch.eye(len(b), dtype=b.dtype, device=b.device))
+    system = torch.where(
+        both, cosines + b[:, None] * b, torch.eye(len(b), dtype=b.dtype, device=b.device)
+    )
     solution: Tensor = torch.linalg.solve_ex(system, torch.where(faces, b, 0.0))[0]
     return solution

@@ -20,34 +20,37 @@ Granularity = Literal["encoder", "tensor"]
 class MMPareto(GradientIntegration):
     r"""The common direction where objectives conflict, their sum where they do not, at no less than its length.
 
-    With objectives' gradients :math:`g_1, \dots, g_m` on an encoder and :math:`a` the min-norm weights where any
-    two conflict (:math:`g_i \cdot g_j \le 0`), else :math:`a_i = 1/m`:
+    With objectives' gradients :math:`g_1, \dots, g_m` on an encoder and :math:`a` the min-norm
+    weights where any two conflict (:math:`g_i \cdot g_j \le 0`), else :math:`a_i = 1/m`:
 
     .. math:: h = m \sum_i a_i g_i, \qquad
               h \leftarrow \gamma \, \max\left(1, \frac{|\sum_i g_i|}{|h|}\right) h
 
-    Where the gradients cancel, :math:`h = 0`, no direction is common to all: the encoder's step is zero. It is
-    nearly zero, not stretched, also where |h| is too short for its length to be told from the gradients' products:
-    in float32 below about a thousandth of their length, in float64 below 1e-7 of it.
+    Where the gradients cancel, :math:`h = 0`, no direction is common to all: the encoder's step is
+    zero. It is nearly zero, not stretched, also where |h| is too short for its length to be told
+    from the gradients' products: in float32 below about a thousandth of their length, in float64
+    below 1e-7 of it.
 
-    The stretch has no upper limit: where one gradient is much shorter than another that conflicts with it, as that of a
-    task which is nearly solved, the min-norm direction is nearly its own, at the length of the sum.
+    The stretch has no upper limit: where one gradient is much shorter than another that conflicts
+    with it, as that of a task which is nearly solved, the min-norm direction is nearly its own, at
+    the length of the sum.
 
     Source: Wei and Hu, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance", ICML 2024,
     arXiv 2405.17730.
 
     Args:
-        gamma: Factor of the step, positive and finite; 1.5 in the paper. Under Adam and other optimizers that
-            normalize the gradient it does nothing.
-        granularity: Over what the lengths are taken. ``"encoder"`` as in the paper, which keeps the direction
-            common to all objectives; ``"tensor"``, each parameter tensor by itself, as in the authors' code,
-            which can lose it.
+        gamma: Factor of the step, positive and finite; 1.5 in the paper. Under Adam and other
+            optimizers that normalize the gradient it does nothing.
+        granularity: Over what the lengths are taken. ``"encoder"`` as in the paper, which keeps the
+            direction common to all objectives; ``"tensor"``, each parameter tensor by itself, as in
+            the authors' code, which can lose it.
 
-        every: Measure the geometry in every so-many-th step only. The steps between weight as it did, at the cost of
-            one backward pass through the encoders, if modalities meet above them (late fusion).
-        probe: For some encoders their top block, as a module or parameters: the geometry is measured on it (and what
-            is above it) alone, at its cost; what is below is passed once for all objectives. Modalities have to
-            meet above it.
+        every: Measure the geometry in every so-many-th step only. The steps between weight as it
+            did, at the cost of one backward pass through the encoders, if modalities meet above
+            them (late fusion).
+        probe: For some encoders their top block, as a module or parameters: the geometry is
+            measured on it (and what is above it) alone, at its cost; what is below is passed once
+            for all objectives. Modalities have to meet above it.
 
     Raises:
         MMParetoError: If `gamma` or `granularity` is none of these.
@@ -71,20 +74,23 @@ class MMPareto(GradientIntegration):
             raise MMParetoError(f"Parameter `every` should be at least 1. Found {self.every!r}.")
         if self.granularity == "tensor" and (self.every > 1 or self.probe is not None):
             raise MMParetoError(
-                "Parameter `granularity` should be 'encoder' where one pass serves all objectives: it knows no tensors "
-                "one by one. Found 'tensor' with `every` or `probe`."
+                "Parameter `granularity` should be 'encoder' where one pass serves all objectives: "
+                "it knows no tensors one by one. Found 'tensor' with `every` or `probe`."
             )
         if self.probe is not None:
             object.__setattr__(self, "probe", as_partition(self.probe))
         if self.granularity not in get_args(Granularity):
             raise MMParetoError(
-                f"Parameter `granularity` should be one of {get_args(Granularity)}. Found {self.granularity!r}."
+                f"Parameter `granularity` should be one of {get_args(Granularity)}. Found "
+                f"{self.granularity!r}."
             )
 
     def weights(self, gramians: Tensor) -> Tensor:
         gramian = gramians.sum(0)
         alive = nonzero(gramian)
-        a = torch.where(conflict(gramian), alive.sum() * min_norm_weights(gramian), torch.ones_like(gramian[0]))
+        a = torch.where(
+            conflict(gramian), alive.sum() * min_norm_weights(gramian), torch.ones_like(gramian[0])
+        )
         measured = gramian if self.granularity == "encoder" else gramians
         return self.gamma * _stretch(measured, a)[..., None] * a
 
@@ -94,7 +100,8 @@ def _stretch(gramian: Tensor, a: Tensor) -> Tensor:
     total = gramian.sum((-2, -1)).clamp(min=0)
     length = (gramian * a[:, None] * a).sum((-2, -1))
     scale = (gramian.diagonal(dim1=-2, dim2=-1) * a.square()).sum(-1)
-    # |h|^2 is a difference of terms as large as `scale`. Where it is below their rounding error the ratio is noise,
-    # infinite or NaN (as in the authors' code), and would make a step of any length.
+    # |h|^2 is a difference of terms as large as `scale`. Where it is below their rounding error the
+    # ratio is noise, infinite or NaN (as in the authors' code), and would make a step of any
+    # length.
     cancels = length <= 16 * torch.finfo(gramian.dtype).eps * scale
     return torch.where(cancels, 1.0, (total / length).sqrt().clamp(min=1))

@@ -25,9 +25,10 @@ class Uniform(LossWeighting):
 class ScaledUniform(LossWeighting):
     """The plain sum, with the encoders' gradients scaled by a constant: the control for MMPareto's magnitude.
 
-    In a step without conflict MMPareto is exactly this. What it gains over `ScaledUniform` comes from the
-    direction it takes in conflicts; what both gain over `Uniform` comes from the larger step. Under Adam and
-    other optimizers that normalize the gradient a constant factor does nothing.
+    In a step without conflict MMPareto is exactly this. What it gains over `ScaledUniform` comes
+    from the direction it takes in conflicts; what both gain over `Uniform` comes from the larger
+    step. Under Adam and other optimizers that normalize the gradient a constant factor does
+    nothing.
 
     Args:
         gamma: Factor, positive and finite.

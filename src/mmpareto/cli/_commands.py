@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mmpareto._catalogue import catalogue
 from mmpareto.balancing import MMPareto
-from mmpareto.catalogue import catalogue
 from mmpareto.cli._parser import CATALOGUES
 from mmpareto.training import RunConfig
 
@@ -39,7 +39,9 @@ def evaluate(settings: Any) -> int:
     config, model = training.load_run(settings.run)
     stored = (training.stored_metrics(settings.run) or {}).get("test", {})
     with training.threads(config.threads):
-        computed = training.predict(config, model, config.data.load().test).scores(config.data.target)
+        computed = training.predict(config, model, config.data.load().test).scores(
+            config.data.target
+        )
     console = Console()
     console.print(_scores(config, {"stored": stored, "computed": computed}))
     if json.dumps(stored) == json.dumps(computed):  # of which NaN equals NaN
@@ -53,13 +55,21 @@ def compare(settings: Any) -> int:
     """Compares methods."""
     from mmpareto import compare as comparison
 
-    shared = {field.name: settings[field.name] for field in fields(RunConfig) if field.name in settings}
+    shared = {
+        field.name: settings[field.name] for field in fields(RunConfig) if field.name in settings
+    }
     base = RunConfig(method=MMPareto(), **shared)
     methods = [name.strip() for name in settings.methods.split(",")]
     console = Console()
     with _grid_progress(console, len(methods) * settings.seeds) as listener:
         failures = comparison.compare(
-            base, methods, settings.seeds, settings.out, jobs=settings.jobs, notes=settings.notes, listener=listener
+            base,
+            methods,
+            settings.seeds,
+            settings.out,
+            jobs=settings.jobs,
+            notes=settings.notes,
+            listener=listener,
         )
     report = comparison.write_report(settings.out)
     comparison.print_table(settings.out)
@@ -74,7 +84,9 @@ def show(settings: Any) -> int:
     """Names what there is."""
     console = Console()
     for kind, (package, base) in CATALOGUES.items():
-        table = Table(f"--{kind}", "", box=None, padding=(0, 2), title=TITLES[kind], title_justify="left")
+        table = Table(
+            f"--{kind}", "", box=None, padding=(0, 2), title=TITLES[kind], title_justify="left"
+        )
         for name, entry in catalogue(package, base).items():
             table.add_row(name, (entry.__doc__ or "").splitlines()[0])
         console.print(table, "")
@@ -87,14 +99,23 @@ TITLES = {"data": "Data sets", "method": "Methods", "model": "Models"}
 @contextmanager
 def _grid_progress(console: Console, total: int) -> Iterator[Callable[[Any, str], None]]:
     """A line for each training of a grid that ends, above a bar where there is a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("trainings", total=total)
 
         def listener(cell: Any, outcome: str) -> None:
             bar.advance(task)
             done = int(bar.tasks[0].completed)
-            console.print(f"[{done}/{total}] {cell.method}, seed {cell.seed}: {outcome}", markup=False, soft_wrap=True)
+            console.print(
+                f"[{done}/{total}] {cell.method}, seed {cell.seed}: {outcome}",
+                markup=False,
+                soft_wrap=True,
+            )
 
         yield listener
 
@@ -106,6 +127,9 @@ def _scores(config: RunConfig, columns: dict[str, dict[str, float]]) -> Table:
     for heading in columns:
         table.add_column(heading, justify="right")
     for metric in next(iter(columns.values())):
-        cells = [f"{100 * values[metric]:.2f}" if metric in values else "-" for values in columns.values()]
+        cells = [
+            f"{100 * values[metric]:.2f}" if metric in values else "-"
+            for values in columns.values()
+        ]
         table.add_row(metric.removesuffix(f"_{target.metric}"), *cells)
     return table

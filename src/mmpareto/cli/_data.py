@@ -9,12 +9,19 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from mmpareto import data
-from mmpareto.catalogue import catalogue
+from mmpareto._catalogue import catalogue
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
 
@@ -38,7 +45,12 @@ def _info(settings: Any) -> int:
     recipe = settings.data
     documented = parse(type(recipe).__doc__ or "")
     _say(f"{recipe.name}: {documented.short_description}", soft_wrap=False)
-    for text in (documented.long_description, *recipe.notes, f"Source: {recipe.citation}", f"Files: {recipe.layout}"):
+    for text in (
+        documented.long_description,
+        *recipe.notes,
+        f"Source: {recipe.citation}",
+        f"Files: {recipe.layout}",
+    ):
         if text:
             _say(f"\n{' '.join(text.split())}", soft_wrap=False)
     _say()
@@ -47,9 +59,14 @@ def _info(settings: Any) -> int:
     except MMParetoError as error:
         _say(f"What a sample looks like depends on the files. {error}")
     _say()
-    meaning = {entry.arg_name: " ".join((entry.description or "").split()) for entry in documented.params}
+    meaning = {
+        entry.arg_name: " ".join((entry.description or "").split()) for entry in documented.params
+    }
     settable = [field for field in fields(recipe) if field.init]
-    _table(["setting", "default", ""], ((f"--data.{s.name}", _default(s), meaning.get(s.name, "")) for s in settable))
+    _table(
+        ["setting", "default", ""],
+        ((f"--data.{s.name}", _default(s), meaning.get(s.name, "")) for s in settable),
+    )
     return 0
 
 
@@ -61,7 +78,9 @@ def _default(field: Any) -> str:
 
 def _prepare(settings: Any) -> int:
     if settings.workers < 0:
-        raise MMParetoError(f"Parameter `workers` should not be negative. Found {settings.workers}.")
+        raise MMParetoError(
+            f"Parameter `workers` should not be negative. Found {settings.workers}."
+        )
     with _progress(Console()) as progress:
         settings.data.prepare(settings.workers, progress)
     _say(f"{settings.data.name} is ready.")
@@ -71,7 +90,12 @@ def _prepare(settings: Any) -> int:
 @contextmanager
 def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each thing that is done; without a terminal, a line at each tenth of it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     tasks: dict[str, TaskID] = {}
     tenths: dict[str, int] = {}
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
@@ -91,7 +115,10 @@ def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
 def _check(settings: Any) -> int:
     findings = settings.data.check()
     _table(["", ""], findings.facts)
-    for fatal, title in ((True, "Has to be mended before training:"), (False, "Left out, or to be known:")):
+    for fatal, title in (
+        (True, "Has to be mended before training:"),
+        (False, "Left out, or to be known:"),
+    ):
         found = [problem for problem in findings.problems if problem.fatal is fatal]
         if found:
             _say(f"\n{title}")

@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0, or 1 if some of what was asked for did not come about.
 
     Raises:
-        SystemExit: With code 2, and one line on standard error, if the command cannot be carried out as stated.
+        SystemExit: With code 2, and one line on standard error, if the command cannot be carried
+            out as stated.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -60,12 +61,18 @@ def _warner() -> Callable[..., None]:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="mmpareto", description="Train and compare multimodal models.", version=__version__)
+    parser = Parser(
+        prog="mmpareto", description="Train and compare multimodal models.", version=__version__
+    )
     commands = parser.add_subcommands(dest="command")
     commands.add_subcommand("train", _train(), help="train one model")
     commands.add_subcommand("evaluate", _evaluate(), help="compute a training's test numbers again")
-    commands.add_subcommand("compare", _compare(), help="train methods with several seeds, and report")
-    commands.add_subcommand("list", Parser(description="Names what there is."), help="name methods, data sets, models")
+    commands.add_subcommand(
+        "compare", _compare(), help="train methods with several seeds, and report"
+    )
+    commands.add_subcommand(
+        "list", Parser(description="Names what there is."), help="name methods, data sets, models"
+    )
     data = Parser(description="Lists, describes, prepares and checks data sets.")
     commands.add_subcommand("data", data, help="describe, prepare and check data sets")
     _add_actions(data)  # after it was added, as jsonargparse demands
@@ -82,7 +89,9 @@ _COMMANDS = {
 
 
 def _train() -> Parser:
-    parser = Parser(description="Trains one model and tests it once, at the epoch with the best validation accuracy.")
+    parser = Parser(
+        description="Trains one model and tests it once, at the epoch with the best validation accuracy."
+    )
     _add_files(parser)
     parser.add_class_arguments(RunConfig)
     parser.set_defaults(describe(recipes.cg_digits()))
@@ -90,18 +99,29 @@ def _train() -> Parser:
 
 
 def _evaluate() -> Parser:
-    parser = Parser(description="Computes the stored test numbers of a training again, from its checkpoint.")
+    parser = Parser(
+        description="Computes the stored test numbers of a training again, from its checkpoint."
+    )
     parser.add_argument("run", type=Path, help="Folder that `mmpareto train` wrote.")
     return parser
 
 
 def _compare() -> Parser:
-    parser = Parser(description="Trains methods with several seeds and reports what their differences are worth.")
+    parser = Parser(
+        description="Trains methods with several seeds and reports what their differences are worth."
+    )
     _add_files(parser)
-    parser.add_argument("--methods", type=str, default=_DEFAULT_METHODS, help="Names of methods, separated by commas.")
+    parser.add_argument(
+        "--methods",
+        type=str,
+        default=_DEFAULT_METHODS,
+        help="Names of methods, separated by commas.",
+    )
     parser.add_argument("--seeds", type=int, default=5, help="Number of trainings per method.")
     parser.add_argument("--jobs", type=int, default=_cores(), help="Trainings at a time.")
-    parser.add_argument("--notes", type=list[str] | None, help="Caveats for the report; by default the data set's.")
+    parser.add_argument(
+        "--notes", type=list[str] | None, help="Caveats for the report; by default the data set's."
+    )
     parser.add_class_arguments(RunConfig, skip=set(NOT_COMPARED))
     defaults = describe(recipes.cg_digits())
     parser.set_defaults({key: value for key, value in defaults.items() if key not in NOT_COMPARED})
@@ -110,24 +130,39 @@ def _compare() -> Parser:
 
 def _add_actions(parser: Parser) -> None:
     actions = parser.add_subcommands(dest="action")
-    actions.add_subcommand("list", Parser(description="Names the data sets."), help="name the data sets")
     actions.add_subcommand(
-        "info", _one("info", "Describes a data set, whose files are not needed."), help="describe one"
+        "list", Parser(description="Names the data sets."), help="name the data sets"
     )
-    prepare = _one("prepare", "Decodes the files of a data set. Interrupted, the same command continues.")
-    prepare.add_argument("--workers", type=int, default=0, help="Processes that decode; 0 decodes in this one.")
+    actions.add_subcommand(
+        "info",
+        _one("info", "Describes a data set, whose files are not needed."),
+        help="describe one",
+    )
+    prepare = _one(
+        "prepare", "Decodes the files of a data set. Interrupted, the same command continues."
+    )
+    prepare.add_argument(
+        "--workers", type=int, default=0, help="Processes that decode; 0 decodes in this one."
+    )
     actions.add_subcommand("prepare", prepare, help="decode one's files, once for all trainings")
-    check = _one("check", "Looks for what is wrong with the data. Ends with 2 if they cannot be trained on.")
-    actions.add_subcommand("check", check, help="find what is wrong with one, or with a table of your own")
+    check = _one(
+        "check", "Looks for what is wrong with the data. Ends with 2 if they cannot be trained on."
+    )
+    actions.add_subcommand(
+        "check", check, help="find what is wrong with one, or with a table of your own"
+    )
 
 
 def _one(action: str, description: str) -> Parser:
     name = "NAME|FILE" if action == "check" else "NAME"
     parser = Parser(
-        description=description, usage=f"mmpareto data {action} {name} [--data.SETTING VALUE ...] [options]"
+        description=description,
+        usage=f"mmpareto data {action} {name} [--data.SETTING VALUE ...] [options]",
     )
     parser.add_argument("--config", action="config", help="YAML file with any of these options.")
-    parser.add_argument("--data", type=DatasetRecipe, required=True, help=f"The data set; {name} stands for it.")
+    parser.add_argument(
+        "--data", type=DatasetRecipe, required=True, help=f"The data set; {name} stands for it."
+    )
     return parser
 
 
@@ -138,4 +173,6 @@ def _cores() -> int:
 
 def _add_files(parser: Parser) -> None:
     parser.add_argument("--config", action="config", help="YAML file with any of these options.")
-    parser.add_argument("--out", type=Path, required=True, help="Folder for the results; continued if interrupted.")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="Folder for the results; continued if interrupted."
+    )

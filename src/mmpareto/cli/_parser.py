@@ -15,8 +15,8 @@ import jsonargparse
 import yaml
 
 from mmpareto import balancing, data, models
+from mmpareto._catalogue import catalogue, find
 from mmpareto.balancing import Method
-from mmpareto.catalogue import catalogue, find
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
 from mmpareto.models import ModelRecipe
@@ -49,10 +49,15 @@ class _Formatter(jsonargparse.DefaultHelpFormatter):
             return f"Show the settings of the {kind} of this name."
         if kind in CATALOGUES and action.option_strings:
             known = catalogue(*CATALOGUES[kind])
-            default = [name for name, entry in known.items() if f".{entry.__name__}'" in str(action.default)]
+            default = [
+                name
+                for name, entry in known.items()
+                if f".{entry.__name__}'" in str(action.default)
+            ]
             return (
-                f"{action.help} One of {', '.join(known)}, or the path of your own class; --{kind}.help NAME shows its "
-                f"settings. {f'(default: {default[0]})' if default else '(required)'}"
+                f"{action.help} One of {', '.join(known)}, or the path of your own class; "
+                f"--{kind}.help NAME shows its settings. "
+                f"{f'(default: {default[0]})' if default else '(required)'}"
             )
         if action.required and action.help:
             return f"{action.help} (required)"
@@ -68,7 +73,13 @@ class Parser(jsonargparse.ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Ends the program with exit code 2."""
-        fail(re.sub(r"required: (?:\w+\.)+(\w+)", lambda found: f"required: {_SHOWN.get(found[1], found[1])}", message))
+        fail(
+            re.sub(
+                r"required: (?:\w+\.)+(\w+)",
+                lambda found: f"required: {_SHOWN.get(found[1], found[1])}",
+                message,
+            )
+        )
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
@@ -92,7 +103,11 @@ def expand(arguments: Sequence[str]) -> list[str]:
         argument = rest.pop(0)
         option, equals, value = argument.removeprefix("--").partition("=")
         kind = option.removesuffix(".help")
-        if not argument.startswith("--") or kind not in {*CATALOGUES, "config", "modalities"} or not (equals or rest):
+        if (
+            not argument.startswith("--")
+            or kind not in {*CATALOGUES, "config", "modalities"}
+            or not (equals or rest)
+        ):
             others.append(argument)
             continue
         value = value if equals else rest.pop(0)
@@ -133,7 +148,9 @@ def expand_name(arguments: Sequence[str]) -> list[str]:
     if not name.lower().endswith(_TABLES):
         return [*command, "--data", name, *options]
     if not Path(name).is_file():
-        raise MMParetoError(f"A data set should be given by its name or as a file. Found no file {name}.")
+        raise MMParetoError(
+            f"A data set should be given by its name or as a file. Found no file {name}."
+        )
     return [*command, "--data", "manifest", *options, "--data.path", name]
 
 

@@ -7,11 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from mmpareto import balancing
+from mmpareto._catalogue import catalogue, find
+from mmpareto._files import write_json
 from mmpareto.balancing import Joint, Method
-from mmpareto.catalogue import catalogue, find
 from mmpareto.errors import MMParetoError
-from mmpareto.files import write_json
-from mmpareto.training import METRICS, Metrics, RunConfig, averaged, check_same, load_run, predict, stored_metrics
+from mmpareto.training import (
+    METRICS,
+    Metrics,
+    RunConfig,
+    averaged,
+    check_same,
+    load_run,
+    predict,
+    stored_metrics,
+)
 
 ENSEMBLE = "ensemble"
 """Trains each modality alone and averages their predictions; no method of one step, so known here only."""
@@ -26,17 +35,26 @@ def check_methods(methods: Sequence[str]) -> None:
     """Raises unless `methods` are distinct names of methods."""
     for name in methods:
         if name != ENSEMBLE and name not in catalogue(balancing, Method):
-            raise MMParetoError(f"Parameter `methods` should be some of {', '.join(method_names())}. Found '{name}'.")
+            raise MMParetoError(
+                f"Parameter `methods` should be some of {', '.join(method_names())}. Found "
+                f"'{name}'."
+            )
     if not methods or len(set(methods)) < len(methods):
-        raise MMParetoError(f"Parameter `methods` should be one or more different names. Found {methods!r}.")
+        raise MMParetoError(
+            f"Parameter `methods` should be one or more different names. Found {methods!r}."
+        )
 
 
 def configurations(base: RunConfig, method: str, seed: int, folder: Path) -> dict[Path, RunConfig]:
     """The trainings that a cell consists of, by folder."""
     if method == ENSEMBLE:
         alone = replace(base, method=Joint(), seed=seed)
-        return {folder / modality: replace(alone, modalities=(modality,)) for modality in base.shapes}
-    chosen = base.method if base.method.name == method else find("methods", balancing, Method, method)()
+        return {
+            folder / modality: replace(alone, modalities=(modality,)) for modality in base.shapes
+        }
+    chosen = (
+        base.method if base.method.name == method else find("methods", balancing, Method, method)()
+    )
     return {folder: replace(base, method=chosen, seed=seed)}
 
 
@@ -59,7 +77,10 @@ def run_cell(base: RunConfig, method: str, seed: int, folder: Path) -> Metrics:
     """
     from mmpareto.training.run import run
 
-    trained = [run(config, out, progress=False) for out, config in configurations(base, method, seed, folder).items()]
+    trained = [
+        run(config, out, progress=False)
+        for out, config in configurations(base, method, seed, folder).items()
+    ]
     if method != ENSEMBLE:
         return trained[0]
     seconds = sum(metrics["train"]["seconds"] for metrics in trained)
@@ -74,6 +95,9 @@ def _average(base: RunConfig, folder: Path) -> Metrics:
     models = {modality: load_run(folder / modality) for modality in base.shapes}
     metrics = {}
     for part in ("val", "test"):
-        found = {m: predict(config, model, getattr(splits, part)) for m, (config, model) in models.items()}
+        found = {
+            m: predict(config, model, getattr(splits, part))
+            for m, (config, model) in models.items()
+        }
         metrics[part] = averaged(found, target).scores(target)
     return metrics

@@ -20,18 +20,21 @@ _PLAIN_WIDTH = 100
 _ASCII = str.maketrans({"±": "+-", MINUS: "-", NONE: "-"})
 
 
-def print_table(out_or_results: str | Path | Sequence[Result], console: Console | None = None) -> None:
+def print_table(
+    out_or_results: str | Path | Sequence[Result], console: Console | None = None
+) -> None:
     """Prints the table of a comparison and what the gain is attributed to.
 
-    A table that is wider than the console continues below, each part with the methods' names. Output that is no
-    terminal is 100 columns wide and without colour codes.
+    A table that is wider than the console continues below, each part with the methods' names.
+    Output that is no terminal is 100 columns wide and without colour codes.
 
     Args:
         out_or_results: A comparison's folder, or its results.
         console: Where to print; standard output by default.
 
     Raises:
-        MMParetoError: If the folder holds a malformed file, or the results are on several data sets.
+        MMParetoError: If the folder holds a malformed file, or the results are on several data
+            sets.
     """
     if isinstance(out_or_results, str | Path):
         out_or_results = read_folder(Path(out_or_results)).results
@@ -64,9 +67,13 @@ def _fits(drawn: rich.table.Table, console: Console) -> bool:
 
 
 def _drawn(table: Table, columns: Sequence[int], console: Console) -> rich.table.Table:
-    drawn = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    drawn = rich.table.Table(
+        box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
+    )
     for column in columns:
-        drawn.add_column(_text(table.header[column], console, "bold"), justify="right" if column else "left")
+        drawn.add_column(
+            _text(table.header[column], console, "bold"), justify="right" if column else "left"
+        )
     for row in table.rows:
         drawn.add_row(*(_text(row[column], console, _style(row[column])) for column in columns))
     return drawn

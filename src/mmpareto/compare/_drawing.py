@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 P = ParamSpec("P")
 
 BLUE, ORANGE, GREY, PALE = "#0072B2", "#D55E00", "#595959", "#8c8c8c"
-# Okabe and Ito's colours, told apart by colour-blind readers; markers tell them apart in black and white.
+# Okabe and Ito's colours, told apart by colour-blind readers; markers tell them apart in black and
+# white.
 _LOOKS = {
     "joint": (GREY, "o"),
     "uniform": (BLUE, "s"),
@@ -26,7 +27,13 @@ _LOOKS = {
     "mmpareto": (ORANGE, "*"),
     "ensemble": ("#009E73", "^"),
 }
-_OTHER_LOOKS = [("#E69F00", "X"), ("#332288", "<"), ("#882255", ">"), ("#117733", "p"), ("#AA4499", "h")]
+_OTHER_LOOKS = [
+    ("#E69F00", "X"),
+    ("#332288", "<"),
+    ("#882255", ">"),
+    ("#117733", "p"),
+    ("#AA4499", "h"),
+]
 _STYLE = {
     "axes.axisbelow": True,
     "axes.grid": True,

@@ -12,7 +12,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from mmpareto.compare._drawing import BLUE, GREY, ORANGE, PALE, finite, literal, looks, panels, styled
+from mmpareto.compare._drawing import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PALE,
+    finite,
+    literal,
+    looks,
+    panels,
+    styled,
+)
 from mmpareto.compare._folder import Magnitude
 from mmpareto.compare._results import Result, methods, modalities, score_of, scores
 from mmpareto.compare._statistics import half_width, spread
@@ -35,14 +45,23 @@ def cosine_figure(geometry: Sequence[GeometryRow]) -> Figure:
         rows = [row for row in geometry if row.modality == name]
         step, cosine = np.array([row.step for row in rows]), np.array([row.cosine for row in rows])
         for chosen, colour, area in ((cosine > 0, BLUE, 5), (cosine <= 0, ORANGE, 9)):
-            ax.scatter(step[chosen], cosine[chosen], area if len(step) < 3000 else 2, colour, linewidths=0, alpha=0.8)
+            ax.scatter(
+                step[chosen],
+                cosine[chosen],
+                area if len(step) < 3000 else 2,
+                colour,
+                linewidths=0,
+                alpha=0.8,
+            )
         share = np.mean([row.conflict for row in rows])
         title = f"{literal(name)}: {100 * share:.1f}% of {len(rows):,} steps in conflict"
         ax.set_title(title, loc="left", fontweight="normal")
         ax.axhline(0, color=GREY, linewidth=0.8)
         ax.set(xlabel="training step", ylabel="cosine (joint, unimodal)", ylim=(-1.05, 1.05))
     handles = [Line2D([], [], color=c, marker="o", linestyle="") for c in (BLUE, ORANGE)]
-    figure.legend(handles, ["cosine > 0", "cosine ≤ 0: conflict"], loc="outside lower center", ncols=2)
+    figure.legend(
+        handles, ["cosine > 0", "cosine ≤ 0: conflict"], loc="outside lower center", ncols=2
+    )
     return figure
 
 
@@ -54,23 +73,30 @@ def accuracy_figure(results: Sequence[Result]) -> Figure:
         results: Results on one data set, with the score of at least one modality.
 
     Returns:
-        The figure; bars are sample standard deviations over seeds, dashed lines training with a single loss: the
-        joint score of ``joint`` (vertical), the modality's in ``ensemble`` (horizontal).
+        The figure; bars are sample standard deviations over seeds, dashed lines training with a
+        single loss: the joint score of ``joint`` (vertical), the modality's in ``ensemble``
+            (horizontal).
     """
     names = [name for name in methods(results) if scores(results, name)]
-    parts = [part for part in modalities(results) if any(scores(results, name, part) for name in names)]
+    parts = [
+        part for part in modalities(results) if any(scores(results, name, part) for name in names)
+    ]
     figure, axes = panels(parts, 3.2)
     look, title = looks(names), score_of(results).title
     for part, ax in axes.items():
         for name in names:
-            x, y = (spread(scores(results, name, objective).values()) for objective in (JOINT, part))
+            x, y = (
+                spread(scores(results, name, objective).values()) for objective in (JOINT, part)
+            )
             dx, dy = np.nan_to_num(x.sd), np.nan_to_num(y.sd)
             if math.isfinite(x.mean + y.mean):
                 ax.errorbar(100 * x.mean, 100 * y.mean, 100 * dy, 100 * dx, lw=1, **look[name])
         _single_loss_lines(ax, results, part)
         ax.set(xlabel=f"joint {title} (%)", ylabel=f"{literal(part)} {title} (%)")
     handles = [Line2D([], [], ls="", label=literal(name), **look[name]) for name in names]
-    handles += [line for ax in axes.values() for line in ax.lines if line.get_linestyle() == "--"][:1]
+    handles += [line for ax in axes.values() for line in ax.lines if line.get_linestyle() == "--"][
+        :1
+    ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4))
     return figure
 
@@ -96,7 +122,9 @@ def magnitudes_figure(magnitudes: Sequence[Magnitude]) -> Figure:
     figure, axes = panels(list(dict.fromkeys(row.modality for row in magnitudes)), 2.9)
     for name, ax in axes.items():
         norms = {
-            objective: finite(row.norm for row in magnitudes if (row.modality, row.objective) == (name, objective))
+            objective: finite(
+                row.norm for row in magnitudes if (row.modality, row.objective) == (name, objective)
+            )
             for objective in ("joint", "unimodal")
         }
         both = [*chain(*norms.values())]
@@ -104,7 +132,9 @@ def magnitudes_figure(magnitudes: Sequence[Magnitude]) -> Figure:
         for (objective, norm), colour in zip(norms.items(), (BLUE, ORANGE), strict=True):
             of = spread(norm)
             label = f"{objective}: mean {of.mean:.3g}, variance {of.sd**2:.3g}"
-            ax.hist(norm, bins, histtype="stepfilled", fc=(colour, 0.5), ec=colour, lw=1.2, label=label)
+            ax.hist(
+                norm, bins, histtype="stepfilled", fc=(colour, 0.5), ec=colour, lw=1.2, label=label
+            )
         ax.margins(y=0.35)  # room for the legend
         ax.legend(loc="upper left")
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -131,9 +161,18 @@ def summary_figure(results: Sequence[Result]) -> Figure:
         of = spread(by_method[name])
         half = 100 * np.nan_to_num(half_width(of))
         dots = look[name]["color"]
-        ax.scatter(100 * np.array(by_method[name]), [y + 0.18] * of.count, 14, dots, alpha=0.5, linewidths=0)
+        ax.scatter(
+            100 * np.array(by_method[name]),
+            [y + 0.18] * of.count,
+            14,
+            dots,
+            alpha=0.5,
+            linewidths=0,
+        )
         ax.errorbar(100 * of.mean, y - 0.1, xerr=half, lw=2, **look[name])
-    ax.set_title("dots: trainings; bar: their mean and its 95% interval", loc="right", fontsize="small")
+    ax.set_title(
+        "dots: trainings; bar: their mean and its 95% interval", loc="right", fontsize="small"
+    )
     ax.set(
         yticks=range(len(names)),
         yticklabels=map(literal, names),
@@ -142,6 +181,8 @@ def summary_figure(results: Sequence[Result]) -> Figure:
     left, right = ax.get_xlim()
     if min(map(min, filter(None, by_method.values()))) >= 0:  # R squared may be negative
         left = max(left, -1)
-    ax.set(xlim=(left, min(right, 101)), ylim=(len(names) - 0.5, -0.5))  # an interval may exceed 100%
+    ax.set(
+        xlim=(left, min(right, 101)), ylim=(len(names) - 0.5, -0.5)
+    )  # an interval may exceed 100%
     ax.grid(axis="y", visible=False)
     return figure

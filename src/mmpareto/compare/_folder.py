@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
+from mmpareto._csv import read_records
+from mmpareto._files import read_text
 from mmpareto.compare._results import Result, methods, read_results
 from mmpareto.diagnostics import GeometryRow
 from mmpareto.errors import MMParetoError
-from mmpareto.files import read_text
-from mmpareto.records import read_records
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def read_folder(out: Path) -> Folder:
         MMParetoError: If there is no such folder, or a file in it is malformed.
     """
     if not out.is_dir():
-        raise MMParetoError(f"{out} should be the folder of a comparison. Found no folder of that name.")
+        raise MMParetoError(
+            f"{out} should be the folder of a comparison. Found no folder of that name."
+        )
     results = read_results(out / "results.csv") if (out / "results.csv").exists() else []
     run = _shown_run(out, results)
     config = read_text(out / "config.yaml") if (out / "config.yaml").exists() else ""
@@ -118,21 +120,29 @@ def _json(path: Path, kind: type, default: Any) -> Any:
     except json.JSONDecodeError as error:
         raise MMParetoError(f"{path} should be JSON. Found: {error}.") from error
     if not isinstance(content, kind):
-        raise MMParetoError(f"{path} should hold a {kind.__name__}. Found a {type(content).__name__}.")
+        raise MMParetoError(
+            f"{path} should hold a {kind.__name__}. Found a {type(content).__name__}."
+        )
     return content
 
 
 def _failures(path: Path) -> list[Failure]:
     try:
-        return [Failure(cell["method"], cell["seed"], cell["error"]) for cell in _json(path, list, [])]
+        return [
+            Failure(cell["method"], cell["seed"], cell["error"]) for cell in _json(path, list, [])
+        ]
     except (KeyError, TypeError) as error:
-        raise MMParetoError(f"{path} should hold cells with 'method', 'seed' and 'error'. Found: {error!r}.") from error
+        raise MMParetoError(
+            f"{path} should hold cells with 'method', 'seed' and 'error'. Found: {error!r}."
+        ) from error
 
 
 def _notes(path: Path, config: str) -> list[str]:
     try:
         content = yaml.safe_load(config)
     except yaml.YAMLError as error:
-        raise MMParetoError(f"{path} should be YAML. Found: {' '.join(str(error).split())}.") from error
+        raise MMParetoError(
+            f"{path} should be YAML. Found: {' '.join(str(error).split())}."
+        ) from error
     notes = content.get("notes") if isinstance(content, dict) else None
     return [str(note) for note in ([notes] if isinstance(notes, str) else notes or [])]

@@ -10,15 +10,23 @@ from typing import Any
 
 import yaml
 
+from mmpareto._csv import write_records
+from mmpareto._files import make_folder, write_atomically, write_json
 from mmpareto.compare._cell import ENSEMBLE, check_methods, configurations, finished, run_cell
 from mmpareto.compare._environment import environment
 from mmpareto.compare._folder import Failure, Magnitude
 from mmpareto.compare._launch import launch
 from mmpareto.compare._results import Result, read_results, write_results
 from mmpareto.errors import MMParetoError
-from mmpareto.files import make_folder, write_atomically, write_json
-from mmpareto.records import write_records
-from mmpareto.training import FREE, NOT_COMPARED, Metrics, RunConfig, check_data, describe, magnitudes
+from mmpareto.training import (
+    FREE,
+    NOT_COMPARED,
+    Metrics,
+    RunConfig,
+    check_data,
+    describe,
+    magnitudes,
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,8 @@ def compare(
         The cells that failed. The others' results are in the folder all the same.
 
     Raises:
-        MMParetoError: If the request makes no sense, or `out` holds trainings with another configuration.
+        MMParetoError: If the request makes no sense, or `out` holds trainings with another
+            configuration.
     """
     check_methods(methods)
     for name, value in (("seeds", seeds), ("jobs", jobs)):
@@ -78,14 +87,18 @@ def compare(
             raise MMParetoError(f"Parameter `{name}` should be at least 1. Found {value!r}.")
     if base.processes > 1:
         raise MMParetoError(
-            "Parameter `base` should be a training of one process; `jobs` of them run at a time. Found one of "
-            f"{base.processes}."
+            "Parameter `base` should be a training of one process; `jobs` of them run at a time. "
+            f"Found one of {base.processes}."
         )
     base.data.load()  # files that are missing are found here, once, and not in every cell
     # Seeds outside, so that an interrupted grid leaves whole seeds, which can be compared.
     cells = [Cell(method, seed) for seed in range(seeds) for method in methods]
     runs, earlier = out / "runs", _earlier(base, cells, out)
-    done = {cell: metrics for cell in cells if (metrics := finished(base, cell.method, cell.seed, runs / cell.name))}
+    done = {
+        cell: metrics
+        for cell in cells
+        if (metrics := finished(base, cell.method, cell.seed, runs / cell.name))
+    }
     make_folder(out)
     _describe(base, [*earlier, *cells], base.data.notes if notes is None else notes, out)
     if len(done) < len(cells) or not (out / "environment.json").exists():
@@ -113,7 +126,8 @@ def _earlier(base: RunConfig, cells: Sequence[Cell], out: Path) -> dict[Cell, li
     """Results in the folder that are of other cells.
 
     Raises:
-        MMParetoError: If they come from other trainings than `base`, or from data that have changed since.
+        MMParetoError: If they come from other trainings than `base`, or from data that have changed
+            since.
     """
     if not (out / "config.yaml").exists() or not (out / "results.csv").exists():
         return {}
@@ -121,8 +135,8 @@ def _earlier(base: RunConfig, cells: Sequence[Cell], out: Path) -> dict[Cell, li
     differ = [key for key in here if here[key] != there.get(key) and key not in FREE]
     if changes := [f"{key} {there.get(key)} there, {here[key]} now" for key in differ]:
         raise MMParetoError(
-            f"Parameter `out` should be a new folder, or one with this very comparison. Found in {out} another "
-            f"({'; '.join(changes)}). Choose another folder."
+            "Parameter `out` should be a new folder, or one with this very comparison. Found in "
+            f"{out} another ({'; '.join(changes)}). Choose another folder."
         )
     earlier: dict[Cell, list[Result]] = {}
     for result in read_results(out / "results.csv"):

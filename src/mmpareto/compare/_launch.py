@@ -17,11 +17,13 @@ from typing import Any
 from mmpareto.errors import MMParetoError
 
 
-def launch(call: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[tuple[int, Future[Any]]]:
+def launch(
+    call: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], jobs: int
+) -> Iterator[tuple[int, Future[Any]]]:
     """Runs ``call(*task)`` for all tasks, `jobs` of them at a time.
 
-    Each of the `jobs` workers has one process, which serves task after task: what it imports is imported once,
-    and a process that dies takes no other task along.
+    Each of the `jobs` workers has one process, which serves task after task: what it imports is
+    imported once, and a process that dies takes no other task along.
 
     Args:
         call: A picklable function.
@@ -42,7 +44,9 @@ def launch(call: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], jobs: int
             return workers.process.submit(call, *task).result()
         except BrokenProcessPool as error:
             del workers.process
-            raise MMParetoError("The process died. Was it killed, or did it run out of memory?") from error
+            raise MMParetoError(
+                "The process died. Was it killed, or did it run out of memory?"
+            ) from error
 
     threads = ThreadPoolExecutor(jobs)
     try:
@@ -72,8 +76,8 @@ def _begin() -> None:
 
 
 def _end_with_parent() -> None:
-    # A program that is killed cannot end its workers, and a training left behind would write into a folder that
-    # the next call of the same command writes to.
+    # A program that is killed cannot end its workers, and a training left behind would write into a
+    # folder that the next call of the same command writes to.
     if parent := multiprocessing.parent_process():
         wait([parent.sentinel])
         os._exit(1)

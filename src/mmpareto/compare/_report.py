@@ -10,29 +10,31 @@ from typing import Any
 
 import jinja2
 
+from mmpareto._files import make_folder, write_atomically
 from mmpareto.compare._folder import Folder, read_folder
 from mmpareto.compare._illustrations import Illustration, illustrations
 from mmpareto.compare._results import modalities, score_of
 from mmpareto.compare._table import build_table
 from mmpareto.compare._wording import datasets
-from mmpareto.files import make_folder, write_atomically
 
 
 def write_report(out: str | Path) -> Path:
     """Writes ``report.html`` and ``figures/*.png`` from the other files of a comparison's folder.
 
-    The report is one file: style and figures are inside, nothing is loaded from elsewhere. Running it again on
-    the same files gives the same bytes. What is missing in the folder is named in the report as missing.
+    The report is one file: style and figures are inside, nothing is loaded from elsewhere. Running
+    it again on the same files gives the same bytes. What is missing in the folder is named in the
+    report as missing.
 
     Args:
-        out: The folder, with any of ``results.csv``, ``config.yaml``, ``environment.json``, ``failures.json``,
-            ``magnitudes.csv`` and ``runs/{method}-seed{seed}/geometry.csv``.
+        out: The folder, with any of ``results.csv``, ``config.yaml``, ``environment.json``,
+            ``failures.json``, ``magnitudes.csv`` and ``runs/{method}-seed{seed}/geometry.csv``.
 
     Returns:
         Path of the report.
 
     Raises:
-        MMParetoError: If there is no such folder, a file in it is malformed or the report cannot be written.
+        MMParetoError: If there is no such folder, a file in it is malformed or the report cannot be
+            written.
     """
     out = Path(out)
     folder = read_folder(out)
@@ -48,7 +50,9 @@ def _page(folder: Folder, pictures: dict[str, Illustration]) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
+    template = environment.from_string(
+        files(__package__).joinpath("report.html").read_text(encoding="utf-8")
+    )
     return template.render(
         folder=folder,
         dataset=datasets(folder.results),

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from mmpareto._csv import read_records, write_records
 from mmpareto.errors import MMParetoError
 from mmpareto.partition import JOINT
-from mmpareto.records import read_records, write_records
-from mmpareto.targets import Classes, Labels, Number
+from mmpareto.specs import Classes, Labels, Number
 
 _CONFLICT_RATE = "conflict_rate/"
 _ORDER = ("joint", "uniform", "scaled-uniform", "mgda", "mmpareto", "ensemble")
@@ -25,9 +25,9 @@ class Result:
         method: Name of the balancing method, or ``"ensemble"``.
         seed: Seed of the training.
         split: ``"train"``, ``"val"`` or ``"test"``.
-        metric: ``"joint_accuracy"``, ``"{modality}_accuracy"`` (fractions; of targets that are no classes the name of
-            their own metric), ``"conflict_rate/{modality}"`` (fraction of the measured steps), ``"seconds"``
-            (wall-clock), ``"epoch"``.
+        metric: ``"joint_accuracy"``, ``"{modality}_accuracy"`` (fractions; of targets that are no
+            classes the name of their own metric), ``"conflict_rate/{modality}"`` (fraction of the
+            measured steps), ``"seconds"`` (wall-clock), ``"epoch"``.
         value: The number; NaN where it is not defined.
     """
 
@@ -49,7 +49,8 @@ def read_results(path: str | Path) -> list[Result]:
         The results, in the file's order.
 
     Raises:
-        MMParetoError: If the file cannot be read, a row is malformed, or two rows give the same number.
+        MMParetoError: If the file cannot be read, a row is malformed, or two rows give the same
+            number.
     """
     path = Path(path)
     results = read_records(path, Result)
@@ -78,7 +79,9 @@ def write_results(path: str | Path, results: Iterable[Result]) -> None:
     write_records(Path(path), Result, results)
 
 
-def values(results: Iterable[Result], method: str, metric: str, split: str = "test") -> dict[int, float]:
+def values(
+    results: Iterable[Result], method: str, metric: str, split: str = "test"
+) -> dict[int, float]:
     """One metric of one method, by seed in ascending order.
 
     Args:
@@ -102,8 +105,8 @@ def values(results: Iterable[Result], method: str, metric: str, split: str = "te
     if len(by_seed) < len(chosen):
         found = ", ".join(sorted({f"'{r.dataset}'" for r in chosen}))
         raise MMParetoError(
-            f"`results` should hold one {split} {metric} of '{method}' per seed. Found several, on {found}. "
-            "Report one data set at a time."
+            f"`results` should hold one {split} {metric} of '{method}' per seed. Found several, on "
+            f"{found}. Report one data set at a time."
         )
     return by_seed
 
@@ -125,7 +128,9 @@ _TITLES = {target.metric: target.title for target in (Classes, Labels, Number)}
 
 def score_of(results: Iterable[Result]) -> Score:
     """What the results are given in: the metric of the joint predictions; accuracy where there is none."""
-    joint = {r.metric.removeprefix(f"{JOINT}_") for r in results if r.metric.startswith(f"{JOINT}_")}
+    joint = {
+        r.metric.removeprefix(f"{JOINT}_") for r in results if r.metric.startswith(f"{JOINT}_")
+    }
     metric = min(joint, key=len, default=Classes.metric)  # a modality may be called joint_eyes
     return Score(metric, _TITLES.get(metric, metric))
 

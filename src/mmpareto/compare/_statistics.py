@@ -29,7 +29,8 @@ class Difference:
         mean: Mean over the common seeds; NaN without any.
         low: Lower end of the interval; NaN where there is none.
         high: Upper end of the interval; NaN where there is none.
-        p_value: Two-sided paired t test, multiplied by the number of comparisons (at most 1); NaN without interval.
+        p_value: Two-sided paired t test, multiplied by the number of comparisons (at most 1); NaN
+            without interval.
         seeds: The common seeds, ascending.
         reason: Why there is no interval; empty where there is one.
     """
@@ -62,7 +63,10 @@ def spread(sample: Iterable[float]) -> Spread:
     """
     x = np.fromiter(sample, float)
     with np.errstate(invalid="ignore"):  # of infinite values the deviation is NaN
-        mean, sd = (float(x.mean()) if x.size else math.nan), (float(x.std(ddof=1)) if x.size > 1 else math.nan)
+        mean, sd = (
+            (float(x.mean()) if x.size else math.nan),
+            (float(x.std(ddof=1)) if x.size > 1 else math.nan),
+        )
     return Spread(mean, sd, x.size)
 
 
@@ -72,16 +76,20 @@ def half_width(of: Spread, comparisons: int = 1) -> float:
     Source: Student's t; Bonferroni's inequality, by which each interval has level ``1 - 0.05 / comparisons``.
     NaN for fewer than two values.
     """
-    quantile = stdtrit(of.count - 1, 1 - (1 - LEVEL) / comparisons / 2) if of.count > 1 else math.nan
+    quantile = (
+        stdtrit(of.count - 1, 1 - (1 - LEVEL) / comparisons / 2) if of.count > 1 else math.nan
+    )
     return float(quantile) * of.sd / math.sqrt(max(of.count, 1))
 
 
-def paired_difference(first: Mapping[int, float], second: Mapping[int, float], comparisons: int = 1) -> Difference:
+def paired_difference(
+    first: Mapping[int, float], second: Mapping[int, float], comparisons: int = 1
+) -> Difference:
     """Mean of ``first - second`` over the seeds that both have, with a paired t interval.
 
-    The 95% hold for `comparisons` intervals together (Bonferroni). There is no interval, and so nothing is
-    resolved, for fewer than two common seeds, for a value that is not finite, and for differences that are all
-    equal, which give no estimate of the noise.
+    The 95% hold for `comparisons` intervals together (Bonferroni). There is no interval, and so
+    nothing is resolved, for fewer than two common seeds, for a value that is not finite, and for
+    differences that are all equal, which give no estimate of the noise.
 
     Args:
         first: Seed -> value.

@@ -15,7 +15,8 @@ REFERENCE = "uniform"
 class Row:
     """One method's line of the table; spreads are over seeds, scores and conflict rates fractions.
 
-    `difference` is the paired difference in test joint score from ``uniform``; None for ``uniform`` itself.
+    `difference` is the paired difference in test joint score from ``uniform``; None for ``uniform``
+    itself.
     """
 
     method: str
@@ -72,7 +73,9 @@ def table_rows(results: Sequence[Result]) -> list[Row]:
             unimodal={part: spread(scores(results, name, part).values()) for part in parts},
             conflicts={part: training(name, f"conflict_rate/{part}") for part in parts},
             seconds=training(name, "seconds"),
-            difference=None if name == REFERENCE else paired_difference(scores(results, name), reference, together),
+            difference=None
+            if name == REFERENCE
+            else paired_difference(scores(results, name), reference, together),
         )
         for name in names
     ]
@@ -81,14 +84,15 @@ def table_rows(results: Sequence[Result]) -> list[Row]:
 def attribution(results: Sequence[Result]) -> list[Contribution]:
     """What MMPareto's gain over the uniform sum comes from, with the intervals of the table.
 
-    ``total`` is MMPareto minus uniform; ``magnitude``, uniform with longer encoder steps minus uniform;
-    ``direction``, MMPareto minus uniform with longer encoder steps.
+    ``total`` is MMPareto minus uniform; ``magnitude``, uniform with longer encoder steps minus
+    uniform; ``direction``, MMPareto minus uniform with longer encoder steps.
 
     Args:
         results: Results on one data set.
 
     Returns:
-        The three contributions; one whose methods were not both measured has a difference without seeds.
+        The three contributions; one whose methods were not both measured has a difference without
+        seeds.
 
     Raises:
         MMParetoError: If the results are on several data sets.
@@ -100,4 +104,7 @@ def attribution(results: Sequence[Result]) -> list[Contribution]:
     }
     together = comparisons(results)
     joint = {name: scores(results, name) for pair in parts.values() for name in pair}
-    return [Contribution(part, a, b, paired_difference(joint[a], joint[b], together)) for part, (a, b) in parts.items()]
+    return [
+        Contribution(part, a, b, paired_difference(joint[a], joint[b], together))
+        for part, (a, b) in parts.items()
+    ]

@@ -37,7 +37,8 @@ class Table:
         caption: What the table holds.
         notes: How to read it.
         header: Names of the columns; a newline parts a name from what qualifies it.
-        rows: Cells, the first of each row being its name; a newline parts a number from its verdict.
+        rows: Cells, the first of each row being its name; a newline parts a number from its
+            verdict.
         attribution: Sentences on what the gain comes from.
     """
 
@@ -67,7 +68,9 @@ def build_table(results: Sequence[Result]) -> Table:
         {'method': 'uniform', 'joint': '73.5', 'joint minus\nuniform (points)': 'reference'}
     """
     rows = table_rows(results)
-    columns = [column for column in _columns(results, rows) if any(cell != NONE for cell in column[1])]
+    columns = [
+        column for column in _columns(results, rows) if any(cell != NONE for cell in column[1])
+    ]
     return Table(
         headline=headline(results, rows),
         caption=_caption(results, rows),
@@ -85,9 +88,15 @@ def _columns(results: Sequence[Result], rows: Sequence[Row]) -> list[tuple[str, 
         ("method", [row.method for row in rows]),
         ("seeds", [str(n) if len(set(counts)) > 1 else NONE for n in counts]),
         ("joint", [mean_sd(row.joint) for row in rows]),
-        (f"joint minus\n{REFERENCE} (points)", [_difference(row.difference, row.joint.count) for row in rows]),
+        (
+            f"joint minus\n{REFERENCE} (points)",
+            [_difference(row.difference, row.joint.count) for row in rows],
+        ),
         *((part, [mean_sd(row.unimodal[part]) for row in rows]) for part in parts),
-        *((f"conflict\n{part}", [percent(row.conflicts[part].mean) for row in rows]) for part in parts),
+        *(
+            (f"conflict\n{part}", [percent(row.conflicts[part].mean) for row in rows])
+            for part in parts
+        ),
         ("seconds", [_seconds(row.seconds) for row in rows]),
     ]
 
@@ -116,7 +125,8 @@ def _caption(results: Sequence[Result], rows: Sequence[Row]) -> str:
 
 def _notes(rows: Sequence[Row], together: int) -> str:
     return (
-        f"Differences from {REFERENCE} are paired by seed; their 95% intervals and p-values (paired t test) hold for "
-        f"all differences of this report together, {together} here (Bonferroni). Not resolved: the interval contains "
-        "zero, or there is none. Conflict: percent of the measured steps. Seconds: mean wall-clock of one training."
+        f"Differences from {REFERENCE} are paired by seed; their 95% intervals and p-values "
+        f"(paired t test) hold for all differences of this report together, {together} here "
+        "(Bonferroni). Not resolved: the interval contains zero, or there is none. Conflict: "
+        "percent of the measured steps. Seconds: mean wall-clock of one training."
     ) + "".join(f" {note}" for name, note in _NOTES.items() if name in {row.method for row in rows})

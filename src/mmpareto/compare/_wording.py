@@ -81,13 +81,16 @@ def headline(results: Sequence[Result], rows: Sequence[Row]) -> str:
     Returns:
         Which method has the highest mean, and whether it differs from ``uniform``.
     """
-    title, measured = score_of(results).title, [row for row in rows if math.isfinite(row.joint.mean)]
+    title, measured = (
+        score_of(results).title,
+        [row for row in rows if math.isfinite(row.joint.mean)],
+    )
     if not measured:
         return f"No training has a test {title} yet: there is nothing to compare."
     best = max(measured, key=lambda row: row.joint.mean)
     found = (
-        f"{best.method} has the highest mean joint {title} on the test split of {datasets(results)}: "
-        f"{percent(best.joint.mean)}% over {seeds(best.joint.count)}."
+        f"{best.method} has the highest mean joint {title} on the test split of "
+        f"{datasets(results)}: {percent(best.joint.mean)}% over {seeds(best.joint.count)}."
     )
     if best.difference is not None:
         return f"{found} Difference from {REFERENCE}: {verdict(best.difference, title)}."
@@ -100,7 +103,9 @@ def datasets(results: Sequence[Result]) -> str:
     return ", ".join(dict.fromkeys(r.dataset for r in results)) or "no data set"
 
 
-def attribution_sentences(results: Sequence[Result], contributions: Sequence[Contribution]) -> list[str]:
+def attribution_sentences(
+    results: Sequence[Result], contributions: Sequence[Contribution]
+) -> list[str]:
     """One sentence per contribution.
 
     Args:
@@ -110,12 +115,17 @@ def attribution_sentences(results: Sequence[Result], contributions: Sequence[Con
     Returns:
         Sentences that name what is missing and what is not resolved.
     """
-    title, measured = score_of(results).title, [name for name in methods(results) if scores(results, name)]
+    title, measured = (
+        score_of(results).title,
+        [name for name in methods(results) if scores(results, name)],
+    )
     sentences = []
     for of in contributions:
         missing = [name for name in (of.method, of.control) if name not in measured]
         found = (
-            f"cannot be told: no test results of {' and '.join(missing)}" if missing else verdict(of.difference, title)
+            f"cannot be told: no test results of {' and '.join(missing)}"
+            if missing
+            else verdict(of.difference, title)
         )
         sentences.append(f"{_PARTS[of.part]} ({of.method} minus {of.control}): {found}.")
     return sentences

@@ -1,4 +1,7 @@
-"""Data sets, one file each, beside folders of what they are made with. What this package exports is the catalogue."""
+"""Data sets, one file each, beside folders of what they are made with.
+
+What this package exports is the catalogue.
+"""
 
 from mmpareto.data._av_digits import AVDigits as AVDigits
 from mmpareto.data._cg_digits import CGDigits as CGDigits

@@ -16,8 +16,7 @@ from mmpareto.data.digits._fsdd import COUNT, Recording, read_recordings
 from mmpareto.data.digits._mnist import LAYOUT, SIZES, read_mnist
 from mmpareto.data.digits._spoken import paired
 from mmpareto.errors import MMParetoError
-from mmpareto.shapes import Shape
-from mmpareto.targets import Classes
+from mmpareto.specs import Classes, Shape
 
 _VAL, _TEST = 1_000, 2_000  # pairs
 _MOST = 40_000  # training pairs for which each digit has images enough
@@ -30,17 +29,19 @@ _VAL_IMAGES = 5_000
 class AVDigits(DatasetRecipe):
     """Spoken digits with handwritten ones: Free Spoken Digit recordings and noisy MNIST images, paired by class.
 
-    Pairs are drawn by a fixed seed: each recording of a part is used as often as the others, give or take once, each
-    image at most once, and no recording and no image is in two parts. Validation images are 5,000 of MNIST's training
-    part, test images those of its test part. There are 1,000 validation and 2,000 test pairs.
+    Pairs are drawn by a fixed seed: each recording of a part is used as often as the others, give
+    or take once, each image at most once, and no recording and no image is in two parts. Validation
+    images are 5,000 of MNIST's training part, test images those of its test part. There are 1,000
+    validation and 2,000 test pairs.
 
     Args:
-        root: A folder with MNIST, as ``mnist.npz`` or its four official files, and with ``fsdd.zip`` or the folder
-            ``recordings`` that is in it. Needed to load.
-        noise: Standard deviation of the Gaussian noise on the normalized images, drawn once for each.
-        split: Which recordings are for what. ``speaker``: all of the speakers theo and yweweler test; of the other
-            four, numbers 0 to 4 of each digit validate. ``official``: numbers 0 to 4 of each speaker and digit test,
-            as the data set's authors have it; 5 to 9 validate.
+        root: A folder with MNIST, as ``mnist.npz`` or its four official files, and with
+            ``fsdd.zip`` or the folder ``recordings`` that is in it. Needed to load.
+        noise: Standard deviation of the Gaussian noise on the normalized images, drawn once for
+            each.
+        split: Which recordings are for what. ``speaker``: all of the speakers theo and yweweler
+            test; of the other four, numbers 0 to 4 of each digit validate. ``official``: numbers 0
+            to 4 of each speaker and digit test, as the data set's authors have it; 5 to 9 validate.
         pairs: Number of training pairs, at most 40,000.
 
     Example:
@@ -50,13 +51,15 @@ class AVDigits(DatasetRecipe):
 
     name = "av-digits"
     citation = (
-        "Z. Jackson et al., Free Spoken Digit Dataset, 2018; Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "
-        "Gradient-based learning applied to document recognition, Proceedings of the IEEE, 1998."
+        "Z. Jackson et al., Free Spoken Digit Dataset, 2018; Y. LeCun, L. Bottou, Y. Bengio and P. "
+        "Haffner, Gradient-based learning applied to document recognition, Proceedings of the "
+        "IEEE, 1998."
     )
     notes = (
-        "av-digits pairs a recording with an image of the same digit: neither was made for the other. In the split by "
-        "speaker, validation has other recordings of the training part's speakers, test has speakers never heard: "
-        "validation accuracy selects epochs without knowledge of those, and does not foretell test accuracy.",
+        "av-digits pairs a recording with an image of the same digit: neither was made for the "
+        "other. In the split by speaker, validation has other recordings of the training part's "
+        "speakers, test has speakers never heard: validation accuracy selects epochs without "
+        "knowledge of those, and does not foretell test accuracy.",
     )
     layout = f"In root: fsdd.zip, or its folder recordings with {{digit}}_{{speaker}}_{{number}}.wav; and {LAYOUT}"
 
@@ -67,13 +70,21 @@ class AVDigits(DatasetRecipe):
 
     def __post_init__(self) -> None:
         if not 0 <= self.noise < inf:
-            raise MMParetoError(f"Parameter `noise` should be finite and not negative. Found {self.noise!r}.")
+            raise MMParetoError(
+                f"Parameter `noise` should be finite and not negative. Found {self.noise!r}."
+            )
         if self.split not in ("speaker", "official"):
-            raise MMParetoError(f"Parameter `split` should be speaker or official. Found {self.split!r}.")
+            raise MMParetoError(
+                f"Parameter `split` should be speaker or official. Found {self.split!r}."
+            )
         if not 1 <= self.pairs <= _MOST:
-            raise MMParetoError(f"Parameter `pairs` should be from 1 to {_MOST}. Found {self.pairs!r}.")
+            raise MMParetoError(
+                f"Parameter `pairs` should be from 1 to {_MOST}. Found {self.pairs!r}."
+            )
         if self.root is not None:
-            object.__setattr__(self, "root", Path(self.root).absolute())  # a run's folder outlives the working one
+            object.__setattr__(
+                self, "root", Path(self.root).absolute()
+            )  # a run's folder outlives the working one
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -88,7 +99,8 @@ class AVDigits(DatasetRecipe):
         if problems:
             first = f"{problems[0].where}: {problems[0].reason}"
             warnings.warn(
-                f"{len(problems)} recordings are left out, the first of them {first}. `mmpareto data check` lists all.",
+                f"{len(problems)} recordings are left out, the first of them {first}. `mmpareto "
+                "data check` lists all.",
                 stacklevel=2,
             )
         return self._splits(recordings)
@@ -103,9 +115,16 @@ class AVDigits(DatasetRecipe):
             recordings, problems = read_recordings(self._folder())
             spoken = Counter(recording.speaker for recording in recordings)
             facts.append(("recordings", f"{len(recordings):,} of {COUNT:,}"))
-            facts.append(("speakers", ", ".join(f"{speaker} {count}" for speaker, count in sorted(spoken.items()))))
+            facts.append(
+                (
+                    "speakers",
+                    ", ".join(f"{speaker} {count}" for speaker, count in sorted(spoken.items())),
+                )
+            )
             for part, dataset in vars(self._splits(recordings)).items():
-                facts.append((part, f"{len(dataset):,} pairs of {len(dataset.recordings):,} recordings"))
+                facts.append(
+                    (part, f"{len(dataset):,} pairs of {len(dataset.recordings):,} recordings")
+                )
         except MMParetoError as error:
             problems = [*problems, Finding(self.name, str(error), fatal=True)]
         return Findings(facts, problems)
@@ -113,7 +132,8 @@ class AVDigits(DatasetRecipe):
     def _folder(self) -> Path:
         if self.root is None:
             raise MMParetoError(
-                "Parameter `data.root` should be a folder with recordings and MNIST. Found none: add --data.root."
+                "Parameter `data.root` should be a folder with recordings and MNIST. Found none: "
+                "add --data.root."
             )
         return Path(self.root)
 
@@ -121,7 +141,11 @@ class AVDigits(DatasetRecipe):
         mnist = read_mnist(self._folder())
         order = torch.randperm(SIZES["train"], generator=torch.Generator().manual_seed(0))
         val, train = order.tensor_split([_VAL_IMAGES])
-        drawn = {"train": (train, self.pairs), "val": (val, _VAL), "test": (torch.arange(SIZES["test"]), _TEST)}
+        drawn = {
+            "train": (train, self.pairs),
+            "val": (val, _VAL),
+            "test": (torch.arange(SIZES["test"]), _TEST),
+        }
         datasets = {}
         for seed, (part, (index, pairs)) in enumerate(drawn.items()):
             images, labels = mnist["test" if part == "test" else "train"]
@@ -129,10 +153,17 @@ class AVDigits(DatasetRecipe):
             numbers = index + SIZES["train"] if part == "test" else index
             try:
                 datasets[part] = paired(
-                    own, Digits(images[index], labels[index]), numbers, pairs=pairs, noise=self.noise, seed=seed
+                    own,
+                    Digits(images[index], labels[index]),
+                    numbers,
+                    pairs=pairs,
+                    noise=self.noise,
+                    seed=seed,
                 )
             except MMParetoError as error:
-                raise MMParetoError(f"The {part} part of av-digits cannot be made. {error}") from error
+                raise MMParetoError(
+                    f"The {part} part of av-digits cannot be made. {error}"
+                ) from error
         return Splits(**datasets)
 
     def _part(self, recording: Recording) -> str:

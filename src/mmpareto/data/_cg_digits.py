@@ -6,8 +6,7 @@ import torch
 
 from mmpareto.data._recipe import DatasetRecipe, Splits
 from mmpareto.data.digits._coloured import DIGITS, Digits, check_variance, coloured_splits
-from mmpareto.shapes import Shape
-from mmpareto.targets import Classes
+from mmpareto.specs import Classes, Shape
 
 _TEST, _VAL = 360, 180
 
@@ -27,13 +26,14 @@ class CGDigits(DatasetRecipe):
 
     name = "cg-digits"
     citation = (
-        "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998, "
-        "as distributed with scikit-learn; coloured after CG-MNIST (a reconstruction)."
+        "E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine "
+        "Learning Repository, 1998, as distributed with scikit-learn; coloured after CG-MNIST (a "
+        "reconstruction)."
     )
     notes = (
-        "cg-digits is coloured like CG-MNIST, a reconstruction: in training the colour tells the digit, in the "
-        "validation and test parts it is drawn at random. Selecting epochs on such a validation part assumes that "
-        "the shift to be met is known, for every method alike.",
+        "cg-digits is coloured like CG-MNIST, a reconstruction: in training the colour tells the "
+        "digit, in the validation and test parts it is drawn at random. Selecting epochs on such a "
+        "validation part assumes that the shift to be met is known, for every method alike.",
     )
 
     variance: float = 0.03
@@ -57,4 +57,6 @@ class CGDigits(DatasetRecipe):
         order = torch.randperm(len(digits.labels), generator=torch.Generator().manual_seed(0))
         test, val, train = order.tensor_split([_TEST, _TEST + _VAL])
         parts = {"train": train, "val": val, "test": test}
-        return coloured_splits(digits, parts, self.variance, white=16, gray_mean=0.3053, gray_std=0.3760)
+        return coloured_splits(
+            digits, parts, self.variance, white=16, gray_mean=0.3053, gray_std=0.3760
+        )

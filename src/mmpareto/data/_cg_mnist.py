@@ -11,12 +11,14 @@ from mmpareto.data.digits._coloured import DIGITS, Digits, check_variance, colou
 from mmpareto.data.digits._download import download
 from mmpareto.data.digits._mnist import IDX_FILES, LAYOUT, SIZES, read_mnist
 from mmpareto.errors import MMParetoError
-from mmpareto.shapes import Shape
-from mmpareto.targets import Classes
+from mmpareto.specs import Classes, Shape
 
 _VAL = 5_000
 
-_MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+_MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
 _SHA256 = {
     "train_images": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
     "train_labels": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
@@ -30,16 +32,19 @@ _SHA256 = {
 class CGMNIST(DatasetRecipe):
     """MNIST, gray and coloured: the reconstructed Colored-and-gray MNIST.
 
-    The coloured copy is the gray image, from 0 to 1, times one colour; the ground stays black. The colour is normal
-    around a mean of the palette, with the variance given, per channel, and clipped to [0, 1]. The palette has one mean
-    per digit, in RGB of 255: 0 (220, 20, 60), 1 (0, 128, 128), 2 (253, 233, 16), 3 (0, 149, 182), 4 (237, 145, 33),
-    5 (145, 30, 188), 6 (70, 240, 240), 7 (250, 197, 187), 8 (210, 245, 60), 9 (128, 0, 0). In training the mean is
-    the digit's own, in the validation and test parts that of a digit drawn uniformly.
+    The coloured copy is the gray image, from 0 to 1, times one colour; the ground stays black. The
+    colour is normal around a mean of the palette, with the variance given, per channel, and clipped
+    to [0, 1]. The palette has one mean per digit, in RGB of 255: 0 (220, 20, 60), 1 (0, 128, 128),
+    2 (253, 233, 16), 3 (0, 149, 182), 4 (237, 145, 33), 5 (145, 30, 188), 6 (70, 240, 240), 7 (250,
+    197, 187), 8 (210, 245, 60), 9 (128, 0, 0). In training the mean is the digit's own, in the
+    validation and test parts that of a digit drawn uniformly.
 
     Args:
-        root: A folder with MNIST as ``mnist.npz`` or as its four official files, or an ``.npz`` file of any name.
+        root: A folder with MNIST as ``mnist.npz`` or as its four official files, or an ``.npz``
+            file of any name.
         variance: Of the colours' jitter per channel, in units of full intensity squared.
-        download: Whether to fetch the official files (12 MB) into the cache folder, instead of naming a `root`.
+        download: Whether to fetch the official files (12 MB) into the cache folder, instead of
+            naming a `root`.
 
     Example:
         >>> CGMNIST(root="mnist.npz").shapes
@@ -48,13 +53,15 @@ class CGMNIST(DatasetRecipe):
 
     name = "cg-mnist"
     citation = (
-        "Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Gradient-based learning applied to document recognition, "
-        "Proceedings of the IEEE, 1998; coloured after CG-MNIST (a reconstruction)."
+        "Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Gradient-based learning applied to "
+        "document recognition, Proceedings of the IEEE, 1998; coloured after CG-MNIST (a "
+        "reconstruction)."
     )
     notes = (
-        "cg-mnist is a reconstruction of CG-MNIST: in training the colour tells the digit, in the validation part "
-        "(5,000 images held out of MNIST's training part) and in the test part it is drawn at random. Selecting "
-        "epochs on such a validation part assumes that the shift to be met is known, for every method alike.",
+        "cg-mnist is a reconstruction of CG-MNIST: in training the colour tells the digit, in the "
+        "validation part (5,000 images held out of MNIST's training part) and in the test part it "
+        "is drawn at random. Selecting epochs on such a validation part assumes that the shift to "
+        "be met is known, for every method alike.",
     )
     layout = f"In root: {LAYOUT} With --data.download true they are fetched."
 
@@ -66,10 +73,13 @@ class CGMNIST(DatasetRecipe):
         check_variance(self.variance)
         if self.root is not None and self.download:
             raise MMParetoError(
-                f"Parameter `data.download` should be false where `data.root` says where MNIST is. Found {self.root}."
+                "Parameter `data.download` should be false where `data.root` says where MNIST is. "
+                f"Found {self.root}."
             )
         if self.root is not None:
-            object.__setattr__(self, "root", Path(self.root).absolute())  # a run's folder outlives the working one
+            object.__setattr__(
+                self, "root", Path(self.root).absolute()
+            )  # a run's folder outlives the working one
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -88,15 +98,23 @@ class CGMNIST(DatasetRecipe):
     def _load(self, progress: Progress | None = None) -> Splits:
         if self.root is None and not self.download:
             raise MMParetoError(
-                "Parameter `data.root` should say where MNIST is. Found none: add --data.root, or --data.download true."
+                "Parameter `data.root` should say where MNIST is. Found none: add --data.root, or "
+                "--data.download true."
             )
         mnist = read_mnist(_fetched(progress) if self.root is None else Path(self.root))
-        images, labels = (torch.cat(arrays) for arrays in zip(mnist["train"], mnist["test"], strict=True))
+        images, labels = (
+            torch.cat(arrays) for arrays in zip(mnist["train"], mnist["test"], strict=True)
+        )
         order = torch.randperm(SIZES["train"], generator=torch.Generator().manual_seed(0))
         val, train = order.tensor_split([_VAL])
         parts = {"train": train, "val": val, "test": torch.arange(SIZES["train"], len(labels))}
         return coloured_splits(
-            Digits(images, labels), parts, self.variance, white=255, gray_mean=0.1307, gray_std=0.3081
+            Digits(images, labels),
+            parts,
+            self.variance,
+            white=255,
+            gray_mean=0.1307,
+            gray_std=0.3081,
         )
 
 

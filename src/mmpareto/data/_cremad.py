@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmpareto.data._recipe import Finding
-from mmpareto.data.folders._clips import check_clips, clip_readers, clip_shapes, files_by_name, without_files
+from mmpareto.data.folders._clips import (
+    check_clips,
+    clip_readers,
+    clip_shapes,
+    files_by_name,
+    without_files,
+)
 from mmpareto.data.folders._cremad_division import (
     CLIP,
     EMOTIONS,
@@ -20,8 +26,7 @@ from mmpareto.data.folders._folder import FolderRecipe, Reader
 from mmpareto.data.folders._lists import fingerprint
 from mmpareto.data.folders._survey import Sample, Survey
 from mmpareto.data.media._front_ends import AudioName
-from mmpareto.shapes import Shape
-from mmpareto.targets import Classes
+from mmpareto.specs import Classes, Shape
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,12 @@ class CREMAD(FolderRecipe):
         frames: Number of frames of a sample.
         fps: Frames per second that are decoded, to take the sample's from.
         size: Height and width of a sample's frames.
-        split: Folder with lists train.csv, test.csv and, optionally, val.csv, whose rows are ``clip id,emotion``; None
-            to divide by actors.
-        seed: Of the division by actors, or of what is held out for validation where there is no val.csv.
-        video_folder: Folder in `root` with the clips, or with a folder of already extracted frames for each.
+        split: Folder with lists train.csv, test.csv and, optionally, val.csv, whose rows are ``clip
+            id,emotion``; None to divide by actors.
+        seed: Of the division by actors, or of what is held out for validation where there is no
+            val.csv.
+        video_folder: Folder in `root` with the clips, or with a folder of already extracted frames
+            for each.
 
     Example:
         >>> CREMAD(root="CREMA-D", audio="pmr").shapes
@@ -46,16 +53,20 @@ class CREMAD(FolderRecipe):
 
     name = "cremad"
     citation = (
-        "H. Cao, D. G. Cooper, M. K. Keutmann, R. C. Gur, A. Nenkova and R. Verma, CREMA-D: Crowd-sourced Emotional "
-        "Multimodal Actors Dataset, IEEE Transactions on Affective Computing, 2014."
+        "H. Cao, D. G. Cooper, M. K. Keutmann, R. C. Gur, A. Nenkova and R. Verma, CREMA-D: "
+        "Crowd-sourced Emotional Multimodal Actors Dataset, IEEE Transactions on Affective "
+        "Computing, 2014."
     )
-    notes = ("Results under another audio front end, or on another division of cremad, are not comparable.",)
+    notes = (
+        "Results under another audio front end, or on another division of cremad, are not "
+        "comparable.",
+    )
     layout = (
         "root/AudioWAV/1001_DFA_ANG_XX.wav, ...\n"
         "root/VideoFlash/1001_DFA_ANG_XX.flv, ... or, with --data.video_folder Image-01-FPS,\n"
         "root/Image-01-FPS/1001_DFA_ANG_XX/*.jpg, ...\n"
-        "With --data.split FOLDER: FOLDER/train.csv, FOLDER/test.csv and, optionally, FOLDER/val.csv,\n"
-        "without heading, a row per clip: 1001_DFA_ANG_XX,ANG"
+        "With --data.split FOLDER: FOLDER/train.csv, FOLDER/test.csv and, optionally, "
+        "FOLDER/val.csv,\nwithout heading, a row per clip: 1001_DFA_ANG_XX,ANG"
     )
 
     root: Path | str | None = None
@@ -101,12 +112,17 @@ class CREMAD(FolderRecipe):
         listed = {row.name: row.where for rows in lists.values() for row in rows}
         return Survey(
             [
-                Sample(name, label_of(name), {modality: own[name] for modality, own in files.items()})
+                Sample(
+                    name, label_of(name), {modality: own[name] for modality, own in files.items()}
+                )
                 for name in complete
             ],
             divide(complete, lists, self.seed),
             missing=without_files(listed or dict(zip(clips, clips, strict=True)), files),
-            remarks=[*_difference(root, clips), *(Finding(name, _STRANGE) for name in found if name not in clips)],
+            remarks=[
+                *_difference(root, clips),
+                *(Finding(name, _STRANGE) for name in found if name not in clips),
+            ],
             warning=shared_actors(lists),
         )
 
@@ -119,4 +135,9 @@ def _difference(root: Path, clips: Sequence[str]) -> list[Finding]:
     actors = len({actor_of(name) for name in clips})
     if (len(clips), actors) == (7_442, 91):
         return []
-    return [Finding(str(root), f"{len(clips):,} clips of {actors} actors; as published there are 7,442 of 91")]
+    return [
+        Finding(
+            str(root),
+            f"{len(clips):,} clips of {actors} actors; as published there are 7,442 of 91",
+        )
+    ]

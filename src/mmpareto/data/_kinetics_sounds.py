@@ -4,20 +4,49 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmpareto.data._recipe import Finding
-from mmpareto.data.folders._clips import check_clips, clip_readers, clip_shapes, files_by_name, without_files
+from mmpareto.data.folders._clips import (
+    check_clips,
+    clip_readers,
+    clip_shapes,
+    files_by_name,
+    without_files,
+)
 from mmpareto.data.folders._folder import FolderRecipe, Reader
 from mmpareto.data.folders._lists import Row, fingerprint, read_lists, with_validation
 from mmpareto.data.folders._survey import Sample, Survey
 from mmpareto.data.media._front_ends import AudioName
 from mmpareto.errors import MMParetoError
-from mmpareto.shapes import Shape
-from mmpareto.targets import Classes
+from mmpareto.specs import Classes, Shape
 
 _CLASSES = (
-    *("blowing nose", "blowing out candles", "bowling", "chopping wood", "dribbling basketball", "laughing"),
-    *("mowing lawn", "accordion", "bagpipes", "bass guitar", "clarinet", "drums", "guitar", "harmonica", "keyboard"),
+    *(
+        "blowing nose",
+        "blowing out candles",
+        "bowling",
+        "chopping wood",
+        "dribbling basketball",
+        "laughing",
+    ),
+    *(
+        "mowing lawn",
+        "accordion",
+        "bagpipes",
+        "bass guitar",
+        "clarinet",
+        "drums",
+        "guitar",
+        "harmonica",
+        "keyboard",
+    ),
     *("organ", "piano", "saxophone", "trombone", "trumpet", "violin", "xylophone", "ripping paper"),
-    *("shoveling snow", "shuffling cards", "singing", "stomping grapes", "tap dancing", "tapping guitar"),
+    *(
+        "shoveling snow",
+        "shuffling cards",
+        "singing",
+        "stomping grapes",
+        "tap dancing",
+        "tapping guitar",
+    ),
     *("tapping pen", "tickling"),
 )
 _REPORTED = {"train": 14_799, "test": 2_597}
@@ -36,8 +65,10 @@ class KineticsSounds(FolderRecipe):
         split: Folder with lists train.csv, test.csv and, optionally, val.csv, whose rows are
             ``name,seconds,class index``; None for `root`.
         seed: Of what is held out for validation where there is no val.csv.
-        video_folder: Folder in `root` with the clips, or with a folder of already extracted frames for each.
-        audio_folder: Folder in `root` with sound files; where a clip has none, its own sound is taken.
+        video_folder: Folder in `root` with the clips, or with a folder of already extracted frames
+            for each.
+        audio_folder: Folder in `root` with sound files; where a clip has none, its own sound is
+            taken.
 
     Example:
         >>> KineticsSounds(root="kinetics").shapes
@@ -47,15 +78,18 @@ class KineticsSounds(FolderRecipe):
     name = "kinetics-sounds"
     citation = "R. Arandjelovic and A. Zisserman, Look, Listen and Learn, ICCV 2017."
     notes = (
-        "Kinetics-Sounds is what YouTube still has of a list of clips, so that numbers of clips differ between papers.",
-        "Without a list val.csv, a ninth of the training clips, of every class alike, is held out for validation.",
+        "Kinetics-Sounds is what YouTube still has of a list of clips, so that numbers of clips "
+        "differ between papers.",
+        "Without a list val.csv, a ninth of the training clips, of every class alike, is held out "
+        "for validation.",
         "Results under other audio front ends are not comparable.",
     )
     layout = (
-        "root/video/-0a1b2c3d4e_000010_000020.mp4, ... or a folder of frames, -0a1b2c3d4e_000010_000020/*.jpg, ...\n"
-        "root/audio/-0a1b2c3d4e_000010_000020.wav, ..., for clips without sound of their own\n"
-        "root/train.csv, root/test.csv and, optionally, root/val.csv, without heading,\n"
-        "a row per clip with name, seconds and class: -0a1b2c3d4e_000010_000020,10,7"
+        "root/video/-0a1b2c3d4e_000010_000020.mp4, ... or a folder of frames, "
+        "-0a1b2c3d4e_000010_000020/*.jpg, ...\nroot/audio/-0a1b2c3d4e_000010_000020.wav, ..., for "
+        "clips without sound of their own\nroot/train.csv, root/test.csv and, optionally, "
+        "root/val.csv, without heading,\na row per clip with name, seconds and class: "
+        "-0a1b2c3d4e_000010_000020,10,7"
     )
 
     root: Path | str | None = None
@@ -99,12 +133,19 @@ class KineticsSounds(FolderRecipe):
         labels = {row.name: _label(row) for rows in lists.values() for row in rows}
         names = sorted(labels.keys() & sound.keys() & picture.keys())
         numbers = {name: number for number, name in enumerate(names)}
-        parts = {part: [numbers[row.name] for row in rows if row.name in numbers] for part, rows in lists.items()}
+        parts = {
+            part: [numbers[row.name] for row in rows if row.name in numbers]
+            for part, rows in lists.items()
+        }
         return Survey(
-            [Sample(name, labels[name], {"audio": sound[name], "video": picture[name]}) for name in names],
+            [
+                Sample(name, labels[name], {"audio": sound[name], "video": picture[name]})
+                for name in names
+            ],
             with_validation(parts, names, [labels[name] for name in names], self.seed),
             missing=without_files(
-                {row.name: row.where for rows in lists.values() for row in rows}, {"audio": sound, "video": picture}
+                {row.name: row.where for rows in lists.values() for row in rows},
+                {"audio": sound, "video": picture},
             ),
             remarks=[
                 Finding(f"{part}.csv", f"{len(lists[part]):,} clips; the paper has {size:,}")
@@ -117,7 +158,11 @@ class KineticsSounds(FolderRecipe):
 def _label(row: Row) -> int:
     _, seconds, label = row.cells
     if not label.isascii() or not label.isdigit() or int(label) >= len(_CLASSES):
-        raise MMParetoError(f"{row.where} should end with a class from 0 to {len(_CLASSES) - 1}. Found {label!r}.")
+        raise MMParetoError(
+            f"{row.where} should end with a class from 0 to {len(_CLASSES) - 1}. Found {label!r}."
+        )
     if not seconds.replace(".", "", 1).isdigit():
-        raise MMParetoError(f"{row.where} should have a number of seconds in its middle. Found {seconds!r}.")
+        raise MMParetoError(
+            f"{row.where} should have a number of seconds in its middle. Found {seconds!r}."
+        )
     return int(label)

@@ -13,14 +13,57 @@ from mmpareto.data.media._image import ImageDecoder
 from mmpareto.data.samples._augment import Frames
 from mmpareto.data.tables._columns import FILES
 from mmpareto.errors import MMParetoError
-from mmpareto.shapes import Shape
-from mmpareto.targets import Classes
+from mmpareto.specs import Classes, Shape
 
 _CLASSES = (
-    *("airplane", "bathtub", "bed", "bench", "bookshelf", "bottle", "bowl", "car", "chair", "cone", "cup"),
-    *("curtain", "desk", "door", "dresser", "flower_pot", "glass_box", "guitar", "keyboard", "lamp"),
-    *("laptop", "mantel", "monitor", "night_stand", "person", "piano", "plant", "radio", "range_hood"),
-    *("sink", "sofa", "stairs", "stool", "table", "tent", "toilet", "tv_stand", "vase", "wardrobe", "xbox"),
+    *(
+        "airplane",
+        "bathtub",
+        "bed",
+        "bench",
+        "bookshelf",
+        "bottle",
+        "bowl",
+        "car",
+        "chair",
+        "cone",
+        "cup",
+    ),
+    *(
+        "curtain",
+        "desk",
+        "door",
+        "dresser",
+        "flower_pot",
+        "glass_box",
+        "guitar",
+        "keyboard",
+        "lamp",
+    ),
+    *(
+        "laptop",
+        "mantel",
+        "monitor",
+        "night_stand",
+        "person",
+        "piano",
+        "plant",
+        "radio",
+        "range_hood",
+    ),
+    *(
+        "sink",
+        "sofa",
+        "stairs",
+        "stool",
+        "table",
+        "tent",
+        "toilet",
+        "tv_stand",
+        "vase",
+        "wardrobe",
+        "xbox",
+    ),
 )
 _MODALITIES = ("front", "rear")
 _VIEW = re.compile(r"(.+)_\D*(\d+)")
@@ -33,7 +76,8 @@ class ModelNet40(FolderRecipe):
 
     Args:
         root: Folder with a folder of rendered views for each class. Needed to load.
-        views: Which of a shape's views, by their order, are its front and its rear view; counted from 0.
+        views: Which of a shape's views, by their order, are its front and its rear view; counted
+            from 0.
         size: Height and width of a sample's images.
         seed: Of what is held out for validation.
 
@@ -44,11 +88,15 @@ class ModelNet40(FolderRecipe):
 
     name = "modelnet40"
     citation = (
-        "Z. Wu, S. Song, A. Khosla, F. Yu, L. Zhang, X. Tang and J. Xiao, 3D ShapeNets: A Deep Representation for "
-        "Volumetric Shapes, CVPR 2015; views of H. Su, S. Maji, E. Kalogerakis and E. Learned-Miller, Multi-view "
-        "Convolutional Neural Networks for 3D Shape Recognition, ICCV 2015."
+        "Z. Wu, S. Song, A. Khosla, F. Yu, L. Zhang, X. Tang and J. Xiao, 3D ShapeNets: A Deep "
+        "Representation for Volumetric Shapes, CVPR 2015; views of H. Su, S. Maji, E. Kalogerakis "
+        "and E. Learned-Miller, Multi-view Convolutional Neural Networks for 3D Shape Recognition, "
+        "ICCV 2015."
     )
-    notes = ("A ninth of ModelNet40's training shapes, of every class alike, is held out for validation.",)
+    notes = (
+        "A ninth of ModelNet40's training shapes, of every class alike, is held out for "
+        "validation.",
+    )
     layout = "root/airplane/train/airplane_0001_001.png to _012.png, root/airplane/test/..., for each of 40 classes"
 
     root: Path | str | None = None
@@ -58,7 +106,10 @@ class ModelNet40(FolderRecipe):
 
     def __post_init__(self) -> None:
         if len(self.views) != 2 or min(self.views) < 0 or self.views[0] == self.views[1]:
-            raise MMParetoError(f"Parameter `data.views` should be two different numbers from 0. Found {self.views!r}.")
+            raise MMParetoError(
+                "Parameter `data.views` should be two different numbers from 0. Found "
+                f"{self.views!r}."
+            )
         if self.size < 1:
             raise MMParetoError(f"Parameter `data.size` should be at least 1. Found {self.size!r}.")
         if self.root is not None:
@@ -74,7 +125,9 @@ class ModelNet40(FolderRecipe):
 
     def _readers(self) -> dict[str, Reader]:
         return {
-            modality: Reader(f"{self.name}-view-{view}", ImageDecoder(self.size), Frames(1, self.size))
+            modality: Reader(
+                f"{self.name}-view-{view}", ImageDecoder(self.size), Frames(1, self.size)
+            )
             for modality, view in zip(_MODALITIES, self.views, strict=True)
         }
 
@@ -84,10 +137,15 @@ class ModelNet40(FolderRecipe):
         parts: dict[str, list[int]] = {"train": [], "test": []}
         for part, label, name, views in _shapes(root):
             if len(views) <= max(self.views):
-                missing.append(Finding(name, f"{len(views)} views; needed is number {max(self.views)}, from 0"))
+                missing.append(
+                    Finding(name, f"{len(views)} views; needed is number {max(self.views)}, from 0")
+                )
                 continue
             parts[part].append(len(samples))
-            files = {modality: views[view] for modality, view in zip(_MODALITIES, self.views, strict=True)}
+            files = {
+                modality: views[view]
+                for modality, view in zip(_MODALITIES, self.views, strict=True)
+            }
             samples.append(Sample(name, label, files))
         names, labels = [sample.name for sample in samples], [sample.label for sample in samples]
         sizes = {part: len(numbers) for part, numbers in parts.items()}
@@ -106,11 +164,16 @@ def _shapes(root: Path) -> Iterator[tuple[str, int, str, list[Path]]]:
                 if match and path.suffix.lower() in FILES["image"].split():
                     shapes.setdefault(match[1], {})[int(match[2])] = path
             for shape, views in shapes.items():
-                yield part, label, f"{kind}/{part}/{shape}", [views[number] for number in sorted(views)]
+                yield (
+                    part,
+                    label,
+                    f"{kind}/{part}/{shape}",
+                    [views[number] for number in sorted(views)],
+                )
 
 
 def _remark(sizes: dict[str, int]) -> str:
     return (
-        f"{sizes['train']:,} training and {sizes['test']:,} test shapes; as published there are 9,843 and 2,468 "
-        "(9,438 and 2,468 in MMPareto's paper)"
+        f"{sizes['train']:,} training and {sizes['test']:,} test shapes; as published there are "
+        "9,843 and 2,468 (9,438 and 2,468 in MMPareto's paper)"
     )

@@ -1,6 +1,7 @@
 """What a data set offers to the rest of the library."""
 
-# No postponed annotations: jsonargparse evaluates those of a base class in the module of the derived one.
+# No postponed annotations: jsonargparse evaluates those of a base class in the module of the
+# derived one.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -11,14 +12,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmpareto.errors import MMParetoError
-from mmpareto.shapes import Shape
-from mmpareto.targets import Classes, Target
+from mmpareto.specs import Classes, Shape, Target
 
 Batch = dict[str, Any]
 """``{"inputs": {modality: Tensor [B, ...]}, "label": Tensor [B, ...], "id": Tensor [B] or B names}``.
 
-Where some of the samples lack a modality there is ``"rows": {modality: int64 Tensor [n]}``, which rows of its inputs
-are there (the others are zeros). What the whole batch lacks is in neither. One sample has no B and no rows.
+Where some of the samples lack a modality there is ``"rows": {modality: int64 Tensor [n]}``, which
+rows of its inputs are there (the others are zeros). What the whole batch lacks is in neither. One
+sample has no B and no rows.
 """
 
 Progress = Callable[[str, int, int], None]
@@ -31,7 +32,8 @@ class Draw(list[int]):
     Args:
         indices: Of the samples.
         seed: Of the training.
-        epoch: Of the training. A sample's change depends on the seed, the epoch and the sample alone.
+        epoch: Of the training. A sample's change depends on the seed, the epoch and the sample
+            alone.
 
     Example:
         >>> draw = Draw([3, 1], seed=0, epoch=2)
@@ -75,7 +77,8 @@ class Finding:
     Args:
         where: File, or file and row.
         reason: What is wrong there, in one line.
-        fatal: Whether nothing can be trained as long as it is so; else what is found is left out, or to be known.
+        fatal: Whether nothing can be trained as long as it is so; else what is found is left out,
+            or to be known.
     """
 
     where: str
@@ -102,7 +105,9 @@ class Findings:
 
 
 class DatasetRecipe(ABC):
-    """How to load one data set. Subclasses are frozen dataclasses whose fields are the user's settings.
+    """How to load one data set.
+
+    Subclasses are frozen dataclasses whose fields are the user's settings.
 
     Attributes:
         name: What the command line calls the data set.
@@ -164,6 +169,12 @@ class DatasetRecipe(ABC):
             splits = self.load()
         except MMParetoError as error:
             return Findings((), (Finding(self.name, str(error), fatal=True),))
-        sizes = [(part, f"{len(getattr(splits, part)):,} samples") for part in ("train", "val", "test")]
-        classes = [("classes", ", ".join(self.target.names))] if isinstance(self.target, Classes) else []
-        return Findings([*sizes, *classes, *((name, str(shape)) for name, shape in self.shapes.items())])
+        sizes = [
+            (part, f"{len(getattr(splits, part)):,} samples") for part in ("train", "val", "test")
+        ]
+        classes = (
+            [("classes", ", ".join(self.target.names))] if isinstance(self.target, Classes) else []
+        )
+        return Findings(
+            [*sizes, *classes, *((name, str(shape)) for name, shape in self.shapes.items())]
+        )

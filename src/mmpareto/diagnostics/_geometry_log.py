@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmpareto.gradients import conflict, cosine, norms
 from mmpareto.partition import JOINT
-from mmpareto.step_report import EncoderReport, StepReport
+from mmpareto.step._report import EncoderReport, StepReport
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,12 @@ class GeometryLog:
         """All rows so far; the one place where the device is waited for."""
         if self._pending:
             numbers = torch.stack([values for _, _, values in self._pending]).tolist()
-            for (step, modality, _), (cosine, conflict, joint, unimodal) in zip(self._pending, numbers, strict=True):
-                self._rows.append(GeometryRow(step, modality, cosine, bool(conflict), joint, unimodal))
+            for (step, modality, _), (cosine, conflict, joint, unimodal) in zip(
+                self._pending, numbers, strict=True
+            ):
+                self._rows.append(
+                    GeometryRow(step, modality, cosine, bool(conflict), joint, unimodal)
+                )
             self._pending.clear()
         return self._rows
 

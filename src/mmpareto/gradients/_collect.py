@@ -26,11 +26,12 @@ def collect(loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool) -
         retain_graph: Whether a later objective still needs the graph.
 
     Returns:
-        The gradient by parameter. Autograd may hand out one buffer twice, or a view: the gradients are to be read,
-        never written in place.
+        The gradient by parameter. Autograd may hand out one buffer twice, or a view: the gradients
+        are to be read, never written in place.
 
     Raises:
-        MMParetoError: If the graph cannot be passed several times, or a gradient is sparse or complex.
+        MMParetoError: If the graph cannot be passed several times, or a gradient is sparse or
+            complex.
 
     Example:
         >>> import torch
@@ -43,7 +44,9 @@ def collect(loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool) -
     if retain_graph:
         keep_buffers(loss)
     with _explained():
-        gradients = torch.autograd.grad(loss, parameters, retain_graph=retain_graph, allow_unused=True)
+        gradients = torch.autograd.grad(
+            loss, parameters, retain_graph=retain_graph, allow_unused=True
+        )
     return _dense(dict(zip(parameters, gradients, strict=True)))
 
 
@@ -88,15 +91,19 @@ def collect_below(
         return dict.fromkeys(parameters)
     edges, at = list(cotangents), list(cotangents.values())
     with _explained():
-        gradients = torch.autograd.grad(edges, parameters, at, retain_graph=retain_graph, allow_unused=True)
+        gradients = torch.autograd.grad(
+            edges, parameters, at, retain_graph=retain_graph, allow_unused=True
+        )
     return _dense(dict(zip(parameters, gradients, strict=True)))
 
 
-def collect_by_backward(loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool) -> Gradients:
+def collect_by_backward(
+    loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool
+) -> Gradients:
     """The same by ``.backward()``, for parameters whose module gathers them before, and shards their gradients after.
 
-    The graph then ends in gathered copies, out of reach of ``torch.autograd.grad``. What is in ``.grad`` is put aside
-    and put back, whatever happens.
+    The graph then ends in gathered copies, out of reach of ``torch.autograd.grad``. What is in
+    ``.grad`` is put aside and put back, whatever happens.
 
     Args:
         loss: Scalar objective.
@@ -131,8 +138,9 @@ def _explained() -> Iterator[None]:
         if "donated buffer" not in str(error):
             raise
         raise MMParetoError(
-            "A compiled module should keep its buffers for several backward passes. Found donated ones. Put "
-            "`torch._functorch.config.donated_buffer = False` before the module is first called."
+            "A compiled module should keep its buffers for several backward passes. Found donated "
+            "ones. Put `torch._functorch.config.donated_buffer = False` before the module is first "
+            "called."
         ) from error
 
 
@@ -140,12 +148,13 @@ def _dense(gradients: Gradients) -> Gradients:
     for gradient in gradients.values():
         if gradient is not None and gradient.is_complex():
             raise MMParetoError(
-                f"Gradients should be real. Found {gradient.dtype}, of a parameter of shape {tuple(gradient.shape)}. "
-                "Keep real and imaginary part as a real parameter, see torch.view_as_complex."
+                f"Gradients should be real. Found {gradient.dtype}, of a parameter of shape "
+                f"{tuple(gradient.shape)}. Keep real and imaginary part as a real parameter, see "
+                "torch.view_as_complex."
             )
         if gradient is not None and gradient.is_sparse:
             raise MMParetoError(
-                f"Gradients should be dense. Found a sparse one, of a parameter of shape {tuple(gradient.shape)}. "
-                "Make its nn.Embedding with sparse=False."
+                "Gradients should be dense. Found a sparse one, of a parameter of shape "
+                f"{tuple(gradient.shape)}. Make its nn.Embedding with sparse=False."
             )
     return gradients

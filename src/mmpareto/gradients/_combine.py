@@ -11,13 +11,13 @@ from torch import Tensor
 def combine(gradients: list[list[Tensor | None]], weights: Tensor) -> list[Tensor | None]:
     """Weighted sum of several objectives' gradients on one encoder.
 
-    One new tensor is made at a time and the summands are released on the way, so that no second copy of the
-    encoder's gradient ever exists. The summands themselves are not written to: autograd may have handed out
-    one buffer twice.
+    One new tensor is made at a time and the summands are released on the way, so that no second
+    copy of the encoder's gradient ever exists. The summands themselves are not written to: autograd
+    may have handed out one buffer twice.
 
     Args:
-        gradients: For each of the m objectives, its gradient for each of the encoder's T parameter tensors;
-            None stands for zero. Emptied by the call.
+        gradients: For each of the m objectives, its gradient for each of the encoder's T parameter
+            tensors; None stands for zero. Emptied by the call.
         weights: Tensor [m], or [T, m] for weights of each parameter tensor.
 
     Returns:
@@ -30,11 +30,17 @@ def combine(gradients: list[list[Tensor | None]], weights: Tensor) -> list[Tenso
     """
     tensors = list(zip(*gradients, strict=True))
     gradients.clear()
-    rows = [weights.unbind()] * len(tensors) if weights.dim() == 1 else [row.unbind() for row in weights.unbind()]
+    rows = (
+        [weights.unbind()] * len(tensors)
+        if weights.dim() == 1
+        else [row.unbind() for row in weights.unbind()]
+    )
     return [_weighted_sum(tensors.pop(0), row) for row in rows]
 
 
-def _weighted_sum(summands: tuple[Tensor | None, ...], weights: tuple[Tensor, ...]) -> Tensor | None:
+def _weighted_sum(
+    summands: tuple[Tensor | None, ...], weights: tuple[Tensor, ...]
+) -> Tensor | None:
     total = None
     for gradient, weight in zip(summands, weights, strict=True):
         if gradient is not None:
@@ -43,7 +49,9 @@ def _weighted_sum(summands: tuple[Tensor | None, ...], weights: tuple[Tensor, ..
     return total
 
 
-def add(total: dict[Tensor, Tensor], gradients: dict[Tensor, Tensor | None], weight: float = 1.0) -> None:
+def add(
+    total: dict[Tensor, Tensor], gradients: dict[Tensor, Tensor | None], weight: float = 1.0
+) -> None:
     """Adds one objective's gradients, by parameter and times `weight`, to a running sum that owns its tensors.
 
     The gradients are released on the way: `gradients` is emptied.
@@ -55,7 +63,8 @@ def add(total: dict[Tensor, Tensor], gradients: dict[Tensor, Tensor | None], wei
         if parameter in total:
             total[parameter].add_(gradient, alpha=weight)
         else:
-            # Autograd accumulates a copy where a buffer is not its own to keep; from here that cannot be told.
+            # Autograd accumulates a copy where a buffer is not its own to keep; from here that
+            # cannot be told.
             total[parameter] = gradient.clone() if weight == 1 else gradient * weight
 
 

@@ -13,9 +13,10 @@ from mmpareto.gradients._graph import nodes
 def keep_buffers(loss: Tensor) -> None:
     """Gives every pass through a compiled module a copy of its own of what the module saved.
 
-    A compiled backward pass may overwrite that. PyTorch refuses to run it on a graph that is to be kept, unless
-    ``torch._functorch.config.donated_buffer`` is off; yet it may come from before that, or from inductor's cache on
-    disk, which does not ask for the option (torch 2.13). Further passes would be wrong then, without a word.
+    A compiled backward pass may overwrite that. PyTorch refuses to run it on a graph that is to be
+    kept, unless ``torch._functorch.config.donated_buffer`` is off; yet it may come from before
+    that, or from inductor's cache on disk, which does not ask for the option (torch 2.13). Further
+    passes would be wrong then, without a word.
 
     Args:
         loss: Scalar that requires gradient.

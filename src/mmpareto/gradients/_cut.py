@@ -22,9 +22,10 @@ class Cut:
     Attributes:
         edges: For each encoder the edges through which losses reach what is below, to be given to
             ``torch.autograd.grad``; as high up in the graph as they can be.
-        above: For each encoder, parameters that are above nevertheless, because others that are to stay there are
-            below them.
-        entangled: For each encoder, parameters that meet something else than this encoder before any edge.
+        above: For each encoder, parameters that are above nevertheless, because others that are to
+            stay there are below them.
+        entangled: For each encoder, parameters that meet something else than this encoder before
+            any edge.
     """
 
     edges: dict[str, list[GradientEdge]]
@@ -37,7 +38,8 @@ def cut(losses: Iterable[Tensor], owner: Mapping[Tensor, tuple[str, bool]]) -> C
 
     Args:
         losses: Scalars that require gradient.
-        owner: For each encoder's parameter the encoder, and whether it is to stay above. Other leaves belong to none.
+        owner: For each encoder's parameter the encoder, and whether it is to stay above. Other
+            leaves belong to none.
 
     Example:
         >>> import torch
@@ -51,8 +53,15 @@ def cut(losses: Iterable[Tensor], owner: Mapping[Tensor, tuple[str, bool]]) -> C
     roots = [get_gradient_edge(loss) for loss in losses]
     parts = _parts([root.node for root in roots], owner)
     names = dict.fromkeys(name for name, _ in owner.values())
-    found = Cut({name: [] for name in names}, {name: [] for name in names}, {name: [] for name in names})
-    entries = [(parts[n], GradientEdge(child, i)) for n in parts for child, i in n.next_functions if child is not None]
+    found = Cut(
+        {name: [] for name in names}, {name: [] for name in names}, {name: [] for name in names}
+    )
+    entries = [
+        (parts[n], GradientEdge(child, i))
+        for n in parts
+        for child, i in n.next_functions
+        if child is not None
+    ]
     for part, edge in [*(("shared", root) for root in roots), *entries]:
         below = parts[edge.node]
         if not isinstance(below, tuple) or below[1] or part == below:
@@ -62,7 +71,12 @@ def cut(losses: Iterable[Tensor], owner: Mapping[Tensor, tuple[str, bool]]) -> C
             found.edges[name].append(edge)
         else:
             (found.entangled if part == "shared" else found.above)[name].append(leaf)
-    return Cut(*({name: list(dict.fromkeys(values)) for name, values in kind.items()} for kind in vars(found).values()))
+    return Cut(
+        *(
+            {name: list(dict.fromkeys(values)) for name, values in kind.items()}
+            for kind in vars(found).values()
+        )
+    )
 
 
 def _parts(roots: list[Node], owner: Mapping[Tensor, tuple[str, bool]]) -> dict[Node, _Part]:

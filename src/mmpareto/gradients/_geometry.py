@@ -1,7 +1,7 @@
 r"""Inner products of objectives' gradients, and what they tell.
 
-Everything a method decides on is a function of the Gramian :math:`G_{ij} = g_i \cdot g_j` of the objectives'
-gradients on one encoder. Nothing here waits for the device.
+Everything a method decides on is a function of the Gramian :math:`G_{ij} = g_i \cdot g_j` of the
+objectives' gradients on one encoder. Nothing here waits for the device.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
     """Per-tensor Gramians of several objectives' gradients on one encoder.
 
     Args:
-        gradients: For each of the m objectives, its gradient for each of the encoder's T parameter tensors;
-            None stands for zero.
+        gradients: For each of the m objectives, its gradient for each of the encoder's T parameter
+            tensors; None stands for zero.
 
     Returns:
-        Tensor [T, m, m], in float32 or the gradients' highest precision, whichever is higher. Summed over T it is
-        the Gramian of the whole encoder.
+        Tensor [T, m, m], in float32 or the gradients' highest precision, whichever is higher.
+        Summed over T it is the Gramian of the whole encoder.
 
     Example:
         >>> import torch

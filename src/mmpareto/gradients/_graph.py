@@ -35,9 +35,9 @@ def leaves(loss: Tensor) -> list[Tensor]:
     for node in nodes(loss):
         if getattr(type(node), "_forward_cls", None) is CheckpointFunction:
             raise MMParetoError(
-                "Activation checkpoints should not be reentrant: they hide which parameters an objective reaches, and "
-                "support no torch.autograd.grad. Found one. Call torch.utils.checkpoint.checkpoint(..., "
-                "use_reentrant=False)."
+                "Activation checkpoints should not be reentrant: they hide which parameters an "
+                "objective reaches, and support no torch.autograd.grad. Found one. Call "
+                "torch.utils.checkpoint.checkpoint(..., use_reentrant=False)."
             )
         if (leaf := leaf_of(node)) is not None:
             found.append(leaf)
@@ -51,12 +51,15 @@ def nodes(loss: Tensor) -> Iterator[Node]:
     while stack:
         node = stack.pop()
         yield node
-        following = [child for child, _ in node.next_functions if child is not None and child not in seen]
+        following = [
+            child for child, _ in node.next_functions if child is not None and child not in seen
+        ]
         seen.update(following)
         stack.extend(following)
 
 
 def leaf_of(node: Node) -> Tensor | None:
     """The leaf into which a node accumulates; None for other nodes."""
-    # What a custom autograd.Function keeps on its context shadows the node's own attributes, hence the type's `name`.
+    # What a custom autograd.Function keeps on its context shadows the node's own attributes, hence
+    # the type's `name`.
     return node.variable if type(node).name(node) == "torch::autograd::AccumulateGrad" else None  # type: ignore[attr-defined]

@@ -8,25 +8,32 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.errors import MMParetoError
-from mmpareto.models._checks import check_counts, check_images, check_modalities, check_whole, present
+from mmpareto.models._checks import (
+    check_counts,
+    check_images,
+    check_modalities,
+    check_whole,
+    present,
+)
 from mmpareto.models._head import head
 from mmpareto.models._output import Output
 from mmpareto.models._recipe import ModelRecipe, MultimodalModel
 from mmpareto.models._tokens import TokenEncoder, learned
-from mmpareto.shapes import Shape
+from mmpareto.specs import Shape
 
 
 class BottleneckFusion(MultimodalModel):
     r"""Transformers, one per modality, that share a few tokens in their last layers.
 
-    In a fusion layer modality k's tokens :math:`t_k` attend to themselves and to the shared tokens, which then become
-    the mean of what the modalities present made of them:
+    In a fusion layer modality k's tokens :math:`t_k` attend to themselves and to the shared tokens,
+    which then become the mean of what the modalities present made of them:
 
     .. math:: [t_k; u_k] \leftarrow \mathrm{layer}_k([t_k; u]), \qquad u \leftarrow \tfrac{1}{K} \sum_k u_k
 
-    A modality's features are its first token, normalized, after the last layer; its own head reads them. The joint
-    head reads each modality's features too, and its logits are averaged over the modalities present. Through the shared
-    tokens every loss reaches every encoder; they are in no encoder and receive the plain sum of gradients.
+    A modality's features are its first token, normalized, after the last layer; its own head reads
+    them. The joint head reads each modality's features too, and its logits are averaged over the
+    modalities present. Through the shared tokens every loss reaches every encoder; they are in no
+    encoder and receive the plain sum of gradients.
 
     Source: Nagrani et al., "Attention Bottlenecks for Multimodal Fusion", NeurIPS 2021, arXiv 2107.00135 (the
     averaging of tokens and of logits as in the authors' code).
@@ -36,12 +43,13 @@ class BottleneckFusion(MultimodalModel):
         dim: Width of the tokens.
         classes: Number of classes.
         tokens: Number of shared tokens.
-        fusion_layers: In how many layers, the last ones, they are shared. The first of them passes nothing on from
-            one modality to another, the second does: at least 2.
+        fusion_layers: In how many layers, the last ones, they are shared. The first of them passes
+            nothing on from one modality to another, the second does: at least 2.
         depth: Number of linear layers of every head.
 
     Raises:
-        MMParetoError: If the encoders' layers differ in number, or `fusion_layers` does not fit them.
+        MMParetoError: If the encoders' layers differ in number, or `fusion_layers` does not fit
+            them.
 
     Example:
         >>> model = BottleneckTransformer().build({"gray": (1, 8, 8), "colour": (3, 9, 7)}, classes=10)
@@ -65,13 +73,19 @@ class BottleneckFusion(MultimodalModel):
         self.encoders, self.tokens = nn.ModuleDict(encoders), learned(1, tokens, dim)
         numbers = {modality: len(encoder.layers) for modality, encoder in encoders.items()}
         if len(set(numbers.values())) > 1:
-            raise MMParetoError(f"Parameter `encoders` should have equally many layers. Found {numbers}.")
+            raise MMParetoError(
+                f"Parameter `encoders` should have equally many layers. Found {numbers}."
+            )
         self.layers, self.fusion_layers = max(numbers.values()), fusion_layers
         _check_fusion_layers(fusion_layers, self.layers)
         self.joint = head(dim, classes, depth)
-        self.unimodal = nn.ModuleDict({modality: head(dim, classes, depth) for modality in encoders})
+        self.unimodal = nn.ModuleDict(
+            {modality: head(dim, classes, depth) for modality in encoders}
+        )
 
-    def forward(self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None) -> Output:
+    def forward(
+        self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None
+    ) -> Output:
         check_whole(rows)
         images = present(inputs, self.encoders)
         encoders = {modality: cast("TokenEncoder", self.encoders[modality]) for modality in images}
@@ -82,19 +96,24 @@ class BottleneckFusion(MultimodalModel):
             if number < self.layers - self.fusion_layers:
                 tokens = {modality: layer[modality](t) for modality, t in tokens.items()}
             else:
-                seen = {modality: layer[modality](torch.cat([t, shared], 1)) for modality, t in tokens.items()}
+                seen = {
+                    modality: layer[modality](torch.cat([t, shared], 1))
+                    for modality, t in tokens.items()
+                }
                 tokens = {modality: t[:, : -shared.shape[1]] for modality, t in seen.items()}
                 shared = torch.stack([t[:, -shared.shape[1] :] for t in seen.values()]).mean(0)
         features = {modality: encoders[modality].norm(t[:, 0]) for modality, t in tokens.items()}
         joint = torch.stack([self.joint(feature) for feature in features.values()]).mean(0)
-        return Output(joint, {m: self.unimodal[m](feature) for m, feature in features.items()}, features)
+        return Output(
+            joint, {m: self.unimodal[m](feature) for m, feature in features.items()}, features
+        )
 
 
 def _check_fusion_layers(fusion_layers: int, layers: int) -> None:
     if not isinstance(fusion_layers, int) or not 2 <= fusion_layers <= layers:
         raise MMParetoError(
-            f"Parameter `fusion_layers` should be from 2, the first in which modalities learn of each other, to the "
-            f"number of layers, {layers}. Found {fusion_layers!r}."
+            "Parameter `fusion_layers` should be from 2, the first in which modalities learn of "
+            f"each other, to the number of layers, {layers}. Found {fusion_layers!r}."
         )
 
 
@@ -105,7 +124,8 @@ class BottleneckTransformer(ModelRecipe):
     Args:
         dim: Width of the tokens.
         layers: Transformer layers per modality.
-        fusion_layers: In how many of them, the last ones, the bottleneck tokens are shared; from 2 to `layers`.
+        fusion_layers: In how many of them, the last ones, the bottleneck tokens are shared; from 2
+            to `layers`.
         tokens: Number of bottleneck tokens.
         heads: Attention heads, a divisor of `dim`.
         patch: Height and width of a patch in pixels.
@@ -132,9 +152,16 @@ class BottleneckTransformer(ModelRecipe):
         check_counts(patch=self.patch, depth=self.depth)
         _check_fusion_layers(self.fusion_layers, self.layers)
         if self.dim % self.heads:
-            raise MMParetoError(f"Parameter `heads` should divide `dim`, {self.dim}. Found {self.heads!r}.")
+            raise MMParetoError(
+                f"Parameter `heads` should divide `dim`, {self.dim}. Found {self.heads!r}."
+            )
 
     def build(self, shapes: Mapping[str, Shape], classes: int) -> BottleneckFusion:
         images = check_images(shapes)
-        make = {m: TokenEncoder(shape, self.dim, self.heads, self.layers, self.patch) for m, shape in images.items()}
-        return BottleneckFusion(make, self.dim, classes, self.tokens, self.fusion_layers, self.depth)
+        make = {
+            m: TokenEncoder(shape, self.dim, self.heads, self.layers, self.patch)
+            for m, shape in images.items()
+        }
+        return BottleneckFusion(
+            make, self.dim, classes, self.tokens, self.fusion_layers, self.depth
+        )

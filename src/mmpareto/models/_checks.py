@@ -8,14 +8,16 @@ from torch import Tensor, nn
 
 from mmpareto.errors import MMParetoError
 from mmpareto.partition import JOINT
-from mmpareto.shapes import Shape
+from mmpareto.specs import Shape
 
 
 def check_counts(**settings: int) -> None:
     """Raises unless every setting is a positive whole number."""
     for name, value in settings.items():
         if not isinstance(value, int) or value < 1:
-            raise MMParetoError(f"Parameter `{name}` should be a positive whole number. Found {value!r}.")
+            raise MMParetoError(
+                f"Parameter `{name}` should be a positive whole number. Found {value!r}."
+            )
 
 
 def check_modalities(modalities: Iterable[str]) -> None:
@@ -26,8 +28,8 @@ def check_modalities(modalities: Iterable[str]) -> None:
     for name in names:
         if name == JOINT or not name or "." in name or hasattr(nn.ModuleDict(), name):
             raise MMParetoError(
-                f"A modality's name should be other than '{JOINT}', without a dot, and no attribute of nn.ModuleDict. "
-                f"Found '{name}'. Rename it."
+                f"A modality's name should be other than '{JOINT}', without a dot, and no "
+                f"attribute of nn.ModuleDict. Found '{name}'. Rename it."
             )
 
 
@@ -41,7 +43,9 @@ def check_images(shapes: Mapping[str, Shape]) -> dict[str, tuple[int, ...]]:
     images: dict[str, tuple[int, ...]] = {}
     for modality, shape in shapes.items():
         if not isinstance(shape, tuple) or len(shape) != 3 or min(shape) < 1:
-            raise MMParetoError(f"Modality '{modality}' should be images [channels, height, width]. Found {shape}.")
+            raise MMParetoError(
+                f"Modality '{modality}' should be images [channels, height, width]. Found {shape}."
+            )
         images[modality] = shape
     return images
 
@@ -50,9 +54,9 @@ def check_whole(rows: Mapping[str, Tensor] | None) -> None:
     """Raises if some samples of a batch lack a modality, for models whose encoders exchange something."""
     if rows:
         raise MMParetoError(
-            "Parameter `rows` should be None for this model, in which the encoders of a sample exchange something: all "
-            f"samples of a batch have the same modalities. Found some that lack {', '.join(rows)}. Use the model "
-            "late-fusion, which takes them."
+            "Parameter `rows` should be None for this model, in which the encoders of a sample "
+            "exchange something: all samples of a batch have the same modalities. Found some that "
+            f"lack {', '.join(rows)}. Use the model late-fusion, which takes them."
         )
 
 
@@ -65,6 +69,7 @@ def present(inputs: Mapping[str, Tensor], encoders: nn.ModuleDict) -> dict[str, 
     found = {modality: inputs[modality] for modality in encoders if modality in inputs}
     if not found:
         raise MMParetoError(
-            f"Parameter `inputs` should have at least one of {tuple(encoders)} as a key. Found {tuple(inputs)}."
+            f"Parameter `inputs` should have at least one of {tuple(encoders)} as a key. Found "
+            f"{tuple(inputs)}."
         )
     return found

@@ -14,7 +14,7 @@ from mmpareto.models._mlp import mlp
 from mmpareto.models._resnet import resnet18
 from mmpareto.models._small_cnn import small_cnn
 from mmpareto.models._text import TextEncoder
-from mmpareto.shapes import Shape, Text
+from mmpareto.specs import Shape, Text
 
 ENCODERS = ("small", "resnet18")
 """What can encode images, spectrograms and the frames of videos."""
@@ -36,8 +36,12 @@ def make_encoders(
         MMParetoError: If there is no modality, or one has a shape that no encoder takes.
     """
     check_modalities(shapes)
-    made = {modality: _encoder(modality, shape, width, images) for modality, shape in shapes.items()}
-    return {m: encoder.module for m, encoder in made.items()}, {m: encoder.width for m, encoder in made.items()}
+    made = {
+        modality: _encoder(modality, shape, width, images) for modality, shape in shapes.items()
+    }
+    return {m: encoder.module for m, encoder in made.items()}, {
+        m: encoder.width for m, encoder in made.items()
+    }
 
 
 def _encoder(modality: str, shape: Shape, width: int, images: str) -> Encoder:
@@ -45,8 +49,8 @@ def _encoder(modality: str, shape: Shape, width: int, images: str) -> Encoder:
         return Encoder(TextEncoder(shape, _WIDER * width), _WIDER * width)
     if len(shape) not in (1, 3, 4) or min(shape) < 1:
         raise MMParetoError(
-            f"Modality '{modality}' should be images or spectrograms [channels, height, width], videos [channels, "
-            f"frames, height, width], arrays [width] or texts. Found {shape}."
+            f"Modality '{modality}' should be images or spectrograms [channels, height, width], "
+            f"videos [channels, frames, height, width], arrays [width] or texts. Found {shape}."
         )
     if len(shape) == 1:
         return mlp(shape[0], _WIDER * width)

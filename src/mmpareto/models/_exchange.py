@@ -35,10 +35,14 @@ class Exchange(nn.Module):
         self.concatenation = Concatenation(channels)
         width = max(1, self.concatenation.width // reduction)
         self.squeeze = nn.Linear(self.concatenation.width, width)
-        self.excite = nn.ModuleDict({modality: nn.Linear(width, count) for modality, count in channels.items()})
+        self.excite = nn.ModuleDict(
+            {modality: nn.Linear(width, count) for modality, count in channels.items()}
+        )
 
     def forward(self, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Maps [B, channels, ...] of the modalities present, at least one, to the same of the same shapes."""
-        z = self.squeeze(self.concatenation({modality: x.flatten(2).mean(2) for modality, x in maps.items()})).relu()
+        z = self.squeeze(
+            self.concatenation({modality: x.flatten(2).mean(2) for modality, x in maps.items()})
+        ).relu()
         gates = {modality: 2 * self.excite[modality](z).sigmoid() for modality in maps}
         return {m: x * gates[m].view(*x.shape[:2], *[1] * (x.ndim - 2)) for m, x in maps.items()}

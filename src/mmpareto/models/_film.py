@@ -13,16 +13,18 @@ from mmpareto.models._projected_fusion import ProjectedFusion
 class FiLM(Fusion):
     r"""Each modality scaled and shifted as the others say, then summed.
 
-    With projections :math:`p_k = P_k x_k + b_k` and the mean :math:`c_k` of the other modalities' projections:
+    With projections :math:`p_k = P_k x_k + b_k` and the mean :math:`c_k` of the other modalities'
+    projections:
 
     .. math:: (\Delta_k, \beta_k) = C_k c_k + d_k, \qquad f = \sum_k (1 + \Delta_k) \odot p_k + \beta_k
 
-    A missing modality is left out of means and sum; a modality that has no other beside it is not modulated.
+    A missing modality is left out of means and sum; a modality that has no other beside it is not
+    modulated.
 
     Source: Perez et al., "FiLM: Visual Reasoning with a General Conditioning Layer", AAAI 2018, arXiv 1709.07871,
-    who modulate an image by a question and predict the scale as its difference from 1. Audio-visual benchmarks
-    let one modality modulate the other; here every modality takes both roles, so that none is set apart and there
-    may be any number.
+    who modulate an image by a question and predict the scale as its difference from 1. Audio-visual
+    benchmarks let one modality modulate the other; here every modality takes both roles, so that
+    none is set apart and there may be any number.
 
     Args:
         widths: For each modality the width of its features.
@@ -37,14 +39,23 @@ class FiLM(Fusion):
         super().__init__()
         self.width = dim
         self.projections = projections(widths, dim)
-        self.conditioners = projections(dict.fromkeys(widths, dim) if len(widths) > 1 else {}, 2 * dim)
+        self.conditioners = projections(
+            dict.fromkeys(widths, dim) if len(widths) > 1 else {}, 2 * dim
+        )
 
     def forward(self, features: Mapping[str, Tensor], rows: Rows | None = None) -> Tensor:
         projected = project(self.projections, features, rows)
-        has = {modality: _has(feature, (rows or {}).get(modality)) for modality, feature in features.items()}
-        return torch.stack([self._modulated(modality, projected, has) for modality in projected]).sum(0)
+        has = {
+            modality: _has(feature, (rows or {}).get(modality))
+            for modality, feature in features.items()
+        }
+        return torch.stack(
+            [self._modulated(modality, projected, has) for modality in projected]
+        ).sum(0)
 
-    def _modulated(self, modality: str, projected: Mapping[str, Tensor], has: Mapping[str, Tensor]) -> Tensor:
+    def _modulated(
+        self, modality: str, projected: Mapping[str, Tensor], has: Mapping[str, Tensor]
+    ) -> Tensor:
         others = [name for name in projected if name != modality]
         if not others:
             return projected[modality]
@@ -58,7 +69,9 @@ class FiLM(Fusion):
 
 def _has(feature: Tensor, rows: Tensor | None) -> Tensor:
     """For each sample [B, 1] one if it has the modality, else zero."""
-    return placed(feature.new_ones(len(feature) if rows is None else len(rows), 1), rows, len(feature))
+    return placed(
+        feature.new_ones(len(feature) if rows is None else len(rows), 1), rows, len(feature)
+    )
 
 
 class FiLMFusionCNN(ProjectedFusion):

@@ -53,14 +53,19 @@ class Concatenation(Fusion):
     def forward(self, features: Mapping[str, Tensor], rows: Rows | None = None) -> Tensor:
         like = next(iter(features.values()))
         return torch.cat(
-            [features[m] if m in features else like.new_zeros(len(like), width) for m, width in self.widths.items()], 1
+            [
+                features[m] if m in features else like.new_zeros(len(like), width)
+                for m, width in self.widths.items()
+            ],
+            1,
         )
 
 
 class Sum(Fusion):
     r"""The sum of linear projections, :math:`f = \sum_k (P_k x_k + b_k)`; a missing modality is left out of it.
 
-    A linear head on it computes, from two modalities or more, what one on the concatenation does, by other weights.
+    A linear head on it computes, from two modalities or more, what one on the concatenation does,
+    by other weights.
 
     Args:
         widths: For each modality the width of its features.
@@ -85,7 +90,12 @@ def projections(widths: Mapping[str, int], dim: int) -> nn.ModuleDict:
     return nn.ModuleDict({modality: nn.Linear(width, dim) for modality, width in widths.items()})
 
 
-def project(layers: nn.ModuleDict, features: Mapping[str, Tensor], rows: Rows | None) -> dict[str, Tensor]:
+def project(
+    layers: nn.ModuleDict, features: Mapping[str, Tensor], rows: Rows | None
+) -> dict[str, Tensor]:
     """Each modality's features through its own layer; zero for samples that lack it."""
     had = {modality: (rows or {}).get(modality) for modality in features}
-    return {m: placed(layers[m](there(feature, had[m])), had[m], len(feature)) for m, feature in features.items()}
+    return {
+        m: placed(layers[m](there(feature, had[m])), had[m], len(feature))
+        for m, feature in features.items()
+    }

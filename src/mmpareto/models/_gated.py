@@ -20,8 +20,9 @@ class Gated(Fusion):
     A missing modality is zero in what the gates read, and left out of the sum.
 
     Source: Arevalo et al., "Gated Multimodal Units for Information Fusion", ICLR workshop 2017, arXiv 1702.01992, in
-    the form for any number of modalities. Here the gates read the projections in place of the features, which may be
-    thousands wide; a gate of this kind is one on the features whose weights pass through `dim`.
+    the form for any number of modalities. Here the gates read the projections in place of the
+    features, which may be thousands wide; a gate of this kind is one on the features whose weights
+    pass through `dim`.
 
     Args:
         widths: For each modality the width of its features.
@@ -42,7 +43,9 @@ class Gated(Fusion):
     def forward(self, features: Mapping[str, Tensor], rows: Rows | None = None) -> Tensor:
         projected = project(self.projections, features, rows)
         read = self.concatenation(projected)
-        return torch.stack([self.gates[m](read).sigmoid() * p.tanh() for m, p in projected.items()]).sum(0)
+        return torch.stack(
+            [self.gates[m](read).sigmoid() * p.tanh() for m, p in projected.items()]
+        ).sum(0)
 
 
 class GatedFusionCNN(ProjectedFusion):

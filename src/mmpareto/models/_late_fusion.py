@@ -14,7 +14,7 @@ from mmpareto.models._head import head
 from mmpareto.models._output import Output
 from mmpareto.models._presence import placed, there
 from mmpareto.models._recipe import ModelRecipe, MultimodalModel
-from mmpareto.shapes import Shape
+from mmpareto.specs import Shape
 
 
 class LateFusion(MultimodalModel):
@@ -30,7 +30,8 @@ class LateFusion(MultimodalModel):
         depth: Number of linear layers of every head.
 
     Raises:
-        MMParetoError: If there is no modality, one has a name that modules cannot have, or `depth` is not positive.
+        MMParetoError: If there is no modality, one has a name that modules cannot have, or `depth`
+            is not positive.
 
     Example:
         >>> import torch
@@ -54,13 +55,18 @@ class LateFusion(MultimodalModel):
         self.encoders = nn.ModuleDict(encoders)
         self.fusion = fusion or Concatenation({modality: widths[modality] for modality in encoders})
         self.joint = head(self.fusion.width, classes, depth)
-        self.unimodal = nn.ModuleDict({modality: head(widths[modality], classes, depth) for modality in encoders})
+        self.unimodal = nn.ModuleDict(
+            {modality: head(widths[modality], classes, depth) for modality in encoders}
+        )
 
-    def forward(self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None) -> Output:
+    def forward(
+        self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None
+    ) -> Output:
         rows = rows or {}
         features, unimodal = {}, {}
         for modality, values in present(inputs, self.encoders).items():
-            # Encoders see what is there alone: what stands in for the rest would enter the statistics of batch norm.
+            # Encoders see what is there alone: what stands in for the rest would enter the
+            # statistics of batch norm.
             feature = self.encoders[modality](there(values, rows.get(modality)))
             unimodal[modality] = self.unimodal[modality](feature)
             features[modality] = placed(feature, rows.get(modality), len(values))
@@ -71,13 +77,15 @@ class LateFusion(MultimodalModel):
 class LateFusionCNN(ModelRecipe):
     """An encoder of its own kind for each type of modality; their features are concatenated.
 
-    Images, spectrograms and the frames of videos go through small convolutional networks or ResNet-18, arrays and
-    tables through two linear layers, texts through a small transformer.
+    Images, spectrograms and the frames of videos go through small convolutional networks or
+    ResNet-18, arrays and tables through two linear layers, texts through a small transformer.
 
     Args:
-        width: Channels of the small encoders' first convolution; hidden layers are eight times as wide.
+        width: Channels of the small encoders' first convolution; hidden layers are eight times as
+            wide.
         depth: Number of linear layers of every head.
-        encoder: What encodes images, spectrograms and videos: small convolutional networks, or ResNet-18 from scratch.
+        encoder: What encodes images, spectrograms and videos: small convolutional networks, or
+            ResNet-18 from scratch.
 
     Example:
         >>> model = LateFusionCNN().build({"gray": (1, 8, 8), "colour": (3, 8, 8)}, classes=10)
@@ -94,7 +102,9 @@ class LateFusionCNN(ModelRecipe):
     def __post_init__(self) -> None:
         check_counts(width=self.width, depth=self.depth)
         if self.encoder not in ENCODERS:
-            raise MMParetoError(f"Parameter `encoder` should be {' or '.join(ENCODERS)}. Found {self.encoder!r}.")
+            raise MMParetoError(
+                f"Parameter `encoder` should be {' or '.join(ENCODERS)}. Found {self.encoder!r}."
+            )
 
     def build(self, shapes: Mapping[str, Shape], classes: int) -> LateFusion:
         encoders, widths = make_encoders(shapes, self.width, self.encoder)

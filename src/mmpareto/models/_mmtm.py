@@ -7,24 +7,32 @@ from typing import cast
 from torch import Tensor, nn
 
 from mmpareto.errors import MMParetoError
-from mmpareto.models._checks import check_counts, check_images, check_modalities, check_whole, present
+from mmpareto.models._checks import (
+    check_counts,
+    check_images,
+    check_modalities,
+    check_whole,
+    present,
+)
 from mmpareto.models._exchange import Exchange
 from mmpareto.models._fusion import Concatenation
 from mmpareto.models._head import head
 from mmpareto.models._output import Output
 from mmpareto.models._recipe import ModelRecipe, MultimodalModel
 from mmpareto.models._small_cnn import feature_width, stages
-from mmpareto.shapes import Shape
+from mmpareto.specs import Shape
 
 
 class MMTM(MultimodalModel):
     """Encoders that exchange channel weights between their stages, and heads on their flattened outputs.
 
-    The joint head reads the concatenated features. Through the exchanges every loss reaches every encoder. What the
-    exchanges hold serves all modalities: it is in no encoder and receives the plain sum of gradients.
+    The joint head reads the concatenated features. Through the exchanges every loss reaches every
+    encoder. What the exchanges hold serves all modalities: it is in no encoder and receives the
+    plain sum of gradients.
 
     Args:
-        encoders: For each modality its stages, as many for each: modules from maps to maps [B, channels, ...].
+        encoders: For each modality its stages, as many for each: modules from maps to maps [B,
+            channels, ...].
         exchanges: What is between the stages, one less than there are stages.
         widths: For each modality the width of its flattened last maps.
         classes: Number of classes.
@@ -52,22 +60,30 @@ class MMTM(MultimodalModel):
         for modality, encoder in encoders.items():
             if len(encoder) != len(exchanges) + 1:
                 raise MMParetoError(
-                    f"Encoder '{modality}' should have a stage before each exchange and one after the last, "
-                    f"{len(exchanges) + 1} in all. Found {len(encoder)}."
+                    f"Encoder '{modality}' should have a stage before each exchange and one after "
+                    f"the last, {len(exchanges) + 1} in all. Found {len(encoder)}."
                 )
         self.encoders, self.exchanges = nn.ModuleDict(encoders), nn.ModuleList(exchanges)
         self.fusion = Concatenation({modality: widths[modality] for modality in encoders})
         self.joint = head(self.fusion.width, classes, depth)
-        self.unimodal = nn.ModuleDict({modality: head(widths[modality], classes, depth) for modality in encoders})
+        self.unimodal = nn.ModuleDict(
+            {modality: head(widths[modality], classes, depth) for modality in encoders}
+        )
 
-    def forward(self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None) -> Output:
+    def forward(
+        self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None
+    ) -> Output:
         check_whole(rows)
         maps = present(inputs, self.encoders)
         stages_of = {modality: cast("nn.Sequential", self.encoders[modality]) for modality in maps}
         for number, exchange in enumerate(self.exchanges):
-            maps = exchange({modality: stages_of[modality][number](x) for modality, x in maps.items()})
+            maps = exchange(
+                {modality: stages_of[modality][number](x) for modality, x in maps.items()}
+            )
         features = {modality: stages_of[modality][-1](x).flatten(1) for modality, x in maps.items()}
-        unimodal = {modality: self.unimodal[modality](feature) for modality, feature in features.items()}
+        unimodal = {
+            modality: self.unimodal[modality](feature) for modality, feature in features.items()
+        }
         return Output(self.joint(self.fusion(features)), unimodal, features)
 
 
@@ -98,7 +114,13 @@ class MMTMCNN(ModelRecipe):
 
     def build(self, shapes: Mapping[str, Shape], classes: int) -> MMTM:
         images = check_images(shapes)
-        encoders = {modality: nn.Sequential(*stages(shape[0], self.width)) for modality, shape in images.items()}
-        exchanges = [Exchange(dict.fromkeys(shapes, count), self.reduction) for count in (self.width, 2 * self.width)]
+        encoders = {
+            modality: nn.Sequential(*stages(shape[0], self.width))
+            for modality, shape in images.items()
+        }
+        exchanges = [
+            Exchange(dict.fromkeys(shapes, count), self.reduction)
+            for count in (self.width, 2 * self.width)
+        ]
         widths = {modality: feature_width(shape, self.width) for modality, shape in images.items()}
         return MMTM(encoders, exchanges, widths, classes, self.depth)

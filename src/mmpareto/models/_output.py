@@ -11,15 +11,16 @@ from torch import Tensor
 class Output:
     """Predictions from all modalities together and from each.
 
-    A modality that was missing from the inputs is missing from `unimodal` and `features` too. Where n of the B samples
-    have a modality, because the model was given its `rows`, there are n unimodal predictions, one for each of them, in
-    their order; the loss of a modality is taken over these.
+    A modality that was missing from the inputs is missing from `unimodal` and `features` too. Where
+    n of the B samples have a modality, because the model was given its `rows`, there are n unimodal
+    predictions, one for each of them, in their order; the loss of a modality is taken over these.
 
     Attributes:
         joint: Logits [B, classes] from all modalities present.
-        unimodal: For each modality present, logits [B, classes], or [n, classes], from its features; in models with
-            dense interaction, what the others passed on to it takes part.
-        features: For each modality present, its encoder's output [B, ...]; zero for samples that lack it.
+        unimodal: For each modality present, logits [B, classes], or [n, classes], from its
+            features; in models with dense interaction, what the others passed on to it takes part.
+        features: For each modality present, its encoder's output [B, ...]; zero for samples that
+            lack it.
     """
 
     joint: Tensor

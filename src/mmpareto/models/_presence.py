@@ -25,4 +25,8 @@ def placed(values: Tensor, rows: Tensor | None, size: int) -> Tensor:
                 [0.],
                 [1.]])
     """
-    return values if rows is None else values.new_zeros(size, *values.shape[1:]).index_copy(0, rows, values)
+    return (
+        values
+        if rows is None
+        else values.new_zeros(size, *values.shape[1:]).index_copy(0, rows, values)
+    )

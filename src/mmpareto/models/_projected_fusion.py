@@ -1,6 +1,7 @@
 """What models have in common that project features to one width before they fuse them."""
 
-# No postponed annotations: jsonargparse evaluates those of a base class in the module of the derived one.
+# No postponed annotations: jsonargparse evaluates those of a base class in the module of the
+# derived one.
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from mmpareto.models._encoders import make_encoders
 from mmpareto.models._fusion import Fusion
 from mmpareto.models._late_fusion import LateFusion
 from mmpareto.models._recipe import ModelRecipe
-from mmpareto.shapes import Shape
+from mmpareto.specs import Shape
 
 
 @dataclass(frozen=True)

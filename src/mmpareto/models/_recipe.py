@@ -1,6 +1,7 @@
 """How to build a model for a data set's modalities."""
 
-# No postponed annotations: jsonargparse evaluates those of a base class in the module of the derived one.
+# No postponed annotations: jsonargparse evaluates those of a base class in the module of the
+# derived one.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -9,44 +10,52 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from mmpareto.models._output import Output
-from mmpareto.shapes import Shape
+from mmpareto.specs import Shape
 
 
 class MultimodalModel(nn.Module, ABC):
     """A model with one encoder per modality.
 
     Attributes:
-        encoders: The encoders by modality. Their parameters are what the methods balance; what is in none of them
-            (fusion, heads, exchanges) receives the plain sum of all objectives' gradients.
+        encoders: The encoders by modality. Their parameters are what the methods balance; what is
+            in none of them (fusion, heads, exchanges) receives the plain sum of all objectives'
+            gradients.
     """
 
     encoders: nn.ModuleDict
 
     @abstractmethod
-    def forward(self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None) -> Output:
+    def forward(
+        self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None
+    ) -> Output:
         """Predictions for a batch.
 
         Args:
-            inputs: For each modality its batch [B, ...]. A modality may be missing: its key is absent, which goes for
-                the whole batch. What the model has no encoder for is passed over, so that a model of some of a data
-                set's modalities takes the data set's batches.
-            rows: For each modality that some samples of the batch lack, int64 [n], which rows of its inputs are there.
-                What stands in the others changes nothing.
+            inputs: For each modality its batch [B, ...]. A modality may be missing: its key is
+                absent, which goes for the whole batch. What the model has no encoder for is passed
+                over, so that a model of some of a data set's modalities takes the data set's
+                batches.
+            rows: For each modality that some samples of the batch lack, int64 [n], which rows of
+                its inputs are there. What stands in the others changes nothing.
 
         Returns:
             The predictions; those of a missing modality are absent.
 
         Raises:
-            MMParetoError: If no modality of the model is present, or there are `rows` and the model takes none.
+            MMParetoError: If no modality of the model is present, or there are `rows` and the model
+                takes none.
         """
 
 
 class ModelRecipe(ABC):
-    """How to build one kind of model. Subclasses are frozen dataclasses whose fields are the user's settings.
+    """How to build one kind of model.
+
+    Subclasses are frozen dataclasses whose fields are the user's settings.
 
     Attributes:
         name: What the command line calls the model.
-        dense: Whether the encoders exchange something, so that a unimodal loss reaches the other modalities' too.
+        dense: Whether the encoders exchange something, so that a unimodal loss reaches the other
+            modalities' too.
     """
 
     name: ClassVar[str]

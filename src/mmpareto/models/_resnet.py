@@ -32,7 +32,8 @@ class ResNet18(nn.Module):
             from transformers import ResNetConfig, ResNetModel
         except ImportError as error:
             raise MMParetoError(
-                "Parameter `encoder` resnet18 needs transformers. Found none. Run: pip install 'mmpareto[encoders]'"
+                "Parameter `encoder` resnet18 needs transformers. Found none. Run: pip install "
+                "'mmpareto[encoders]'"
             ) from error
         settings = ResNetConfig(
             num_channels=channels,
@@ -54,12 +55,13 @@ def resnet18(shape: tuple[int, ...]) -> Encoder:
     """ResNet-18 for images [channels, H, W].
 
     Raises:
-        MMParetoError: If nothing but one pixel were left of an image, over which a batch of one has no spread.
+        MMParetoError: If nothing but one pixel were left of an image, over which a batch of one has
+            no spread.
     """
     channels, height, breadth = shape
     if math.ceil(height / _SHRINKS) * math.ceil(breadth / _SHRINKS) == 1:
         raise MMParetoError(
-            f"Parameter `encoder` resnet18 should be for images of more than {_SHRINKS} pixels in height or width. "
-            f"Found {shape}. Use small."
+            f"Parameter `encoder` resnet18 should be for images of more than {_SHRINKS} pixels in "
+            f"height or width. Found {shape}. Use small."
         )
     return Encoder(ResNet18(channels), ResNet18.width)

@@ -23,9 +23,14 @@ def stages(channels: int, width: int) -> list[nn.Sequential]:
         width: Output channels of the first convolution; the others have twice as many.
 
     Returns:
-        Modules from maps [B, channels, H, W] by way of [B, width, H, W] to [B, 2 width, ceil(H/2), ceil(W/2)].
+        Modules from maps [B, channels, H, W] by way of [B, width, H, W] to [B, 2 width, ceil(H/2),
+        ceil(W/2)].
     """
-    return [_stage(channels, width, 1), _stage(width, 2 * width, 2), _stage(2 * width, 2 * width, 1)]
+    return [
+        _stage(channels, width, 1),
+        _stage(width, 2 * width, 2),
+        _stage(2 * width, 2 * width, 1),
+    ]
 
 
 def feature_width(shape: tuple[int, ...], width: int) -> int:
@@ -37,8 +42,9 @@ def feature_width(shape: tuple[int, ...], width: int) -> int:
 def small_cnn(shape: tuple[int, ...], width: int) -> Encoder:
     """A convolutional network for images.
 
-    Up to 32 pixels it is the three `stages`, flattened. Larger images go through stages of stride 2, each with twice
-    the channels of the one before, at most 8 width, until no more than 64 pixels are left, and are flattened then.
+    Up to 32 pixels it is the three `stages`, flattened. Larger images go through stages of stride
+    2, each with twice the channels of the one before, at most 8 width, until no more than 64 pixels
+    are left, and are flattened then.
 
     Args:
         shape: Of one image, [channels, H, W].

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.models._tokens import STD, layer, learned
-from mmpareto.shapes import Text
+from mmpareto.specs import Text
 
 _HEADS, _LAYERS = 4, 2
 
@@ -12,8 +12,8 @@ _HEADS, _LAYERS = 4, 2
 class TextEncoder(nn.Module):
     """A small transformer on tokens; its features are those of a token of its own, which summarizes the others.
 
-    Tokens 0 fill up what a shorter text leaves free: nothing attends to them. Of a text without any other token
-    the summary alone is left, so that its features are learned, and finite.
+    Tokens 0 fill up what a shorter text leaves free: nothing attends to them. Of a text without any
+    other token the summary alone is left, so that its features are learned, and finite.
 
     Args:
         shape: Length and vocabulary of the texts.
@@ -35,7 +35,9 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Features [B, dim] of tokens [B, length]."""
-        x = torch.cat([self.summary.expand(len(tokens), -1, -1), self.embedding(tokens) + self.positions], 1)
+        x = torch.cat(
+            [self.summary.expand(len(tokens), -1, -1), self.embedding(tokens) + self.positions], 1
+        )
         padding = torch.cat([tokens.new_zeros(len(tokens), 1, dtype=torch.bool), tokens == 0], 1)
         for transform in self.layers:
             x = transform(x, src_key_padding_mask=padding)

@@ -5,7 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-STD = 0.02  # of learned tokens and positions at the start, as in BERT and in the authors' code of MBT
+STD = (
+    0.02  # of learned tokens and positions at the start, as in BERT and in the authors' code of MBT
+)
 
 
 def learned(*shape: int) -> nn.Parameter:
@@ -15,7 +17,9 @@ def learned(*shape: int) -> nn.Parameter:
 
 def layer(dim: int, heads: int) -> nn.TransformerEncoderLayer:
     """A transformer layer on tokens [B, tokens, dim]; pre-norm, without dropout."""
-    return nn.TransformerEncoderLayer(dim, heads, 4 * dim, 0.0, "gelu", batch_first=True, norm_first=True)
+    return nn.TransformerEncoderLayer(
+        dim, heads, 4 * dim, 0.0, "gelu", batch_first=True, norm_first=True
+    )
 
 
 class TokenEncoder(nn.Module):
@@ -31,7 +35,8 @@ class TokenEncoder(nn.Module):
         patch: Height and width of a patch in pixels.
 
     Attributes:
-        layers: The layers, each from tokens [B, tokens, dim] to the same; pre-norm, without dropout.
+        layers: The layers, each from tokens [B, tokens, dim] to the same; pre-norm, without
+            dropout.
         norm: What the last layer's output is normalized by.
 
     Example:
@@ -39,11 +44,15 @@ class TokenEncoder(nn.Module):
         torch.Size([5, 5, 32])
     """
 
-    def __init__(self, shape: tuple[int, ...], dim: int, heads: int, layers: int, patch: int) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], dim: int, heads: int, layers: int, patch: int
+    ) -> None:
         super().__init__()
         channels, height, width = shape
         padding = nn.ZeroPad2d((0, -width % patch, 0, -height % patch))
-        self.patches = nn.Sequential(padding, nn.Conv2d(channels, dim, patch, stride=patch), nn.Flatten(2))
+        self.patches = nn.Sequential(
+            padding, nn.Conv2d(channels, dim, patch, stride=patch), nn.Flatten(2)
+        )
         self.summary = learned(1, 1, dim)
         self.positions = learned(1, 1 + math.ceil(height / patch) * math.ceil(width / patch), dim)
         self.layers = nn.ModuleList(layer(dim, heads) for _ in range(layers))

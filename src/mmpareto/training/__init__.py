@@ -1,4 +1,7 @@
-"""Training with Lightning. This package itself is light: `mmpareto.training.run` imports Lightning."""
+"""Training with Lightning.
+
+This package itself is light: `mmpareto.training.run` imports Lightning.
+"""
 
 from mmpareto.training._config import FREE as FREE
 from mmpareto.training._config import NOT_COMPARED as NOT_COMPARED

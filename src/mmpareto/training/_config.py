@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mmpareto._files import write_atomically
 from mmpareto.balancing import Method
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
-from mmpareto.files import write_atomically
 from mmpareto.models import ModelRecipe
-from mmpareto.shapes import Shape
+from mmpareto.specs import Shape
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,10 @@ class SGD:
         for name in ("lr", "momentum", "weight_decay"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
-                raise MMParetoError(f"Parameter `optimizer.{name}` should be finite and not negative. Found {value!r}.")
+                raise MMParetoError(
+                    f"Parameter `optimizer.{name}` should be finite and not negative. Found "
+                    f"{value!r}."
+                )
 
 
 NOT_COMPARED = ("method", "seed", "modalities", "devices", "num_nodes", "strategy")
@@ -53,18 +56,20 @@ class RunConfig:
         model: The model to train from scratch.
         optimizer: The optimizer's settings.
         epochs: Passes over the training part.
-        batch_size: Samples per step, over all processes; what is left at the end of an epoch is dropped.
+        batch_size: Samples per step, over all processes; what is left at the end of an epoch is
+            dropped.
         seed: Of the weights and the order of samples.
         modalities: The modalities to train on; None for all of the data set.
-        threads: Threads of the processor. Sums are ordered by them, so another number can give other last digits.
-        geometry_every: Measure the gradients' geometry in every so-many-th step with methods that do not need it
-            in each (a measured step costs more).
+        threads: Threads of the processor. Sums are ordered by them, so another number can give
+            other last digits.
+        geometry_every: Measure the gradients' geometry in every so-many-th step with methods that
+            do not need it in each (a measured step costs more).
         devices: Processes per node that train together; each takes its share of every batch.
         num_nodes: Nodes that train together.
-        workers: Processes that load the data for each process that trains, for either part; 0 loads in that process.
-            The batches are the same whatever their number.
-        strategy: Whether every process holds the whole model (ddp) or a part of each parameter (fsdp, FSDP2); auto
-            is ddp where there are several processes.
+        workers: Processes that load the data for each process that trains, for either part; 0 loads
+            in that process. The batches are the same whatever their number.
+        strategy: Whether every process holds the whole model (ddp) or a part of each parameter
+            (fsdp, FSDP2); auto is ddp where there are several processes.
     """
 
     data: DatasetRecipe
@@ -86,19 +91,28 @@ class RunConfig:
         positive = dict.fromkeys(("epochs", "threads", "geometry_every", "devices", "num_nodes"), 1)
         for name, least in {**positive, "batch_size": 2, "seed": 0, "workers": 0}.items():
             if (value := getattr(self, name)) < least:
-                raise MMParetoError(f"Parameter `{name}` should be at least {least}. Found {value!r}.")
+                raise MMParetoError(
+                    f"Parameter `{name}` should be at least {least}. Found {value!r}."
+                )
         if self.seed >= 2**32:
             raise MMParetoError(f"Parameter `seed` should be less than 2**32. Found {self.seed!r}.")
         if self.strategy not in ("auto", "ddp", "fsdp"):
-            raise MMParetoError(f"Parameter `strategy` should be auto, ddp or fsdp. Found {self.strategy!r}.")
+            raise MMParetoError(
+                f"Parameter `strategy` should be auto, ddp or fsdp. Found {self.strategy!r}."
+            )
         if self.batch_size % self.processes or self.batch_size < 2 * self.processes:
             raise MMParetoError(
-                f"Parameter `batch_size` should be a multiple of the number of processes, devices * num_nodes = "
-                f"{self.processes}, and at least 2 for each. Found {self.batch_size!r}."
+                "Parameter `batch_size` should be a multiple of the number of processes, devices "
+                f"* num_nodes = {self.processes}, and at least 2 for each. Found "
+                f"{self.batch_size!r}."
             )
         known = tuple(self.data.shapes)
-        if self.modalities is not None and (not self.modalities or not set(self.modalities) <= set(known)):
-            raise MMParetoError(f"Parameter `modalities` should be some of {known}. Found {self.modalities!r}.")
+        if self.modalities is not None and (
+            not self.modalities or not set(self.modalities) <= set(known)
+        ):
+            raise MMParetoError(
+                f"Parameter `modalities` should be some of {known}. Found {self.modalities!r}."
+            )
 
     @property
     def processes(self) -> int:
@@ -116,7 +130,10 @@ def describe(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         settings = {field.name: describe(getattr(value, field.name)) for field in fields(value)}
         if isinstance(value, DatasetRecipe | Method | ModelRecipe):
-            return {"class_path": _class_path(type(value)), **({"init_args": settings} if settings else {})}
+            return {
+                "class_path": _class_path(type(value)),
+                **({"init_args": settings} if settings else {}),
+            }
         return settings
     if isinstance(value, list | tuple):
         return [describe(item) for item in value]
@@ -125,7 +142,11 @@ def describe(value: Any) -> Any:
 
 def _class_path(kind: type) -> str:
     """Where a class can be imported from; for one of this library, the package that exports it."""
-    public = kind.__module__.partition("._")[0] if kind.__module__.startswith("mmpareto.") else kind.__module__
+    public = (
+        kind.__module__.partition("._")[0]
+        if kind.__module__.startswith("mmpareto.")
+        else kind.__module__
+    )
     return f"{public}.{kind.__qualname__}"
 
 
@@ -145,7 +166,9 @@ def load_config(path: Path) -> RunConfig:
     from jsonargparse import ArgumentError, ArgumentParser
 
     if not path.is_file():
-        raise MMParetoError(f"Parameter `run` should be a folder that `mmpareto train` wrote. Found no file {path}.")
+        raise MMParetoError(
+            f"Parameter `run` should be a folder that `mmpareto train` wrote. Found no file {path}."
+        )
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(RunConfig, "run")
     try:
@@ -154,5 +177,7 @@ def load_config(path: Path) -> RunConfig:
         parsed = parser.parse_object({"run": yaml.safe_load(path.read_text())})
         config: RunConfig = parser.instantiate(parsed).run
     except (ArgumentError, yaml.YAMLError) as error:
-        raise MMParetoError(f"{path} should be a training's configuration. Found: {error}") from error
+        raise MMParetoError(
+            f"{path} should be a training's configuration. Found: {error}"
+        ) from error
     return config

@@ -44,10 +44,15 @@ def predict(config: RunConfig, model: MultimodalModel, dataset: MultimodalDatase
     return collector.result()
 
 
-def evaluate(config: RunConfig, model: MultimodalModel, splits: Splits) -> dict[str, dict[str, float]]:
+def evaluate(
+    config: RunConfig, model: MultimodalModel, splits: Splits
+) -> dict[str, dict[str, float]]:
     """Scores on the validation and the test part."""
     target = config.data.target
-    return {part: predict(config, model, getattr(splits, part)).scores(target) for part in ("val", "test")}
+    return {
+        part: predict(config, model, getattr(splits, part)).scores(target)
+        for part in ("val", "test")
+    }
 
 
 def load_run(folder: Path) -> tuple[RunConfig, MultimodalModel]:
@@ -60,14 +65,17 @@ def load_run(folder: Path) -> tuple[RunConfig, MultimodalModel]:
     check_data(config, folder)
     path = folder / CHECKPOINT
     if not path.is_file():
-        raise MMParetoError(f"Parameter `run` should be a folder with a finished training. Found no file {path}.")
+        raise MMParetoError(
+            f"Parameter `run` should be a folder with a finished training. Found no file {path}."
+        )
     model = config.model.build(config.shapes, config.data.target.outputs)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
     except (RuntimeError, KeyError, EOFError, UnpicklingError) as error:
         raise MMParetoError(
-            f"{path} should hold the weights of the model in {CONFIG}. Found {type(error).__name__} on reading it."
+            f"{path} should hold the weights of the model in {CONFIG}. Found "
+            f"{type(error).__name__} on reading it."
         ) from error
     return config, model
 
@@ -85,6 +93,8 @@ def magnitudes(folder: Path) -> list[GeometryRow]:
 
 def _losses(config: RunConfig, model: MultimodalModel) -> Iterator[dict[str, Tensor]]:
     target, train = config.data.target, config.data.load().train
-    for batch in training_loader(train, config.shapes, config.batch_size, config.seed, workers=config.workers):
+    for batch in training_loader(
+        train, config.shapes, config.batch_size, config.seed, workers=config.workers
+    ):
         if losses := objectives(target, model, batch):
             yield losses

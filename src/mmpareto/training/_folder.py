@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from mmpareto._files import read_text, write_atomically
 from mmpareto.errors import MMParetoError
-from mmpareto.files import read_text, write_atomically
 from mmpareto.training._config import FREE, RunConfig, describe, load_config, save_config
 
 CONFIG, CHECKPOINT, LAST = "config.yaml", "best.ckpt", "last.ckpt"
@@ -28,10 +28,15 @@ def stored_metrics(folder: Path) -> Metrics | None:
         return None
     try:
         metrics = json.loads(path.read_text())
-        return {split: {name: float(value) for name, value in metrics[split].items()} for split in SPLITS}
+        return {
+            split: {name: float(value) for name, value in metrics[split].items()}
+            for split in SPLITS
+        }
     except (ValueError, AttributeError, TypeError, KeyError) as error:
         found = f"{type(error).__name__} {error}"
-        raise MMParetoError(f"{path} should hold a training's metrics. Found: {found}. Delete it to repeat.") from error
+        raise MMParetoError(
+            f"{path} should hold a training's metrics. Found: {found}. Delete it to repeat."
+        ) from error
 
 
 def check_same(config: RunConfig, folder: Path) -> None:
@@ -46,8 +51,8 @@ def check_same(config: RunConfig, folder: Path) -> None:
     differ = [key for key in here if here[key] != there[key] and key not in FREE]
     if changes := [f"{key} {there[key]} there, {here[key]} now" for key in differ]:
         raise MMParetoError(
-            f"Parameter `out` should be a new folder, or one with this very training. Found in {folder} another "
-            f"({'; '.join(changes)}). Choose another folder."
+            "Parameter `out` should be a new folder, or one with this very training. Found in "
+            f"{folder} another ({'; '.join(changes)}). Choose another folder."
         )
     check_data(config, folder)
 
@@ -60,8 +65,9 @@ def check_data(config: RunConfig, folder: Path) -> None:
     """
     if (folder / DATA).exists() and read_text(folder / DATA) != config.data.fingerprint:
         raise MMParetoError(
-            f"Parameter `data` should be what {folder} was trained on. Found that the table or lists of "
-            f"{config.data.name} have changed since, or are gone. Choose another folder, or bring them back."
+            f"Parameter `data` should be what {folder} was trained on. Found that the table or "
+            f"lists of {config.data.name} have changed since, or are gone. Choose another folder, "
+            "or bring them back."
         )
 
 

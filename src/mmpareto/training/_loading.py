@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 from mmpareto.data import Batch, Draw, MultimodalDataset
 from mmpareto.errors import MMParetoError
 from mmpareto.partition import JOINT
-from mmpareto.shapes import Shape, Text
+from mmpareto.specs import Shape, Text
 
 _MOST, _NUMBERS = 500, 2**24  # samples of a batch in evaluation, and numbers in its inputs
 
@@ -39,10 +39,13 @@ class EpochBatches(Sampler[Draw]):
         True
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int, *, rank: int = 0, processes: int = 1) -> None:
+    def __init__(
+        self, size: int, batch_size: int, seed: int, *, rank: int = 0, processes: int = 1
+    ) -> None:
         if batch_size > size:
             raise MMParetoError(
-                f"Parameter `batch_size` should be at most the size of the training part, {size}. Found {batch_size}."
+                f"Parameter `batch_size` should be at most the size of the training part, {size}. "
+                f"Found {batch_size}."
             )
         self.size, self.batch_size, self.seed, self.epoch = size, batch_size, seed, 0
         self.rank, self.processes = rank, processes
@@ -52,7 +55,8 @@ class EpochBatches(Sampler[Draw]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[Draw]:
-        # Distinct seeds for all pairs in reach: an epoch of one seed must not repeat another seed's.
+        # Distinct seeds for all pairs in reach: an epoch of one seed must not repeat another
+        # seed's.
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         order = torch.randperm(self.size, generator=generator)
         batches = order[: len(self) * self.batch_size].view(len(self), -1)
@@ -66,8 +70,8 @@ class EpochBatches(Sampler[Draw]):
 class _Loader(DataLoader[Batch]):
     """Begins an epoch when its first batch is asked for.
 
-    Lightning makes the iterator of a resumed epoch before it sets that epoch's number, and workers would have begun
-    by then.
+    Lightning makes the iterator of a resumed epoch before it sets that epoch's number, and workers
+    would have begun by then.
     """
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
@@ -75,14 +79,28 @@ class _Loader(DataLoader[Batch]):
 
 
 def _loader(
-    dataset: MultimodalDataset, batches: Iterable[Sequence[int]], modalities: Iterable[str], workers: int
+    dataset: MultimodalDataset,
+    batches: Iterable[Sequence[int]],
+    modalities: Iterable[str],
+    workers: int,
 ) -> DataLoader[Batch]:
-    """Each batch is one look-up in the data set. Workers compute with one thread each, as torch has it."""
+    """Each batch is one look-up in the data set.
+
+    Workers compute with one thread each, as torch has it.
+    """
     settings: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
-    # A generator of its own: torch would draw from the global one, which would then depend on the workers.
+    # A generator of its own: torch would draw from the global one, which would then depend on the
+    # workers.
     generator = torch.Generator().manual_seed(0)
     choose = partial(chosen, modalities=tuple(modalities))
-    return _Loader(dataset, batch_size=None, sampler=batches, collate_fn=choose, generator=generator, **settings)
+    return _Loader(
+        dataset,
+        batch_size=None,
+        sampler=batches,
+        collate_fn=choose,
+        generator=generator,
+        **settings,
+    )
 
 
 def training_loader(
@@ -110,9 +128,14 @@ def evaluation_loader(
         shapes: Of the modalities that are asked for.
         workers: Processes that load.
     """
-    numbers = sum(shape.length if isinstance(shape, Text) else math.prod(shape) for shape in shapes.values())
+    numbers = sum(
+        shape.length if isinstance(shape, Text) else math.prod(shape) for shape in shapes.values()
+    )
     size = max(1, min(_MOST, _NUMBERS // numbers))
-    batches = [list(range(start, min(start + size, len(dataset)))) for start in range(0, len(dataset), size)]
+    batches = [
+        list(range(start, min(start + size, len(dataset))))
+        for start in range(0, len(dataset), size)
+    ]
     return _loader(dataset, batches, shapes, workers)
 
 
@@ -124,16 +147,22 @@ def chosen(batch: Batch, modalities: Iterable[str]) -> Batch:
         modalities: Which to keep.
 
     Returns:
-        The batch, always with ``"rows"``; under ``"joint"``, where a sample has none of the modalities, the samples
-        that have some: there is nothing to tell the others by.
+        The batch, always with ``"rows"``; under ``"joint"``, where a sample has none of the
+        modalities, the samples that have some: there is nothing to tell the others by.
 
     Example:
         >>> batch = {"inputs": {"a": torch.ones(3, 1), "b": torch.ones(3, 1)}, "label": torch.ones(3)}
         >>> chosen({**batch, "rows": {"a": torch.tensor([0, 2])}}, ["a"])["rows"]
         {'a': tensor([0, 2]), 'joint': tensor([0, 2])}
     """
-    inputs = {modality: batch["inputs"][modality] for modality in modalities if modality in batch["inputs"]}
-    rows = {modality: found for modality, found in batch.get("rows", {}).items() if modality in inputs}
+    inputs = {
+        modality: batch["inputs"][modality]
+        for modality in modalities
+        if modality in batch["inputs"]
+    }
+    rows = {
+        modality: found for modality, found in batch.get("rows", {}).items() if modality in inputs
+    }
     if inputs and rows.keys() == inputs.keys():
         some = torch.unique(torch.cat(list(rows.values())))
         if len(some) < len(batch["label"]):

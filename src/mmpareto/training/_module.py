@@ -11,15 +11,15 @@ import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
 
-from mmpareto.balanced_loss import BalancedLoss
 from mmpareto.balancing import Method
 from mmpareto.data import Batch
 from mmpareto.diagnostics import GeometryLog, GeometryRow
-from mmpareto.distribution import shard
+from mmpareto.distributed import shard
 from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
 from mmpareto.partition import JOINT, Partition
-from mmpareto.targets import Target
+from mmpareto.specs import Target
+from mmpareto.step._balanced_loss import BalancedLoss
 from mmpareto.training._config import SGD
 from mmpareto.training._predictions import Collector, objectives, predicted
 
@@ -32,13 +32,19 @@ class BalancedModule(lightning.LightningModule):
         target: What it predicts.
         method: The balancing method.
         optimizer: Settings of SGD.
-        geometry_every: Measure the geometry in every so-many-th step where the method does not need it.
+        geometry_every: Measure the geometry in every so-many-th step where the method does not need
+            it.
     """
 
     balanced: BalancedLoss
 
     def __init__(
-        self, model: MultimodalModel, target: Target, method: Method, optimizer: SGD, geometry_every: int
+        self,
+        model: MultimodalModel,
+        target: Target,
+        method: Method,
+        optimizer: SGD,
+        geometry_every: int,
     ) -> None:
         super().__init__()
         self.model, self.target, self.method = model, target, method
@@ -52,7 +58,8 @@ class BalancedModule(lightning.LightningModule):
     def configure_model(self) -> None:
         """Shards the model, if that is the strategy, before it is said which parameters are whose encoder."""
         if self.sharded:
-            # As one unit: not every part of every model is run by its own forward pass, where FSDP2 gathers parameters.
+            # As one unit: not every part of every model is run by its own forward pass, where FSDP2
+            # gathers parameters.
             assert self.device_mesh is not None
             shard(self.model, self.device_mesh["data_parallel"])
         self.balanced = BalancedLoss(Partition(self.model, **self.model.encoders), self.method)
@@ -60,7 +67,9 @@ class BalancedModule(lightning.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """SGD over all parameters."""
         s = self.settings
-        return torch.optim.SGD(self.model.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay)
+        return torch.optim.SGD(
+            self.model.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay
+        )
 
     def on_train_epoch_start(self) -> None:
         """Forgets the losses of the epoch before."""
@@ -70,19 +79,25 @@ class BalancedModule(lightning.LightningModule):
         """A loss whose backward pass is one balanced gradient, averaged over all processes."""
         if self.sharded and (missing := self.model.encoders.keys() - batch["inputs"].keys()):
             raise MMParetoError(
-                "Parameter `strategy` should be ddp where the share that a process has of a batch may lack a modality: "
-                f"with fsdp all run the same modules in every step. Found a share without {', '.join(sorted(missing))}."
+                "Parameter `strategy` should be ddp where the share that a process has of a batch "
+                "may lack a modality: with fsdp all run the same modules in every step. Found a "
+                f"share without {', '.join(sorted(missing))}."
             )
         losses = objectives(self.target, self.model, batch)
         self.losses.add(losses, batch)
         self.balanced.geometry = self.global_step % self.geometry_every == 0
         if not losses:  # the other processes make a step all the same
-            losses = {JOINT: 0 * torch.stack([parameter.sum() for parameter in self.model.parameters()]).sum()}
+            losses = {
+                JOINT: 0
+                * torch.stack([parameter.sum() for parameter in self.model.parameters()]).sum()
+            }
         return self.balanced(losses)
 
     def on_train_epoch_end(self) -> None:
         """Logs the mean losses of the epoch, over all processes."""
-        means = self.losses.means(lambda numbers: self.trainer.strategy.reduce(numbers, reduce_op="sum"))
+        means = self.losses.means(
+            lambda numbers: self.trainer.strategy.reduce(numbers, reduce_op="sum")
+        )
         self.log_dict({f"train/{name}_loss": mean for name, mean in means.items()}, prog_bar=True)
 
     def on_validation_start(self) -> None:
@@ -102,7 +117,9 @@ class BalancedModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Scores the predictions of the whole validation part: a score need not be a mean over batches."""
         scores = self.predictions.result().scores(self.target)
-        self.log_dict({f"val/{name}": value for name, value in scores.items()}, prog_bar=True, sync_dist=True)
+        self.log_dict(
+            {f"val/{name}": value for name, value in scores.items()}, prog_bar=True, sync_dist=True
+        )
 
 
 class MeanLosses:
@@ -143,7 +160,12 @@ class GeometryCallback(lightning.Callback):
         self.geometry = GeometryLog()
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Records the step that was just made."""
         assert isinstance(pl_module, BalancedModule)

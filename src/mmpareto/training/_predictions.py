@@ -11,7 +11,7 @@ from torch import Tensor
 from mmpareto.data import Batch
 from mmpareto.models import MultimodalModel
 from mmpareto.partition import JOINT
-from mmpareto.targets import Target
+from mmpareto.specs import Target
 
 
 def predicted(model: MultimodalModel, batch: Batch) -> dict[str, Tensor]:
@@ -54,7 +54,7 @@ class Predictions:
         """What they are worth, as ``{objective}_{metric}``, each over the samples that have the prediction.
 
         Example:
-            >>> from mmpareto.targets import Classes
+            >>> from mmpareto.specs import Classes
             >>> logits, rows = torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([0, 2])
             >>> label = torch.tensor([1, 0, 1])
             >>> Predictions({"joint": logits}, {"joint": rows}, label).scores(Classes(("cat", "dog")))
@@ -70,11 +70,13 @@ def averaged(alone: Mapping[str, Predictions], target: Target) -> Predictions:
     """What models of one modality each predict, and as the joint prediction the mean of what they expect.
 
     Args:
-        alone: By modality the predictions of its model, of the same samples; their joint ones count.
+        alone: By modality the predictions of its model, of the same samples; their joint ones
+            count.
         target: What they predict.
 
     Returns:
-        By modality what its model expects; the joint expectation of a sample is the mean over the modalities it has.
+        By modality what its model expects; the joint expectation of a sample is the mean over the
+        modalities it has.
     """
     values = {modality: target.expectation(of.values[JOINT]) for modality, of in alone.items()}
     rows = {modality: of.rows[JOINT] for modality, of in alone.items()}

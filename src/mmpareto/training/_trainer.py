@@ -21,13 +21,16 @@ from mmpareto.training._folder import CHECKPOINT, LAST
 def make_trainer(
     config: RunConfig, out: Path, callbacks: list[lightning.Callback], progress: bool
 ) -> lightning.Trainer:
-    """A trainer that knows which of the processes this is. It writes nothing yet and starts no others.
+    """A trainer that knows which of the processes this is.
+
+    It writes nothing yet and starts no others.
 
     Raises:
         MMParetoError: If the processes asked for are not those there are.
     """
     _check_launched(config)
-    # Deterministic algorithms would also fill all new memory, which none of the kernels used here reads.
+    # Deterministic algorithms would also fill all new memory, which none of the kernels used here
+    # reads.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     save = partial(ModelCheckpoint, dirpath=out, enable_version_counter=False)
     best = save(
@@ -56,30 +59,39 @@ def make_trainer(
             trainer.strategy.cluster_environment.validate_settings(config.devices, config.num_nodes)
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise MMParetoError(
-            f"Parameter `devices` should be devices that this machine has, and `num_nodes` those of the job. Found "
-            f"{config.devices} and {config.num_nodes}: {error}"
+            "Parameter `devices` should be devices that this machine has, and `num_nodes` those "
+            f"of the job. Found {config.devices} and {config.num_nodes}: {error}"
         ) from error
     return trainer
 
 
 def _strategy(config: RunConfig) -> str | Strategy:
-    if config.strategy == "fsdp":  # Lightning's "fsdp" is FSDP1, whose parameters belong to no encoder
-        return ModelParallelStrategy(config.processes, tensor_parallel_size=1, save_distributed_checkpoint=False)
+    if (
+        config.strategy == "fsdp"
+    ):  # Lightning's "fsdp" is FSDP1, whose parameters belong to no encoder
+        return ModelParallelStrategy(
+            config.processes, tensor_parallel_size=1, save_distributed_checkpoint=False
+        )
     return "ddp" if config.strategy == "ddp" or config.processes > 1 else "auto"
 
 
 def _check_launched(config: RunConfig) -> None:
     """Raises unless whoever launched this process launched as many as the configuration says.
 
-    Lightning does not ask in a training of one process, which all would then run, writing to the same files.
+    Lightning does not ask in a training of one process, which all would then run, writing to the
+    same files.
     """
     elastic = "TORCHELASTIC_RUN_ID" in os.environ
-    if not elastic and os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive"):  # Lightning launches there itself
+    if not elastic and os.environ.get("SLURM_JOB_NAME") in (
+        "bash",
+        "interactive",
+    ):  # Lightning launches there itself
         return
     name = "WORLD_SIZE" if elastic else "SLURM_STEP_NUM_TASKS"
     launched = int(os.environ.get(name, config.processes))
     if launched != config.processes:
         raise MMParetoError(
-            f"Parameters `devices` and `num_nodes` should have the product {launched}, the number of processes that "
-            f"were launched. Found {config.devices} and {config.num_nodes}. Set them, or launch one process."
+            f"Parameters `devices` and `num_nodes` should have the product {launched}, the number "
+            f"of processes that were launched. Found {config.devices} and {config.num_nodes}. Set "
+            "them, or launch one process."
         )

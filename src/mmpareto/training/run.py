@@ -16,14 +16,22 @@ import torch
 from lightning.pytorch.callbacks import Timer
 from torch.utils.data import DataLoader
 
+from mmpareto._csv import write_records
+from mmpareto._files import make_folder, write_json
 from mmpareto.data import Batch, Splits
 from mmpareto.diagnostics import GeometryRow
 from mmpareto.errors import MMParetoError
-from mmpareto.files import make_folder, write_json
-from mmpareto.records import write_records
 from mmpareto.training._config import RunConfig
 from mmpareto.training._evaluation import evaluate, load_run, threads
-from mmpareto.training._folder import GEOMETRY, LAST, METRICS, Metrics, check_same, claim, stored_metrics
+from mmpareto.training._folder import (
+    GEOMETRY,
+    LAST,
+    METRICS,
+    Metrics,
+    check_same,
+    claim,
+    stored_metrics,
+)
 from mmpareto.training._loading import evaluation_loader, training_loader
 from mmpareto.training._module import BalancedModule, GeometryCallback
 from mmpareto.training._trainer import make_trainer
@@ -32,12 +40,12 @@ from mmpareto.training._trainer import make_trainer
 def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
     """Trains one model and tests the epoch with the best joint score on the validation part.
 
-    The folder then holds ``config.yaml``, ``data_fingerprint.txt``, ``best.ckpt``, ``metrics.json``, ``geometry.csv``
-    and ``logs/``. Called again it returns what is there; after an interruption it continues with the epoch that was
-    interrupted.
+    The folder then holds ``config.yaml``, ``data_fingerprint.txt``, ``best.ckpt``,
+    ``metrics.json``, ``geometry.csv`` and ``logs/``. Called again it returns what is there; after
+    an interruption it continues with the epoch that was interrupted.
 
-    With several devices, Lightning starts the same program once more for each, unless a launcher did. The first
-    process alone writes to the folder.
+    With several devices, Lightning starts the same program once more for each, unless a launcher
+    did. The first process alone writes to the folder.
 
     Args:
         config: The training.
@@ -45,12 +53,12 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
         progress: Whether to show a progress bar.
 
     Returns:
-        Scores by split, and under ``"train"`` conflict rates and the seconds it took; empty on processes other
-        than the first.
+        Scores by split, and under ``"train"`` conflict rates and the seconds it took; empty on
+        processes other than the first.
 
     Raises:
-        MMParetoError: If `out` cannot be written to, or holds another training; if the processes asked for are not
-            there.
+        MMParetoError: If `out` cannot be written to, or holds another training; if the processes
+            asked for are not there.
     """
     check_same(config, out)
     with _quiet(), threads(config.threads):
@@ -58,7 +66,9 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
         trainer = make_trainer(config, out, [timer, recorder], progress)
         if (metrics := stored_metrics(out)) is None:
             splits = config.data.load()
-            module, loaders = _prepare(config, splits, trainer)  # what is wrong is found before the folder is taken
+            module, loaders = _prepare(
+                config, splits, trainer
+            )  # what is wrong is found before the folder is taken
             if trainer.is_global_zero:
                 claim(config, make_folder(out))
             _fit(trainer, module, loaders, out)
@@ -74,20 +84,30 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
 Loaders = tuple[DataLoader[Batch], DataLoader[Batch]]
 
 
-def _prepare(config: RunConfig, splits: Splits, trainer: lightning.Trainer) -> tuple[BalancedModule, Loaders]:
+def _prepare(
+    config: RunConfig, splits: Splits, trainer: lightning.Trainer
+) -> tuple[BalancedModule, Loaders]:
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     model = config.model.build(config.shapes, config.data.target.outputs)
-    module = BalancedModule(model, config.data.target, config.method, config.optimizer, config.geometry_every)
-    shares = {"rank": trainer.global_rank, "processes": trainer.world_size, "workers": config.workers}
+    module = BalancedModule(
+        model, config.data.target, config.method, config.optimizer, config.geometry_every
+    )
+    shares = {
+        "rank": trainer.global_rank,
+        "processes": trainer.world_size,
+        "workers": config.workers,
+    }
     train = training_loader(splits.train, config.shapes, config.batch_size, config.seed, **shares)
-    # Every process evaluates all of it: shares of different lengths would need different numbers of forward passes,
-    # and where parameters are sharded each of those waits for all processes.
+    # Every process evaluates all of it: shares of different lengths would need different numbers of
+    # forward passes, and where parameters are sharded each of those waits for all processes.
     return module, (train, evaluation_loader(splits.val, config.shapes, workers=config.workers))
 
 
 def _fit(trainer: lightning.Trainer, module: BalancedModule, loaders: Loaders, out: Path) -> None:
     """Trains, leaving the best epoch's weights in `out`."""
-    if trainer.world_size > 1:  # or Lightning chooses the number of threads, and that of the processes it starts
+    if (
+        trainer.world_size > 1
+    ):  # or Lightning chooses the number of threads, and that of the processes it starts
         os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     try:
         trainer.fit(module, *loaders, ckpt_path=_interrupted(out / LAST), weights_only=True)
@@ -100,7 +120,10 @@ def _fit(trainer: lightning.Trainer, module: BalancedModule, loaders: Loaders, o
 
 
 def _conflicts(recorder: GeometryCallback) -> dict[str, float]:
-    return {f"conflict_rate/{modality}": rate for modality, rate in recorder.geometry.conflict_rates().items()}
+    return {
+        f"conflict_rate/{modality}": rate
+        for modality, rate in recorder.geometry.conflict_rates().items()
+    }
 
 
 def _interrupted(path: Path) -> Path | None:
@@ -111,8 +134,8 @@ def _interrupted(path: Path) -> Path | None:
         torch.load(path, weights_only=True)
     except (RuntimeError, EOFError, UnpicklingError) as error:
         raise MMParetoError(
-            f"{path} should be the checkpoint of an interrupted training. Found {type(error).__name__} on reading it. "
-            "Delete it to start again."
+            f"{path} should be the checkpoint of an interrupted training. Found "
+            f"{type(error).__name__} on reading it. Delete it to start again."
         ) from error
     return path
 

@@ -39,10 +39,16 @@ def build(
     """Makes a store, beside which there are only those that somebody holds then."""
     part = Store(store.folder.with_suffix(".part"))
     part.folder.mkdir(exist_ok=True)
-    as_before = takewhile(lambda pair: pair[0][0].source == pair[1], zip(part.intact(), states, strict=False))
+    as_before = takewhile(
+        lambda pair: pair[0][0].source == pair[1], zip(part.intact(), states, strict=False)
+    )
     kept = [entry for (entry, _), _ in as_before]
     rest = dict(zip(range(len(kept), len(states)), states[len(kept) :], strict=True))
-    others = [Store(path) for path in store.folder.parent.iterdir() if path.is_dir() and path != part.folder]
+    others = [
+        Store(path)
+        for path in store.folder.parent.iterdir()
+        if path.is_dir() and path != part.folder
+    ]
     wanted = set(rest.values())
     known = {
         entry.source: item
@@ -94,7 +100,9 @@ class Writer:
 
     def _write(self, source: str, array: np.ndarray) -> Entry:
         content = array.tobytes()
-        entry = Entry(source, dtype=array.dtype.str, shape=array.shape, checksum=zlib.crc32(content))
+        entry = Entry(
+            source, dtype=array.dtype.str, shape=array.shape, checksum=zlib.crc32(content)
+        )
         self._data.write(content)
         self._data.flush()  # so that the journal never says more than there is
         return entry

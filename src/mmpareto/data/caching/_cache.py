@@ -27,9 +27,9 @@ from mmpareto.errors import MMParetoError
 class Cache(Sequence[np.ndarray | None]):
     """What became of sources: arrays that cannot be written to, and None for what is damaged.
 
-    Arrays are views of the file, mapped into memory: processes that read the same share it. A pickle holds the file's
-    name alone, so workers open it by themselves. While this lives, other processes leave the file where it is; for
-    workers the object that was pickled sees to that.
+    Arrays are views of the file, mapped into memory: processes that read the same share it. A
+    pickle holds the file's name alone, so workers open it by themselves. While this lives, other
+    processes leave the file where it is; for workers the object that was pickled sees to that.
 
     Args:
         store: Where it is.
@@ -64,7 +64,9 @@ class Cache(Sequence[np.ndarray | None]):
     @cached_property
     def damaged(self) -> dict[int, str]:
         """By the item's number, the reason why it could not be decoded."""
-        return {number: entry.reason for number, entry in enumerate(self._opened[0]) if entry.reason}
+        return {
+            number: entry.reason for number, entry in enumerate(self._opened[0]) if entry.reason
+        }
 
     @property
     def passing(self) -> list[int]:
@@ -84,26 +86,32 @@ class Cache(Sequence[np.ndarray | None]):
 
     def _changed(self, expected: str, found: int) -> MMParetoError:
         return MMParetoError(
-            f"{self._store.folder} should hold {expected}. Found {found}: it was removed or decoded anew by another "
-            "process. Start again."
+            f"{self._store.folder} should hold {expected}. Found {found}: it was removed or "
+            "decoded anew by another process. Start again."
         )
 
 
 def cached(
-    name: str, sources: Sequence[Source], decoder: Decoder, *, workers: int = 0, progress: Progress | None = None
+    name: str,
+    sources: Sequence[Source],
+    decoder: Decoder,
+    *,
+    workers: int = 0,
+    progress: Progress | None = None,
 ) -> Cache:
     """Decodes what has not been decoded yet, and opens all of it.
 
-    What was decoded before, by a call that was killed or for another list of sources too, is taken over where the
-    source's name, size and time of change are the same; a file that could not be opened or read is tried again. Of
-    several processes that ask for the same, one decodes.
+    What was decoded before, by a call that was killed or for another list of sources too, is taken
+    over where the source's name, size and time of change are the same; a file that could not be
+    opened or read is tried again. Of several processes that ask for the same, one decodes.
 
     Args:
-        name: Of the cache, in the folder of all caches; together with the decoder and the folder of the sources.
+        name: Of the cache, in the folder of all caches; together with the decoder and the folder of
+            the sources.
         sources: What to decode.
         decoder: How.
-        workers: Processes that decode; 0 decodes in this one. With more, a script has to do its work below
-            ``if __name__ == "__main__"``.
+        workers: Processes that decode; 0 decodes in this one. With more, a script has to do its
+            work below ``if __name__ == "__main__"``.
         progress: Told the name, and how many sources are done.
 
     Returns:
@@ -140,8 +148,8 @@ def cached(
             build(store, sources, states, decoder, workers, tell)
         except OSError as error:
             raise MMParetoError(
-                f"The cache {folder} should be written. Found: {error}. Make room, or set MMPARETO_CACHE to another "
-                "folder; the same command continues."
+                f"The cache {folder} should be written. Found: {error}. Make room, or set "
+                "MMPARETO_CACHE to another folder; the same command continues."
             ) from error
         return Cache(store, len(sources))
 

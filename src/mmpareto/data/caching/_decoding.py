@@ -31,7 +31,9 @@ class Unreadable(MMParetoError):  # noqa: N818  # what is wrong with a file, not
 
 @dataclass(frozen=True)
 class Decoder(ABC):
-    """From a file to an array. Subclasses are frozen dataclasses that can be pickled; their fields are the settings.
+    """From a file to an array.
+
+    Subclasses are frozen dataclasses that can be pickled; their fields are the settings.
 
     Attributes:
         version: To be raised when the same file and settings give another array than before.
@@ -107,11 +109,14 @@ def decode_all(decoder: Decoder, paths: Sequence[Path], workers: int) -> Generat
                 yield running[0][1].result()
                 running.popleft()
         except BrokenProcessPool as error:
-            unfinished = [str(path) for path, future in running if not future.done() or future.exception()]
+            unfinished = [
+                str(path) for path, future in running if not future.done() or future.exception()
+            ]
             names = ", ".join(unfinished[:workers])  # they are begun in order
             raise MMParetoError(
-                f"Decoding should not end the process that does it. One of these files did: {names}. Remove it, or "
-                "decode with 0 workers to see more; what is decoded is kept."
+                "Decoding should not end the process that does it. One of these files did: "
+                f"{names}. Remove it, or decode with 0 workers to see more; what is decoded is "
+                "kept."
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -140,7 +145,10 @@ def _is_passing(error: BaseException) -> bool:
     # Pillow says by an OSError without a number what is damaged, FFmpeg by classes of its own.
     return any(
         type(cause).__module__ == "builtins"
-        and (isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno is not None))
+        and (
+            isinstance(cause, MemoryError)
+            or (isinstance(cause, OSError) and cause.errno is not None)
+        )
         for cause in causes
     )
 
@@ -148,7 +156,9 @@ def _is_passing(error: BaseException) -> bool:
 def _start() -> None:
     """Prepares a process that decodes."""
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits for this one answers for it
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # the process that waits for this one answers for it
     Thread(target=_follow, daemon=True).start()
 
 

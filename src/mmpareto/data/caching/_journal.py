@@ -43,7 +43,11 @@ class Entry:
             TypeError: If there is none.
         """
         entry = cls(**json.loads(line))
-        if entry.line() != line or np.dtype(entry.dtype).hasobject or min(entry.shape, default=0) < 0:
+        if (
+            entry.line() != line
+            or np.dtype(entry.dtype).hasobject
+            or min(entry.shape, default=0) < 0
+        ):
             raise ValueError
         return replace(entry, shape=tuple(entry.shape))
 

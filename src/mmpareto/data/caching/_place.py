@@ -28,7 +28,9 @@ def hold(file: Path) -> int | None:
         while True:
             with file.open("rb") as opened:
                 fcntl.flock(opened, fcntl.LOCK_SH)
-                if os.path.samestat(os.fstat(opened.fileno()), file.stat()):  # not removed or replaced meanwhile
+                if os.path.samestat(
+                    os.fstat(opened.fileno()), file.stat()
+                ):  # not removed or replaced meanwhile
                     return os.dup(opened.fileno())
     except (ImportError, OSError):
         return None
@@ -41,7 +43,10 @@ def remove_unless_held(folder: Path, file: Path) -> None:
     if not file.exists():
         shutil.rmtree(folder)
         return
-    with suppress(BlockingIOError), file.open("r+b") as opened:  # some file systems lock only what can be written
+    with (
+        suppress(BlockingIOError),
+        file.open("r+b") as opened,
+    ):  # some file systems lock only what can be written
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder)
 
@@ -63,8 +68,8 @@ def alone(folder: Path) -> Iterator[None]:
         lock = (folder / "lock").open("w")
     except OSError as error:
         raise MMParetoError(
-            f"The cache should be in a folder that can be written to. Found {folder}: {error.strerror}. Set the "
-            "environment variable MMPARETO_CACHE to another folder."
+            f"The cache should be in a folder that can be written to. Found {folder}: "
+            f"{error.strerror}. Set the environment variable MMPARETO_CACHE to another folder."
         ) from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -42,7 +42,9 @@ class Digits(NamedTuple):
 def check_variance(variance: float) -> None:
     """Raises unless `variance` is a number that a variance can be."""
     if not 0 <= variance < float("inf"):
-        raise MMParetoError(f"Parameter `variance` should be finite and not negative. Found {variance!r}.")
+        raise MMParetoError(
+            f"Parameter `variance` should be finite and not negative. Found {variance!r}."
+        )
 
 
 def colours(labels: Tensor, variance: float, generator: torch.Generator, *, biased: bool) -> Tensor:
@@ -50,7 +52,8 @@ def colours(labels: Tensor, variance: float, generator: torch.Generator, *, bias
 
     Args:
         labels: Tensor [N] of digits.
-        variance: Of the normal jitter around the mean colour, per channel, in units of full intensity squared.
+        variance: Of the normal jitter around the mean colour, per channel, in units of full
+            intensity squared.
         generator: Source of randomness.
         biased: Whether the mean colour is the digit's own, or that of a digit drawn at random.
 
@@ -100,7 +103,13 @@ class ColouredDigits(MultimodalDataset):
 
 
 def coloured_splits(
-    digits: Digits, parts: dict[str, Tensor], variance: float, *, white: int, gray_mean: float, gray_std: float
+    digits: Digits,
+    parts: dict[str, Tensor],
+    variance: float,
+    *,
+    white: int,
+    gray_mean: float,
+    gray_std: float,
 ) -> Splits:
     """Colours the digits and divides them.
 

@@ -15,10 +15,13 @@ _TIMEOUT = 30
 """Seconds without an answer after which a mirror counts as dead."""
 
 
-def download(name: str, sha256: str, mirrors: Sequence[str], folder: Path, progress: Progress | None = None) -> Path:
+def download(
+    name: str, sha256: str, mirrors: Sequence[str], folder: Path, progress: Progress | None = None
+) -> Path:
     """Fetches a file unless it is there already.
 
-    What has arrived of a file is kept, so that the next mirror, or the next call, asks for the rest alone.
+    What has arrived of a file is kept, so that the next mirror, or the next call, asks for the rest
+    alone.
 
     Args:
         name: Of the file.
@@ -31,7 +34,8 @@ def download(name: str, sha256: str, mirrors: Sequence[str], folder: Path, progr
         Path of the file, whose checksum is right.
 
     Raises:
-        MMParetoError: If no mirror gives it, or the folder cannot be written to. A file that was there stays.
+        MMParetoError: If no mirror gives it, or the folder cannot be written to. A file that was
+            there stays.
     """
     try:
         import pooch
@@ -47,16 +51,21 @@ def download(name: str, sha256: str, mirrors: Sequence[str], folder: Path, progr
             while True:
                 continued = resuming.part.exists()
                 try:
-                    return Path(pooch.retrieve(mirror + name, f"sha256:{sha256}", name, folder, downloader=resuming))
+                    return Path(
+                        pooch.retrieve(
+                            mirror + name, f"sha256:{sha256}", name, folder, downloader=resuming
+                        )
+                    )
                 except (ValueError, requests.RequestException) as error:
                     reason = _reason(error)
-                # Two halves that do not fit say nothing about this mirror: once more from the start.
+                # Two halves that do not fit say nothing about this mirror: once more from the
+                # start.
                 if resuming.part.exists() or not continued:
                     break
             failures.append(f"{mirror}: {reason}")
     raise MMParetoError(
-        f"{name} should come from one of {len(mirrors)} mirrors. Found {'; '.join(failures)}. Is there a connection? "
-        f"The same command continues; or put the file into {folder} yourself."
+        f"{name} should come from one of {len(mirrors)} mirrors. Found {'; '.join(failures)}. Is "
+        f"there a connection? The same command continues; or put the file into {folder} yourself."
     )
 
 
@@ -70,7 +79,11 @@ def _reason(error: Exception) -> str:
         return f"no answer within {_TIMEOUT} seconds"
     if isinstance(error, requests.ConnectionError):
         return "no connection"
-    return "the connection was lost" if isinstance(error, requests.RequestException) else "a file of another checksum"
+    return (
+        "the connection was lost"
+        if isinstance(error, requests.RequestException)
+        else "a file of another checksum"
+    )
 
 
 @dataclass(frozen=True)

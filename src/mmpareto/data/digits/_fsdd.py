@@ -31,7 +31,15 @@ _NAME = re.compile(rf"(\d)_({'|'.join(SPEAKERS)})_(\d+)\.wav", re.ASCII)
 _LARGEST = 1_000_000
 """Bytes, half a minute and more; nothing larger is unpacked."""
 
-_UNREADABLE = (wave.Error, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+_UNREADABLE = (
+    wave.Error,
+    EOFError,
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,9 @@ def read_recordings(root: Path) -> tuple[list[Recording], list[Finding]]:
     with ExitStack() as stack:
         for name, where, read in sorted(_files(root, stack), key=lambda file: file[:2]):
             if name in places:
-                problems.append(Finding(where, f"has the name of {places[name]}, which is read instead"))
+                problems.append(
+                    Finding(where, f"has the name of {places[name]}, which is read instead")
+                )
                 continue
             try:
                 recordings.append(_decode(name, read()))
@@ -87,7 +97,9 @@ def _files(root: Path, stack: ExitStack) -> Iterator[tuple[str, str, Callable[[]
         try:
             opened = stack.enter_context(zipfile.ZipFile(archive))
         except (zipfile.BadZipFile, OSError) as error:
-            raise MMParetoError(f"{archive} should be a zip archive of recordings. Found: {error}") from error
+            raise MMParetoError(
+                f"{archive} should be a zip archive of recordings. Found: {error}"
+            ) from error
         for member in opened.infolist():
             path = PurePosixPath(member.filename)
             if path.parent.name == "recordings" and path.suffix == ".wav":
@@ -97,8 +109,8 @@ def _files(root: Path, stack: ExitStack) -> Iterator[tuple[str, str, Callable[[]
             yield file.name, str(file), file.read_bytes
     else:
         raise MMParetoError(
-            f"Parameter `data.root` should be a folder with the Free Spoken Digit Dataset, as fsdd.zip or as the "
-            f"folder recordings. Found neither in {root}."
+            "Parameter `data.root` should be a folder with the Free Spoken Digit Dataset, as "
+            f"fsdd.zip or as the folder recordings. Found neither in {root}."
         )
 
 
@@ -114,13 +126,21 @@ def _decode(name: str, content: bytes) -> Recording:
     """Raises one of `_UNREADABLE`, or a ValueError that says what is wrong."""
     parts = _NAME.fullmatch(name)
     if not parts:
-        raise ValueError(f"should be named digit_speaker_number.wav with one of the speakers {', '.join(SPEAKERS)}")
+        raise ValueError(
+            "should be named digit_speaker_number.wav with one of the speakers "
+            f"{', '.join(SPEAKERS)}"
+        )
     with wave.open(io.BytesIO(content)) as file:
         form = (file.getnchannels(), 8 * file.getsampwidth(), file.getframerate())
         if form != (1, 16, RATE):
-            raise ValueError("should be 1 channel of 16 bits at {} Hz, found {}, {}, {}".format(RATE, *form))
+            raise ValueError(
+                "should be 1 channel of 16 bits at {} Hz, found {}, {}, {}".format(RATE, *form)
+            )
         frames = file.readframes(file.getnframes())
         if not 0 < len(frames) == 2 * file.getnframes():
-            raise ValueError(f"should hold {2 * file.getnframes()} bytes of samples, more than 0; found {len(frames)}")
+            raise ValueError(
+                f"should hold {2 * file.getnframes()} bytes of samples, more than 0; found "
+                f"{len(frames)}"
+            )
     samples = np.frombuffer(frames, "<i2")
     return Recording(name.removesuffix(".wav"), int(parts[1]), parts[2], int(parts[3]), samples)

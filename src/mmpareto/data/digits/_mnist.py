@@ -26,15 +26,24 @@ IDX_FILES = {
 """Name of the official file of each array, without ``.gz``."""
 
 LAYOUT = (
-    "mnist.npz with uint8 arrays train_images [60000, 28, 28], train_labels, test_images [10000, 28, 28] and "
-    f"test_labels; or the four official files, as they are or ending in .gz: {', '.join(IDX_FILES.values())}."
+    "mnist.npz with uint8 arrays train_images [60000, 28, 28], train_labels, test_images [10000, "
+    "28, 28] and test_labels; or the four official files, as they are or ending in .gz: "
+    f"{', '.join(IDX_FILES.values())}."
 )
 """What a folder with MNIST holds."""
 
 # Of an idx file: two zeros, 8 for uint8, and the number of dimensions.
 _MAGIC = {3: 0x0803, 1: 0x0801}
 
-_UNREADABLE = (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+_UNREADABLE = (
+    KeyError,
+    ValueError,
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+)
 
 Part: TypeAlias = tuple[Tensor, Tensor]
 """Images, uint8 [N, 28, 28], and labels, int64 [N]."""
@@ -59,10 +68,16 @@ def read_mnist(root: Path) -> dict[str, Part]:
         arrays = {key: _read_idx(_idx_path(root, name), key) for key, name in IDX_FILES.items()}
     else:
         raise MMParetoError(
-            f"Parameter `data.root` should be a folder with MNIST, or an .npz file. Found no file {root}."
+            "Parameter `data.root` should be a folder with MNIST, or an .npz file. Found no file "
+            f"{root}."
         )
     for part in SIZES:
-        _check(archive if archive.is_file() else root, part, arrays[f"{part}_images"], arrays[f"{part}_labels"])
+        _check(
+            archive if archive.is_file() else root,
+            part,
+            arrays[f"{part}_images"],
+            arrays[f"{part}_labels"],
+        )
     tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
     return {part: (tensors[f"{part}_images"], tensors[f"{part}_labels"].long()) for part in SIZES}
 
@@ -74,7 +89,8 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     # What is no archive at all is taken for one array, which has no keys.
     except (*_UNREADABLE, TypeError, IndexError, AttributeError) as error:
         raise MMParetoError(
-            f"{path} should be an .npz file with uint8 arrays {', '.join(IDX_FILES)}. Found: {error or 'no content'}"
+            f"{path} should be an .npz file with uint8 arrays {', '.join(IDX_FILES)}. Found: "
+            f"{error or 'no content'}"
         ) from error
 
 
@@ -83,8 +99,8 @@ def _idx_path(folder: Path, name: str) -> Path:
         if path.is_file():
             return path
     raise MMParetoError(
-        f"Parameter `data.root` should be a folder with MNIST: {LAYOUT} Found no file {folder / name}[.gz] and no "
-        f"{folder / 'mnist.npz'}."
+        f"Parameter `data.root` should be a folder with MNIST: {LAYOUT} Found no file "
+        f"{folder / name}[.gz] and no {folder / 'mnist.npz'}."
     )
 
 
@@ -96,18 +112,24 @@ def _read_idx(path: Path, key: str) -> np.ndarray:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             header = file.read(start.nbytes)
-            # No more than is expected, whatever the file would unpack to; one byte more reaches its checksum.
+            # No more than is expected, whatever the file would unpack to; one byte more reaches its
+            # checksum.
             content = file.read(count + 1) if header == start.tobytes() else b""
     except _UNREADABLE as error:
-        raise MMParetoError(f"{path} should be a file of MNIST. Found on reading it: {error}") from error
+        raise MMParetoError(
+            f"{path} should be a file of MNIST. Found on reading it: {error}"
+        ) from error
     if header != start.tobytes():
         found = np.frombuffer(header[: len(header) // 4 * 4], ">u4").tolist()
         raise MMParetoError(
-            f"{path} should begin with a magic number and the sizes, {start.tolist()}. Found {found}. Fetch it again."
+            f"{path} should begin with a magic number and the sizes, {start.tolist()}. Found "
+            f"{found}. Fetch it again."
         )
     if len(content) != count:
         found = "more" if len(content) > count else f"{len(content):,}"
-        raise MMParetoError(f"{path} should hold {count:,} bytes after its sizes. Found {found}. Fetch it again.")
+        raise MMParetoError(
+            f"{path} should hold {count:,} bytes after its sizes. Found {found}. Fetch it again."
+        )
     return np.frombuffer(bytearray(content), np.uint8).reshape(expected)
 
 
@@ -120,6 +142,6 @@ def _check(path: Path, part: str, images: np.ndarray, labels: np.ndarray) -> Non
         )
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() > 9:
         raise MMParetoError(
-            f"{path} should hold {part}_labels as integers from 0 to 9. Found {labels.dtype}, {labels.min()} to "
-            f"{labels.max()}."
+            f"{path} should hold {part}_labels as integers from 0 to 9. Found {labels.dtype}, "
+            f"{labels.min()} to {labels.max()}."
         )

@@ -23,8 +23,9 @@ _IMAGE_MEAN, _IMAGE_STD = 0.1307, 0.3081
 def log_spectrogram(recordings: Sequence[Recording]) -> Tensor:
     """Normalized log spectrograms of one second each: shorter recordings end in zeros, longer ones are cut.
 
-    A Hann window of 16 ms every 15.6 ms; of its 65 frequencies, 62.5 Hz apart, the constant is left out. Amplitudes
-    are those of samples in [-1, 1), plus 0.001 before the logarithm: what 16 bits cannot tell from silence.
+    A Hann window of 16 ms every 15.6 ms; of its 65 frequencies, 62.5 Hz apart, the constant is left
+    out. Amplitudes are those of samples in [-1, 1), plus 0.001 before the logarithm: what 16 bits
+    cannot tell from silence.
 
     Args:
         recordings: R recordings.
@@ -70,7 +71,13 @@ class SpokenDigits(MultimodalDataset):
 
 
 def paired(
-    recordings: Sequence[Recording], digits: Digits, numbers: Tensor, *, pairs: int, noise: float, seed: int
+    recordings: Sequence[Recording],
+    digits: Digits,
+    numbers: Tensor,
+    *,
+    pairs: int,
+    noise: float,
+    seed: int,
 ) -> SpokenDigits:
     """Draws pairs.
 
@@ -88,16 +95,23 @@ def paired(
     spoken = torch.tensor([recording.digit for recording in recordings], dtype=torch.int64)
     for what, labels in (("recordings", spoken), ("images", digits.labels)):
         if missing := sorted(set(range(10)) - set(labels.tolist())):
-            raise MMParetoError(f"There should be {what} of every digit. Found none of {', '.join(map(str, missing))}.")
+            raise MMParetoError(
+                f"There should be {what} of every digit. Found none of "
+                f"{', '.join(map(str, missing))}."
+            )
     generator = torch.Generator().manual_seed(seed)
     rounds = range(-(-pairs // len(spoken)))
     chosen = torch.cat([torch.randperm(len(spoken), generator=generator) for _ in rounds])[:pairs]
     image = torch.empty_like(chosen)
     for digit in range(10):
-        (known,), (wanted,) = ((labels == digit).nonzero(as_tuple=True) for labels in (digits.labels, spoken[chosen]))
+        (known,), (wanted,) = (
+            (labels == digit).nonzero(as_tuple=True) for labels in (digits.labels, spoken[chosen])
+        )
         order = known[torch.randperm(len(known), generator=generator)]
         image[wanted] = order[torch.arange(len(wanted)) % len(order)]
     clean = (digits.images[image].unsqueeze(1) / 255 - _IMAGE_MEAN) / _IMAGE_STD
     noisy = clean + noise * torch.randn(clean.shape, generator=generator)
     names = [recording.name for recording in recordings]
-    return SpokenDigits(names, log_spectrogram(recordings), chosen, noisy, spoken[chosen], numbers[image])
+    return SpokenDigits(
+        names, log_spectrogram(recordings), chosen, noisy, spoken[chosen], numbers[image]
+    )

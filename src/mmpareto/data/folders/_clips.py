@@ -13,7 +13,7 @@ from mmpareto.data.media._video import VideoDecoder
 from mmpareto.data.samples._augment import Frames, Plain
 from mmpareto.data.tables._columns import FILES
 from mmpareto.errors import MMParetoError
-from mmpareto.shapes import Shape
+from mmpareto.specs import Shape
 
 
 class Clips(Protocol):
@@ -38,12 +38,17 @@ def check_clips(recipe: Clips) -> None:
         if (value := getattr(recipe, name)) < 1:
             raise MMParetoError(f"Parameter `data.{name}` should be at least 1. Found {value!r}.")
     if not 0 < recipe.fps < float("inf"):
-        raise MMParetoError(f"Parameter `data.fps` should be finite and positive. Found {recipe.fps!r}.")
+        raise MMParetoError(
+            f"Parameter `data.fps` should be finite and positive. Found {recipe.fps!r}."
+        )
 
 
 def clip_shapes(recipe: Clips) -> dict[str, Shape]:
     """Shapes of a spectrogram [1, F, T] and of a video [3, frames, size, size]."""
-    return {"audio": front_end(recipe.audio).shape, "video": (3, recipe.frames, recipe.size, recipe.size)}
+    return {
+        "audio": front_end(recipe.audio).shape,
+        "video": (3, recipe.frames, recipe.size, recipe.size),
+    }
 
 
 def clip_readers(recipe: Clips) -> dict[str, Reader]:
@@ -51,7 +56,9 @@ def clip_readers(recipe: Clips) -> dict[str, Reader]:
     return {
         "audio": Reader(f"{recipe.name}-audio", front_end(recipe.audio), Plain()),
         "video": Reader(
-            f"{recipe.name}-video", VideoDecoder(recipe.fps, recipe.size), Frames(recipe.frames, recipe.size)
+            f"{recipe.name}-video",
+            VideoDecoder(recipe.fps, recipe.size),
+            Frames(recipe.frames, recipe.size),
         ),
     }
 
@@ -71,12 +78,16 @@ def files_by_name(folder: Path, kind: Literal["audio", "video"]) -> dict[str, Pa
             continue
         name = path.name if frames else path.stem
         if name in found:
-            raise MMParetoError(f"{folder} should hold each clip once. Found {found[name].name} and {path.name}.")
+            raise MMParetoError(
+                f"{folder} should hold each clip once. Found {found[name].name} and {path.name}."
+            )
         found[name] = path
     return found
 
 
-def without_files(wanted: Mapping[str, str], files: Mapping[str, Mapping[str, Path]]) -> list[Finding]:
+def without_files(
+    wanted: Mapping[str, str], files: Mapping[str, Mapping[str, Path]]
+) -> list[Finding]:
     """Clips that lack a file.
 
     Args:
@@ -86,7 +97,12 @@ def without_files(wanted: Mapping[str, str], files: Mapping[str, Mapping[str, Pa
     Returns:
         A finding for each of the clips.
     """
-    lacking = {name: [modality for modality, found in files.items() if name not in found] for name in wanted}
+    lacking = {
+        name: [modality for modality, found in files.items() if name not in found]
+        for name in wanted
+    }
     return [
-        Finding(wanted[name], f"{name} has no {' and no '.join(gaps)} file") for name, gaps in lacking.items() if gaps
+        Finding(wanted[name], f"{name} has no {' and no '.join(gaps)} file")
+        for name, gaps in lacking.items()
+        if gaps
     ]

@@ -18,7 +18,9 @@ Lists = Mapping[str, Sequence[Row]]
 
 _SHARES = (0.7, 0.1, 0.2)
 _BY_ACTOR = "cremad is divided by actors: nobody of the validation and the test part is in the training part."
-_HELD_OUT = "A ninth of the listed training clips, of every class alike, is held out for validation."
+_HELD_OUT = (
+    "A ninth of the listed training clips, of every class alike, is held out for validation."
+)
 _CIRCULATING = {"train": 6_698, "test": 744}
 
 
@@ -61,21 +63,28 @@ def divide(names: Sequence[str], lists: Lists, seed: int) -> Mapping[str, Sequen
     """
     labels = [label_of(name) for name in names]
     if not lists:
-        own = split([actor_of(name) for name in names], [[str(label)] for label in labels], _SHARES, seed)
+        own = split(
+            [actor_of(name) for name in names], [[str(label)] for label in labels], _SHARES, seed
+        )
         return {part: [number for number, of in enumerate(own) if of == part] for part in PARTS}
     numbers = {name: number for number, name in enumerate(names)}
-    parts = {part: [numbers[row.name] for row in rows if row.name in numbers] for part, rows in lists.items()}
+    parts = {
+        part: [numbers[row.name] for row in rows if row.name in numbers]
+        for part, rows in lists.items()
+    }
     return with_validation(parts, names, labels, seed)
 
 
 def shared_actors(lists: Lists) -> str:
     """What is wrong with a test part some of whose actors are in the training part; empty where none is."""
-    train, test = ({actor_of(row.name) for row in lists.get(part, ())} for part in ("train", "test"))
+    train, test = (
+        {actor_of(row.name) for row in lists.get(part, ())} for part in ("train", "test")
+    )
     if not train & test:
         return ""
     return (
-        f"{len(train & test)} of the {len(test)} actors of the test part are in the training part too, so that "
-        "accuracy is measured on people that were met in training."
+        f"{len(train & test)} of the {len(test)} actors of the test part are in the training part "
+        "too, so that accuracy is measured on people that were met in training."
     )
 
 
@@ -90,5 +99,8 @@ def division_notes(folder: Path | str | None) -> list[str]:
     sizes = {part: len(rows) for part, rows in lists.items()}
     known = ", like the split in circulation" if sizes == _CIRCULATING else ""
     counts = ", ".join(f"{size:,} {part}" for part, size in sizes.items())
-    notes = [f"cremad is divided by the user's lists ({counts} clips{known}).", shared_actors(lists)]
+    notes = [
+        f"cremad is divided by the user's lists ({counts} clips{known}).",
+        shared_actors(lists),
+    ]
     return [*filter(None, notes), *([] if "val" in lists else [_HELD_OUT])]

@@ -1,6 +1,7 @@
 """Data sets that are folders of files, each sample one file (or folder of frames) per modality."""
 
-# No postponed annotations: jsonargparse evaluates those of a base class in the module of the derived one.
+# No postponed annotations: jsonargparse evaluates those of a base class in the module of the
+# derived one.
 
 import os
 import warnings
@@ -17,7 +18,7 @@ from mmpareto.data.caching._cache import Cache, Decoder, Source, cached
 from mmpareto.data.folders._survey import Survey, without_links_out
 from mmpareto.data.samples._cached import CachedDataset, Column, Transform
 from mmpareto.errors import MMParetoError
-from mmpareto.targets import Classes
+from mmpareto.specs import Classes
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ class FolderRecipe(DatasetRecipe):
         survey, caches = self._open()
         damaged = _damaged(survey, caches)
         splits = Splits(**self._datasets(survey, caches))
-        out, total = len(survey.missing) + len(damaged), len(survey.missing) + sum(map(len, survey.parts.values()))
+        out, total = (
+            len(survey.missing) + len(damaged),
+            len(survey.missing) + sum(map(len, survey.parts.values())),
+        )
         lost = f"{out:,} of {total:,} samples are left out: `mmpareto data check {self.name}` says why."
         for warning in filter(None, (survey.warning, lost if out else "")):
             warnings.warn(f"{self.name}: {warning}", stacklevel=2)
@@ -74,14 +78,23 @@ class FolderRecipe(DatasetRecipe):
             return Findings((), (Finding(self.name, str(error), fatal=True),))
         sizes = [(part, f"{len(dataset):,} samples") for part, dataset in datasets.items()]
         counts = sum((Counter(dataset.labels.tolist()) for dataset in datasets.values()), Counter())
-        classes = [("classes", ", ".join(f"{name} {counts[n]:,}" for n, name in enumerate(self.target.names)))]
+        classes = [
+            (
+                "classes",
+                ", ".join(f"{name} {counts[n]:,}" for n, name in enumerate(self.target.names)),
+            )
+        ]
         shapes = [(name, str(shape)) for name, shape in self.shapes.items()]
         warning = [Finding(self.name, survey.warning)] if survey.warning else []
-        damaged = [finding for findings in _damaged(survey, caches).values() for finding in findings]
+        damaged = [
+            finding for findings in _damaged(survey, caches).values() for finding in findings
+        ]
         problems = [*warning, *self._untaught(datasets), *survey.remarks, *survey.missing, *damaged]
         return Findings([*sizes, *classes, *shapes], problems)
 
-    def _open(self, workers: int = 0, progress: Progress | None = None) -> tuple[Survey, dict[str, Cache]]:
+    def _open(
+        self, workers: int = 0, progress: Progress | None = None
+    ) -> tuple[Survey, dict[str, Cache]]:
         """Finds the files, and decodes what has not been decoded yet."""
         if self.root is None or not Path(self.root).is_dir():
             found = "none: add --data.root" if self.root is None else f"no folder {self.root}"
@@ -92,13 +105,19 @@ class FolderRecipe(DatasetRecipe):
         root = Path(self.root)
         survey, caches = without_links_out(self._survey(root), root), {}
         if not survey.samples:
-            first = [f" The first: {finding.where}: {finding.reason}" for finding in survey.missing[:1]]
+            first = [
+                f" The first: {finding.where}: {finding.reason}" for finding in survey.missing[:1]
+            ]
             found = "Found none whose files are all there."
-            raise MMParetoError("".join([f"{root} should hold samples of {self.name}. {found}", *first]))
+            raise MMParetoError(
+                "".join([f"{root} should hold samples of {self.name}. {found}", *first])
+            )
         for modality, reader in self._readers().items():
             paths = [sample.files[modality] for sample in survey.samples]
             sources = [Source(os.path.relpath(path, root), path) for path in paths]
-            caches[modality] = cached(reader.cache, sources, reader.decoder, workers=workers, progress=progress)
+            caches[modality] = cached(
+                reader.cache, sources, reader.decoder, workers=workers, progress=progress
+            )
         return survey, caches
 
     def _datasets(self, survey: Survey, caches: Mapping[str, Cache]) -> dict[str, CachedDataset]:
@@ -106,18 +125,28 @@ class FolderRecipe(DatasetRecipe):
         for part, numbers in survey.parts.items():
             kept = [number for number in numbers if number not in damaged]
             if not kept:
-                raise MMParetoError(f"{self.root} should hold samples for the {part} part. Found none.")
+                raise MMParetoError(
+                    f"{self.root} should hold samples for the {part} part. Found none."
+                )
             index = torch.tensor(kept)
-            columns = {name: Column(caches[name], index, reader.transform) for name, reader in readers.items()}
+            columns = {
+                name: Column(caches[name], index, reader.transform)
+                for name, reader in readers.items()
+            }
             labels = torch.tensor([survey.samples[number].label for number in kept])
-            datasets[part] = CachedDataset(columns, labels, [survey.samples[number].name for number in kept])
+            datasets[part] = CachedDataset(
+                columns, labels, [survey.samples[number].name for number in kept]
+            )
         return datasets
 
     def _untaught(self, datasets: Mapping[str, CachedDataset]) -> list[Finding]:
         """Classes that are tested but not trained on."""
         taught, asked = (set(datasets[part].labels.tolist()) for part in ("train", "test"))
         return [
-            Finding(self.name, f"class {self.target.names[label]} has test samples, but none to train on")
+            Finding(
+                self.name,
+                f"class {self.target.names[label]} has test samples, but none to train on",
+            )
             for label in sorted(asked - taught)
         ]
 

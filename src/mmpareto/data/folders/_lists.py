@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmpareto._files import digest, read_text
 from mmpareto.data.tables._splitting import split
 from mmpareto.errors import MMParetoError
-from mmpareto.files import digest, read_text
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,19 @@ def read_lists(folder: Path, columns: Sequence[str]) -> dict[str, list[Row]]:
         The rows of each part, in order.
 
     Raises:
-        MMParetoError: If a list is missing, a row has another number of cells or no plain file name in its first, or
-            a sample is listed twice.
+        MMParetoError: If a list is missing, a row has another number of cells or no plain file name
+            in its first, or a sample is listed twice.
     """
     paths = _paths(folder).items()
-    lists = {part: _read_list(path, columns) for part, path in paths if part != "val" or path.exists()}
+    lists = {
+        part: _read_list(path, columns) for part, path in paths if part != "val" or path.exists()
+    }
     known: dict[str, str] = {}
     for row in (row for rows in lists.values() for row in rows):
         if row.name in known:
             raise MMParetoError(
-                f"{row.where} should name a sample that is listed nowhere else. Found {row.name}, as in "
-                f"{known[row.name]}: delete one of the two."
+                f"{row.where} should name a sample that is listed nowhere else. Found {row.name}, "
+                f"as in {known[row.name]}: delete one of the two."
             )
         known[row.name] = row.where
     return lists
@@ -74,9 +76,13 @@ def _read_list(path: Path, columns: Sequence[str]) -> list[Row]:
         if not any(cells):
             continue
         if len(cells) != len(columns):
-            raise MMParetoError(f"{where} should be {','.join(columns)}. Found {len(cells)} cells: {line}")
+            raise MMParetoError(
+                f"{where} should be {','.join(columns)}. Found {len(cells)} cells: {line}"
+            )
         if cells[0] in ("", ".", "..") or set(cells[0]) & set("/\\\0"):
-            raise MMParetoError(f"{where} should begin with a name without folders. Found {cells[0]!r}.")
+            raise MMParetoError(
+                f"{where} should begin with a name without folders. Found {cells[0]!r}."
+            )
         rows.append(Row(where, cells))
     return rows
 
@@ -104,6 +110,11 @@ def with_validation(
     if "val" in parts:
         return dict(parts)
     train = parts["train"]
-    chosen = split([names[n] for n in train], [[str(labels[n])] for n in train], (8 / 9, 1 / 9, 0.0), seed)
-    held = {part: [n for n, own in zip(train, chosen, strict=True) if own == part] for part in ("train", "val")}
+    chosen = split(
+        [names[n] for n in train], [[str(labels[n])] for n in train], (8 / 9, 1 / 9, 0.0), seed
+    )
+    held = {
+        part: [n for n, own in zip(train, chosen, strict=True) if own == part]
+        for part in ("train", "val")
+    }
     return {**held, "test": parts["test"]}

@@ -32,7 +32,8 @@ class Survey:
 
     Args:
         samples: Those whose files are all there.
-        parts: Numbers of the samples in ``"train"``, ``"val"`` and ``"test"``; a sample may be in none.
+        parts: Numbers of the samples in ``"train"``, ``"val"`` and ``"test"``; a sample may be in
+            none.
         missing: What is left out for want of a file, one finding for each sample.
         remarks: What is there, but not as it should be.
         warning: What somebody who trains on these parts has to know; empty if nothing.
@@ -47,14 +48,21 @@ class Survey:
 
 def without_links_out(survey: Survey, root: Path) -> Survey:
     """Leaves out samples with a file that is a link out of the data set; its folder may be a link to elsewhere."""
-    out = {number: said for number, sample in enumerate(survey.samples) if (said := _leads_out(sample, root))}
+    out = {
+        number: said
+        for number, sample in enumerate(survey.samples)
+        if (said := _leads_out(sample, root))
+    }
     kept = [number for number in range(len(survey.samples)) if number not in out]
     new = {number: place for place, number in enumerate(kept)}
     used = {number for numbers in survey.parts.values() for number in numbers}
     return replace(
         survey,
         samples=[survey.samples[number] for number in kept],
-        parts={part: [new[number] for number in numbers if number in new] for part, numbers in survey.parts.items()},
+        parts={
+            part: [new[number] for number in numbers if number in new]
+            for part, numbers in survey.parts.items()
+        },
         missing=[*survey.missing, *(finding for number, finding in out.items() if number in used)],
     )
 
@@ -65,5 +73,7 @@ def _leads_out(sample: Sample, root: Path) -> Finding | None:
             if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
                 inside(root, path)
         except (MMParetoError, OSError, RuntimeError) as error:  # a circle of links
-            return Finding(str(path), f"leads out of the data set: {error} Put the file itself there.")
+            return Finding(
+                str(path), f"leads out of the data set: {error} Put the file itself there."
+            )
     return None

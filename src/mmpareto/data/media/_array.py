@@ -14,7 +14,9 @@ from mmpareto.data.caching._decoding import Decoder, Unreadable
 
 @dataclass(frozen=True)
 class ArrayDecoder(Decoder):
-    """From a ``.npy`` file to float32 of one shape. Files with Python objects, which could be programs, are refused.
+    """From a ``.npy`` file to float32 of one shape.
+
+    Files with Python objects, which could be programs, are refused.
 
     Args:
         shape: That the array should have.
@@ -34,7 +36,9 @@ class ArrayDecoder(Decoder):
         except Exception as error:  # a damaged header fails as whatever its text is taken for
             if is_zipfile(path):
                 raise Unreadable("is an archive of arrays; save each with numpy.save") from error
-            raise Unreadable(f"is no array in NumPy's format: {' '.join(str(error).split())}") from error
+            raise Unreadable(
+                f"is no array in NumPy's format: {' '.join(str(error).split())}"
+            ) from error
         if stored.shape != self.shape:
             raise Unreadable(f"has shape {stored.shape}, not {self.shape}")
         if stored.dtype.kind not in "biuf":

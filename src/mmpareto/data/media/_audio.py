@@ -22,7 +22,9 @@ _RATES = range(1_000, 768_001)
 """Samples per second that recordings are known to have; other rates are damage."""
 
 _FINEST = 50_000
-"""Largest term of a ratio of rates; the filter has 20 times as many numbers. Of a ratio with larger ones the nearest is
+"""Largest term of a ratio of rates; the filter has 20 times as many numbers.
+
+Of a ratio with larger ones the nearest is
 taken, which is off by less than one part in so many."""
 
 
@@ -31,8 +33,10 @@ def read_audio(path: Path, rate: int, most: int | None = None) -> np.ndarray:
 
     Args:
         path: Of the file.
-        rate: Samples per second to bring it to, by a filter that removes what lies beyond half of it.
-        most: Samples that are returned of a longer recording; the rest is not decoded. None for all.
+        rate: Samples per second to bring it to, by a filter that removes what lies beyond half of
+            it.
+        most: Samples that are returned of a longer recording; the rest is not decoded. None for
+            all.
 
     Returns:
         float32 [samples], the mean of all channels, in [-1, 1] but for what the filter overshoots.
@@ -47,7 +51,10 @@ def read_audio(path: Path, rate: int, most: int | None = None) -> np.ndarray:
             if len(rates) > 1:
                 raise Unreadable(f"changes its rate: {sorted(rates)}")
             if frame.sample_rate not in _RATES:
-                raise Unreadable(f"has {frame.sample_rate:,} samples per second, not {_RATES[0]:,} to {_RATES[-1]:,}")
+                raise Unreadable(
+                    f"has {frame.sample_rate:,} samples per second, not {_RATES[0]:,} to "
+                    f"{_RATES[-1]:,}"
+                )
             parts.append(_mono(frame))
             length += len(parts[-1])
             if most is not None and length >= _needed(most, frame.sample_rate, rate):
@@ -62,7 +69,9 @@ def read_audio(path: Path, rate: int, most: int | None = None) -> np.ndarray:
 
 def _needed(most: int, before: int, after: int) -> int:
     """Of how many samples the first `most` are made by `resampled`."""
-    reach = 0 if before == after else math.ceil(10 * max(1, before / after)) + 2  # of SciPy's filter, to either side
+    reach = (
+        0 if before == after else math.ceil(10 * max(1, before / after)) + 2
+    )  # of SciPy's filter, to either side
     return math.ceil(most * before / after * (1 + 1 / _FINEST)) + reach
 
 
@@ -71,7 +80,9 @@ def _mono(frame: Any) -> np.ndarray:
     try:
         values = frame.to_ndarray()
     except ValueError as error:
-        raise Unreadable(f"has samples of a kind that NumPy has no numbers for: {frame.format.name}") from error
+        raise Unreadable(
+            f"has samples of a kind that NumPy has no numbers for: {frame.format.name}"
+        ) from error
     channels = values if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels).T
     mean: np.ndarray = channels.mean(0, dtype=np.float64)
     match values.dtype.kind:
@@ -92,9 +103,13 @@ def resampled(samples: np.ndarray, before: int, after: int) -> np.ndarray:
             samples = resample_poly(samples, up, down)
         else:
             length = math.ceil(len(samples) * up / down)
-            ends = Fraction(min(up, down), max(up, down)).limit_denominator(_FINEST).as_integer_ratio()
+            ends = (
+                Fraction(min(up, down), max(up, down)).limit_denominator(_FINEST).as_integer_ratio()
+            )
             near = ends if up < down else ends[::-1]
-            more = np.zeros(len(samples) // _FINEST + 2)  # so that it is long enough in spite of that
+            more = np.zeros(
+                len(samples) // _FINEST + 2
+            )  # so that it is long enough in spite of that
             samples = resample_poly(np.concatenate([samples, more]), *near)[:length]
     return samples.astype(np.float32)
 
@@ -103,7 +118,8 @@ def resampled(samples: np.ndarray, before: int, after: int) -> np.ndarray:
 class SpectrogramDecoder(Decoder):
     """From a recording to float32 [1, F, T], the loudness of F frequencies at T times.
 
-    Amplitudes under Hann windows, each centred on its time, in decibels: -80 and less is -2, full scale 2.
+    Amplitudes under Hann windows, each centred on its time, in decibels: -80 and less is -2, full
+    scale 2.
 
     Args:
         rate: Samples per second that the recording is brought to.
@@ -131,7 +147,9 @@ class SpectrogramDecoder(Decoder):
 
     def _lengths(self) -> tuple[int, int, int]:
         """Samples of a recording, of a window and from window to window."""
-        samples, window, hop = (max(1, round(self.rate * time)) for time in (self.seconds, self.window, self.hop))
+        samples, window, hop = (
+            max(1, round(self.rate * time)) for time in (self.seconds, self.window, self.hop)
+        )
         return samples, window, hop
 
     def __call__(self, path: Path) -> np.ndarray:
@@ -140,7 +158,9 @@ class SpectrogramDecoder(Decoder):
         recorded = torch.from_numpy(read_audio(path, self.rate, samples))
         sound[: len(recorded)] = recorded
         hann = torch.hann_window(window)
-        spectrum = torch.stft(sound, window, hop, window=hann, pad_mode="constant", return_complex=True)
+        spectrum = torch.stft(
+            sound, window, hop, window=hann, pad_mode="constant", return_complex=True
+        )
         amplitude = spectrum.abs() * (2 / hann.sum())
         decibels = 20 * amplitude.clamp_min(_QUIETEST).log10()
         return (decibels / 20 + 2)[None].numpy()

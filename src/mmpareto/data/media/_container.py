@@ -25,8 +25,11 @@ def decoded_frames(path: Path, kind: Literal["audio", "video"]) -> Generator[Any
     try:
         import av
     except ImportError as error:
-        raise MMParetoError("Decoding sound and video needs av. Run: pip install 'mmpareto[data]'") from error
-    # FFmpeg sees bytes without a name, so that a wrong one does not mislead it and playlists open no other files.
+        raise MMParetoError(
+            "Decoding sound and video needs av. Run: pip install 'mmpareto[data]'"
+        ) from error
+    # FFmpeg sees bytes without a name, so that a wrong one does not mislead it and playlists open
+    # no other files.
     with opened(path) as file:
         try:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -38,11 +41,18 @@ def decoded_frames(path: Path, kind: Literal["audio", "video"]) -> Generator[Any
 
 def _frames(av: Any, content: mmap.mmap, kind: str) -> Iterator[Any]:
     try:
-        with av.open(content, options={"protocol_whitelist": "none"}, metadata_errors="replace") as container:
+        with av.open(
+            content, options={"protocol_whitelist": "none"}, metadata_errors="replace"
+        ) as container:
             track = next((stream for stream in container.streams if stream.type == kind), None)
             if track is None or track.codec_context is None:  # of an unknown codec
                 raise Unreadable(f"holds no {kind}")
             track.codec_context.thread_count = 1  # processes are what there are several of
             yield from container.decode(track)
-    except (av.FFmpegError, ValueError) as error:  # a ValueError if a place beyond the end is sought
-        raise Unreadable(f"is no {kind} that can be decoded: {getattr(error, 'strerror', error)}") from error
+    except (
+        av.FFmpegError,
+        ValueError,
+    ) as error:  # a ValueError if a place beyond the end is sought
+        raise Unreadable(
+            f"is no {kind} that can be decoded: {getattr(error, 'strerror', error)}"
+        ) from error

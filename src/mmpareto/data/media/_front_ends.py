@@ -1,4 +1,7 @@
-"""The three audio front ends in circulation in this field. Results under different ones are not comparable."""
+"""The three audio front ends in circulation in this field.
+
+Results under different ones are not comparable.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ class FrontEnd(Decoder):
     shape: ClassVar[tuple[int, int, int]]
 
     def __call__(self, path: Path) -> np.ndarray:
-        return self.spectrogram(read_audio(path, self.rate, self.most).astype(np.float64)).astype(np.float32)[None]
+        return self.spectrogram(read_audio(path, self.rate, self.most).astype(np.float64)).astype(
+            np.float32
+        )[None]
 
     @abstractmethod
     def spectrogram(self, samples: Signal) -> Signal:
@@ -41,10 +46,10 @@ class FrontEnd(Decoder):
 class FilterBank(FrontEnd):
     """The filter bank of MMPareto's authors: Kaldi's definition, 128 mel bands, 1,024 frames of 10 ms.
 
-    Of every 25 ms: their mean removed, pre-emphasis by 0.97, Hanning window, power spectrum, triangles on the mel scale
-    from 20 Hz to half the rate, logarithm; no dither. (The authors remove the recording's mean first, to no effect
-    where that of every frame is.) What is longer than 1,024 frames is cut, what is shorter filled up with zeros; then
-    all of it is normalized.
+    Of every 25 ms: their mean removed, pre-emphasis by 0.97, Hanning window, power spectrum,
+    triangles on the mel scale from 20 Hz to half the rate, logarithm; no dither. (The authors
+    remove the recording's mean first, to no effect where that of every frame is.) What is longer
+    than 1,024 frames is cut, what is shorter filled up with zeros; then all of it is normalized.
 
     Example:
         >>> FilterBank().spectrogram(np.zeros(16_000)).shape
@@ -69,8 +74,8 @@ class FilterBank(FrontEnd):
 class OGMGE(FrontEnd):
     """OGM-GE's: 22.05 kHz, repeated to 3 s, magnitudes of 512 samples every 353, logarithm.
 
-    The first window is centred on the first sample and the signal mirrored at its ends, as librosa did by default
-    when OGM-GE was published.
+    The first window is centred on the first sample and the signal mirrored at its ends, as librosa
+    did by default when OGM-GE was published.
 
     Example:
         >>> OGMGE().spectrogram(np.zeros(22_050)).shape
@@ -92,8 +97,8 @@ class OGMGE(FrontEnd):
 class PMR(FrontEnd):
     """PMR's: 16 kHz, repeated to 10 s, power densities of 512 samples that overlap by 353, logarithm, standardized.
 
-    The window and the scale are the defaults of SciPy's spectrogram: a periodic Tukey window that tapers a quarter,
-    the mean of every 512 samples removed, power per hertz.
+    The window and the scale are the defaults of SciPy's spectrogram: a periodic Tukey window that
+    tapers a quarter, the mean of every 512 samples removed, power per hertz.
 
     Example:
         >>> PMR().spectrogram(np.zeros(16_000)).shape
@@ -132,7 +137,9 @@ def front_end(name: AudioName) -> FrontEnd:
         (1, 257, 1004)
     """
     if name not in _FRONT_ENDS:
-        raise MMParetoError(f"Parameter `data.audio` should be one of {', '.join(_FRONT_ENDS)}. Found {name!r}.")
+        raise MMParetoError(
+            f"Parameter `data.audio` should be one of {', '.join(_FRONT_ENDS)}. Found {name!r}."
+        )
     return _FRONT_ENDS[name]
 
 

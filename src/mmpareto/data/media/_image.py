@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 class ImageDecoder(Decoder):
     """From an image file to uint8 [3, H, W], red, green and blue.
 
-    The picture is turned as its EXIF data say. Gray of 16 bits is scaled to 8; what is transparent is white, as on
-    paper. Of several pictures in a file it is the first.
+    The picture is turned as its EXIF data say. Gray of 16 bits is scaled to 8; what is transparent
+    is white, as on paper. Of several pictures in a file it is the first.
 
     Args:
-        size: The shorter side is brought to this, with the proportions kept; an image that is smaller stays as it is,
-            as all do for None.
+        size: The shorter side is brought to this, with the proportions kept; an image that is
+            smaller stays as it is, as all do for None.
 
     Example:
         >>> ImageDecoder(224)
@@ -37,7 +37,9 @@ class ImageDecoder(Decoder):
     size: int | None
 
     def __call__(self, path: Path) -> np.ndarray:
-        return np.ascontiguousarray(np.asarray(shrunk(read_image(path), self.size)).transpose(2, 0, 1))
+        return np.ascontiguousarray(
+            np.asarray(shrunk(read_image(path), self.size)).transpose(2, 0, 1)
+        )
 
 
 def opened(path: Path) -> BinaryIO:
@@ -72,10 +74,14 @@ def read_image(path: Path) -> Image:
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError as error:
-        raise MMParetoError("Decoding images needs Pillow. Run: pip install 'mmpareto[data]'") from error
+        raise MMParetoError(
+            "Decoding images needs Pillow. Run: pip install 'mmpareto[data]'"
+        ) from error
     try:
         with opened(path) as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about metadata, and about sizes that are still allowed
+            warnings.simplefilter(
+                "ignore"
+            )  # about metadata, and about sizes that are still allowed
             image = Image.open(file)
             image.load()
             return _rgb(ImageOps.exif_transpose(image))
@@ -85,8 +91,12 @@ def read_image(path: Path) -> Image:
         raise
     except MemoryError as error:
         raise Unreadable("is an image too large for the memory") from error
-    except Exception as error:  # Pillow fails at a damaged header as whatever its numbers are taken for
-        raise Unreadable(f"is a damaged image: {' '.join(str(error).split()) or type(error).__name__}") from error
+    except (
+        Exception
+    ) as error:  # Pillow fails at a damaged header as whatever its numbers are taken for
+        raise Unreadable(
+            f"is a damaged image: {' '.join(str(error).split()) or type(error).__name__}"
+        ) from error
 
 
 def _rgb(image: Image) -> Image:

@@ -26,7 +26,11 @@ def inside(root: Path, path: Path) -> Path:
     """
     try:
         found = path.resolve()
-    except (OSError, RuntimeError, ValueError) as error:  # circles of links; characters that no name can have
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # circles of links; characters that no name can have
         raise MMParetoError(f"Files should be in {root}. Found {str(path)!r}: {error}.") from error
     if not found.is_relative_to(root.resolve()):
         raise MMParetoError(f"Files should be in {root}. Found {path}, which is {found}.")

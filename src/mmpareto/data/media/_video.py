@@ -28,12 +28,13 @@ _LONGEST = 3600
 class VideoDecoder(Decoder):
     """From a video, or a folder of its frames, to uint8 [T, 3, H, W], red, green and blue.
 
-    Of a video, for each time 0, 1 / fps, 2 / fps, ... up to the last frame, the frame shown closest to it. Of a
-    folder, all images, in the order of the numbers in their names.
+    Of a video, for each time 0, 1 / fps, 2 / fps, ... up to the last frame, the frame shown closest
+    to it. Of a folder, all images, in the order of the numbers in their names.
 
     Args:
         fps: Frames per second.
-        size: The shorter side is brought to this, with the proportions kept; what is smaller stays as it is.
+        size: The shorter side is brought to this, with the proportions kept; what is smaller stays
+            as it is.
 
     Example:
         >>> VideoDecoder(fps=1.0, size=256)
@@ -46,7 +47,11 @@ class VideoDecoder(Decoder):
     size: int
 
     def __call__(self, path: Path) -> np.ndarray:
-        frames = _in_folder(path) if path.is_dir() else _at_times(decoded_frames(path, "video"), Fraction(self.fps))
+        frames = (
+            _in_folder(path)
+            if path.is_dir()
+            else _at_times(decoded_frames(path, "video"), Fraction(self.fps))
+        )
         arrays = [np.asarray(shrunk(frame, self.size)).transpose(2, 0, 1) for frame in frames]
         if not arrays:
             raise Unreadable("holds no frame")
@@ -58,7 +63,9 @@ class VideoDecoder(Decoder):
 def _in_folder(folder: Path) -> Iterator[Image]:
     """The images in a folder."""
     paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    numbers = {path: [int(digits) for digits in re.findall(r"\d+", path.name, re.ASCII)] for path in paths}
+    numbers = {
+        path: [int(digits) for digits in re.findall(r"\d+", path.name, re.ASCII)] for path in paths
+    }
     for path in sorted(paths, key=lambda path: (numbers[path], path.name)):
         try:
             yield read_image(_near(folder, path))
@@ -88,7 +95,10 @@ def _at_times(frames: Iterable[Any], fps: Fraction) -> Iterator[Image]:
         if shown is None:
             start = time
         elif time - start - before > _LONGEST:
-            raise Unreadable(f"has damaged times: one frame is shown for {float(time - start - before):.0f} seconds")
+            raise Unreadable(
+                f"has damaged times: one frame is shown for {float(time - start - before):.0f} "
+                "seconds"
+            )
         while shown is not None and number / fps < (before + time - start) / 2:
             yield _upright(shown)
             number += 1

@@ -33,12 +33,14 @@ class Frames(Transform):
 
     A finished batch is float32 and normalized.
 
-    Of a video, one frame is taken from each of `count` segments, see `choose_frames`. In training all of them are cut
-    out by one random resized crop and, half the time, flipped. Else the whole picture is resized.
+    Of a video, one frame is taken from each of `count` segments, see `choose_frames`. In training
+    all of them are cut out by one random resized crop and, half the time, flipped. Else the whole
+    picture is resized.
 
-    The crop covers from 8% to all of the picture and is from 3/4 to 4/3 as wide as high, as GoogLeNet was trained (C.
-    Szegedy et al., Going Deeper with Convolutions, CVPR 2015). MMPareto's authors crop every frame by itself, which
-    takes the motion out of a clip; here all frames of a clip are cropped alike.
+    The crop covers from 8% to all of the picture and is from 3/4 to 4/3 as wide as high, as
+    GoogLeNet was trained (C. Szegedy et al., Going Deeper with Convolutions, CVPR 2015). MMPareto's
+    authors crop every frame by itself, which takes the motion out of a clip; here all frames of a
+    clip are cropped alike.
 
     Args:
         count: Frames of a sample.
@@ -61,10 +63,15 @@ class Frames(Transform):
         video = item[None] if item.ndim == 3 else item
         chosen = choose_frames(len(video), self.count, random)
         height, width = video.shape[2:]
-        top, left, height, width = (0, 0, height, width) if random is None else random_crop(height, width, random)
-        # As bytes: a resize of these takes a quarter of the time of one of floats, and workers send as much less.
+        top, left, height, width = (
+            (0, 0, height, width) if random is None else random_crop(height, width, random)
+        )
+        # As bytes: a resize of these takes a quarter of the time of one of floats, and workers send
+        # as much less.
         cropped = torch.from_numpy(video[chosen, :, top : top + height, left : left + width])
-        resized = functional.interpolate(cropped, (self.size, self.size), mode="bilinear", antialias=True)
+        resized = functional.interpolate(
+            cropped, (self.size, self.size), mode="bilinear", antialias=True
+        )
         if random is not None and random.random() < 0.5:
             resized = resized.flip(-1)
         return resized[0] if item.ndim == 3 else resized.transpose(0, 1)

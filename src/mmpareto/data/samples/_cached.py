@@ -43,7 +43,8 @@ class Column:
 class CachedDataset(MultimodalDataset):
     """Samples whose modalities are made of cached items; augmented if they are asked for by a `Draw`.
 
-    What is random about a sample depends on the draw's seed, its epoch, the modality and the sample's number alone.
+    What is random about a sample depends on the draw's seed, its epoch, the modality and the
+    sample's number alone.
 
     Args:
         columns: For each modality its items.
@@ -73,13 +74,16 @@ class CachedDataset(MultimodalDataset):
             if not len(column.index) == len(self.labels) == len(self.ids):
                 raise MMParetoError(
                     "Labels, ids and the index of each modality should be equally many. Found "
-                    f"{len(self.labels)} labels, {len(self.ids)} ids and {len(column.index)} of `{name}`."
+                    f"{len(self.labels)} labels, {len(self.ids)} ids and {len(column.index)} of "
+                    f"`{name}`."
                 )
             known = set(range(-1, len(column.source))) - (
                 column.source.damaged.keys() if isinstance(column.source, Cache) else set()
             )
             if missing := sorted(set(column.index.tolist()) - known):
-                raise MMParetoError(f"Items of `{name}` should be there and undamaged. Found the numbers {missing}.")
+                raise MMParetoError(
+                    f"Items of `{name}` should be there and undamaged. Found the numbers {missing}."
+                )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -88,9 +92,12 @@ class CachedDataset(MultimodalDataset):
         numbers = torch.arange(len(self))[list(index) if isinstance(index, Sequence) else index]
         if numbers.ndim == 0:
             sample = int(numbers)
-            present = {name: column for name, column in self.columns.items() if column.index[sample] >= 0}
+            present = {
+                name: column for name, column in self.columns.items() if column.index[sample] >= 0
+            }
             single = {
-                name: column.transform.finish(column.tensor(sample, None)[None])[0] for name, column in present.items()
+                name: column.transform.finish(column.tensor(sample, None)[None])[0]
+                for name, column in present.items()
             }
             return {"inputs": single, "label": self.labels[sample], "id": self.ids[sample]}
         samples, rows = numbers.tolist(), {}
@@ -101,11 +108,17 @@ class CachedDataset(MultimodalDataset):
                 continue
             if len(own) < len(samples):
                 rows[name] = torch.tensor(own)
-            tensors = [column.tensor(samples[row], _random(index, place, samples[row])) for row in own]
+            tensors = [
+                column.tensor(samples[row], _random(index, place, samples[row])) for row in own
+            ]
             # In a worker this puts them where the main process can read them, without a copy.
             sent = Sent(column.transform, default_collate(tensors), own, len(samples))
             inputs[name] = sent if get_worker_info() else sent.batch()
-        ids = self.ids[numbers] if isinstance(self.ids, Tensor) else [self.ids[sample] for sample in samples]
+        ids = (
+            self.ids[numbers]
+            if isinstance(self.ids, Tensor)
+            else [self.ids[sample] for sample in samples]
+        )
         batch = {"inputs": inputs, "label": self.labels[numbers], "id": ids}
         return batch | {"rows": rows} if rows else batch
 
@@ -114,4 +127,6 @@ def _random(index: Any, place: int, sample: int) -> np.random.Generator | None:
     """What the random changes to a sample are drawn from, in its modality of a place; None unless it is drawn."""
     if not isinstance(index, Draw):
         return None
-    return np.random.Generator(np.random.Philox(key=[index.seed, index.epoch], counter=[0, 0, place, sample]))
+    return np.random.Generator(
+        np.random.Philox(key=[index.seed, index.epoch], counter=[0, 0, place, sample])
+    )

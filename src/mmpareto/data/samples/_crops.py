@@ -12,8 +12,8 @@ _TRIES = 10
 def choose_frames(available: int, count: int, random: np.random.Generator | None) -> list[int]:
     """Which frames are taken of a video of so many: one from each of `count` segments.
 
-    As MMPareto's authors do it, who number frames from 1: any frame of a segment in training, else the frame before
-    the segment's middle, and the first for want of one.
+    As MMPareto's authors do it, who number frames from 1: any frame of a segment in training, else
+    the frame before the segment's middle, and the first for want of one.
 
     Args:
         available: Frames that there are.
@@ -35,7 +35,8 @@ def choose_frames(available: int, count: int, random: np.random.Generator | None
 def random_crop(height: int, width: int, random: np.random.Generator) -> tuple[int, int, int, int]:
     """A part of a picture, of 8% to all of its area and 3/4 to 4/3 as wide as high.
 
-    Ten are drawn until one fits into the picture; after that it is the largest of a proportion allowed, in the middle.
+    Ten are drawn until one fits into the picture; after that it is the largest of a proportion
+    allowed, in the middle.
 
     Args:
         height: Of the picture.
@@ -50,6 +51,14 @@ def random_crop(height: int, width: int, random: np.random.Generator) -> tuple[i
         proportion = math.exp(random.uniform(math.log(3 / 4), math.log(4 / 3)))
         high, wide = round(math.sqrt(area / proportion)), round(math.sqrt(area * proportion))
         if 0 < high <= height and 0 < wide <= width:
-            return int(random.integers(height - high + 1)), int(random.integers(width - wide + 1)), high, wide
-    high, wide = min(height, max(1, round(width / (3 / 4)))), min(width, max(1, round(height * (4 / 3))))
+            return (
+                int(random.integers(height - high + 1)),
+                int(random.integers(width - wide + 1)),
+                high,
+                wide,
+            )
+    high, wide = (
+        min(height, max(1, round(width / (3 / 4)))),
+        min(width, max(1, round(height * (4 / 3)))),
+    )
     return (height - high) // 2, (width - wide) // 2, high, wide

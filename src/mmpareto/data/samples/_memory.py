@@ -32,7 +32,10 @@ def memory(shape: tuple[int, ...]) -> Tensor:
         (tensor(6.), tensor(12.))
     """
     with _lock:
-        free = next((n for n, (array, lent) in enumerate(_kept) if array.shape == shape and lent() is None), None)
+        free = next(
+            (n for n, (array, lent) in enumerate(_kept) if array.shape == shape and lent() is None),
+            None,
+        )
         array = np.empty(shape, np.float32) if free is None else _kept.pop(free)[0]
         lent = array[...]
         if array.nbytes <= _LARGEST:

@@ -62,7 +62,9 @@ class Sent:
         finished = self.transform.finish(self.tensors)
         if len(self.rows) == self.length:
             return finished
-        return finished.new_zeros(self.length, *finished.shape[1:]).index_copy_(0, torch.tensor(self.rows), finished)
+        return finished.new_zeros(self.length, *finished.shape[1:]).index_copy_(
+            0, torch.tensor(self.rows), finished
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _arrive, (self.transform, self.tensors, self.rows, self.length)

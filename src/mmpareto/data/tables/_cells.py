@@ -53,4 +53,8 @@ def use_points(rows: list[list[str]]) -> None:
 
 def without_points(cells: list[str]) -> list[str]:
     """Cells without ``.0`` where all of them are whole numbers."""
-    return [cell.partition(".")[0] for cell in cells] if all(map(_WHOLE.fullmatch, filter(None, cells))) else cells
+    return (
+        [cell.partition(".")[0] for cell in cells]
+        if all(map(_WHOLE.fullmatch, filter(None, cells)))
+        else cells
+    )

@@ -28,7 +28,8 @@ _ENDS = {end: kind for kind, ends in FILES.items() for end in ends.split()}
 _MOST = 0.75
 _LONGEST, _CATEGORIES = 40, 100
 _FILE = re.compile(  # one word and an ending with a letter; but no address, and no number with a unit
-    r"(?!\w+://|www\.|[^/]*@|[\W\d]*\d[.,]\d\w*$)\S+\.(?!(?:com|net|org)$)(?=\d*[a-z])[a-z0-9]{2,5}", re.IGNORECASE
+    r"(?!\w+://|www\.|[^/]*@|[\W\d]*\d[.,]\d\w*$)\S+\.(?!(?:com|net|org)$)(?=\d*[a-z])[a-z0-9]{2,5}",
+    re.IGNORECASE,
 )
 
 
@@ -72,8 +73,9 @@ def guess(cells: Sequence[str], folder: Path, name: str = "") -> Typed:
         name: Of the column.
 
     Returns:
-        The type that three quarters of the cells that are not empty agree with: files by the ends of their names (a
-        folder is a video's frames), numbers, categories (short and repeated), else text.
+        The type that three quarters of the cells that are not empty agree with: files by the ends
+        of their names (a folder is a video's frames), numbers, categories (short and repeated),
+        else text.
 
     Raises:
         MMParetoError: If so many look like files, but of no one type, or are lists of numbers.
@@ -91,12 +93,18 @@ def guess(cells: Sequence[str], folder: Path, name: str = "") -> Typed:
     for kind in FILES:
         if most(ends[kind], filled):
             return Typed(kind, f"{ends[kind]} of {len(filled)} cells end like {kind} files")
-    if (numbers := sum(parse_number(cell) is not None for cell in filled)) and most(numbers, filled):
+    if (numbers := sum(parse_number(cell) is not None for cell in filled)) and most(
+        numbers, filled
+    ):
         return Typed("number", f"{numbers} of {len(filled)} cells are numbers")
     found = {cell: _found(folder / cell) for cell in set(filled)}
     if most(folders := sum(found[cell] == "folder" for cell in filled), filled):
         return Typed("video", f"{folders} of {len(filled)} cells are folders, of frames")
-    files = [cell for cell in filled if found[cell] == "file" or _kind_of_end(cell) or _FILE.fullmatch(cell)]
+    files = [
+        cell
+        for cell in filled
+        if found[cell] == "file" or _kind_of_end(cell) or _FILE.fullmatch(cell)
+    ]
     if most(len(files), filled):
         example = next((cell for cell in files if not _kind_of_end(cell)), files[0])
         raise _untyped(name, f"files that are not of one known type, such as '{example}'", "image")
@@ -122,31 +130,46 @@ def _found(path: Path) -> str:
 
 def _is_list(cell: str) -> bool:
     parts = re.split(r"[,;\s]+", cell.strip("[] ")) if cell.startswith("[") else cell.split(";")
-    return len(parts) > 1 and any(parts) and all(not part or parse_number(part) is not None for part in parts)
+    return (
+        len(parts) > 1
+        and any(parts)
+        and all(not part or parse_number(part) is not None for part in parts)
+    )
 
 
 def _untyped(name: str, found: str, kind: str) -> MMParetoError:
     stated = f"`types: {{{name}: {kind}}}` or `types: {{{name}: ignore}}`"
-    return MMParetoError(f"Column `{name}` should have a type. Found {found}. State it with {stated}.")
+    return MMParetoError(
+        f"Column `{name}` should have a type. Found {found}. State it with {stated}."
+    )
 
 
-def column_types(table: Table, used: set[str], stated: Mapping[str, str], folder: Path) -> dict[str, Typed]:
+def column_types(
+    table: Table, used: set[str], stated: Mapping[str, str], folder: Path
+) -> dict[str, Typed]:
     """Types of the columns that are not `used` otherwise.
 
     Raises:
-        MMParetoError: If a type is stated that does not exist, or for a column that does not; if a column that is not
-            to be ignored cannot be read, or has no type.
+        MMParetoError: If a type is stated that does not exist, or for a column that does not; if a
+            column that is not to be ignored cannot be read, or has no type.
     """
     for name, kind in stated.items():
         if name not in table.columns or name in used:
             free = ", ".join(name for name in table.columns if name not in used)
-            raise MMParetoError(f"Parameter `data.types` should be about the columns {free}. Found `{name}`.")
+            raise MMParetoError(
+                f"Parameter `data.types` should be about the columns {free}. Found `{name}`."
+            )
         if kind not in TYPES:
-            raise MMParetoError(f"Parameter `data.types` should be of {', '.join(TYPES)}. Found {name}: '{kind}'.")
+            raise MMParetoError(
+                f"Parameter `data.types` should be of {', '.join(TYPES)}. Found {name}: '{kind}'."
+            )
     for name, found in table.unfit.items():
         if stated.get(name) != "ignore":
             remedy = "" if name in used else f". Or state `types: {{{name}: ignore}}`"
-            raise MMParetoError(f"{table.path}, column `{name}`, should be of text or numbers. Found {found}{remedy}.")
+            raise MMParetoError(
+                f"{table.path}, column `{name}`, should be of text or numbers. Found "
+                f"{found}{remedy}."
+            )
     return {
         name: Typed(stated[name], "stated") if name in stated else guess(cells, folder, name)
         for name, cells in table.columns.items()

@@ -60,4 +60,6 @@ class Contents:
 
     def cells(self, modality: str, place: int) -> tuple[str, ...]:
         """What a sample has of a modality, column by column; nothing but empty cells where it has none."""
-        return tuple(self.table.columns[column][place] for column in self.modalities[modality].columns)
+        return tuple(
+            self.table.columns[column][place] for column in self.modalities[modality].columns
+        )

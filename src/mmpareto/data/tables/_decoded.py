@@ -49,7 +49,8 @@ def decode(manifest: Manifest, workers: int = 0, progress: Progress | None = Non
     }
     faults = {
         sample: Finding(
-            contents.row(places[sample]), f"column `{name}`: {contents.cells(name, places[sample])[0]} {reason}"
+            contents.row(places[sample]),
+            f"column `{name}`: {contents.cells(name, places[sample])[0]} {reason}",
         )
         for name, modality in opened.items()
         for sample, reason in modality.damaged.items()
@@ -58,7 +59,9 @@ def decode(manifest: Manifest, workers: int = 0, progress: Progress | None = Non
     ids = [contents.table.columns[manifest.id][place] for place in places]
     datasets = {}
     for part in PARTS:
-        own = [n for n, place in enumerate(places) if contents.parts[place] == part and n not in faults]
+        own = [
+            n for n, place in enumerate(places) if contents.parts[place] == part and n not in faults
+        ]
         columns = {
             name: Column(modality.items, modality.index[own], manifest.inputs[name].transform)
             for name, modality in opened.items()
@@ -75,8 +78,13 @@ def _lost(contents: Contents, kept: set[int]) -> Iterator[str]:
         return
     train = contents.of("train")
     left = [place for place in train if place in kept]
-    classes, taught = ({name for place in own for name in names(contents.labels[place])} for own in (train, left))
-    yield from (f"no training sample of class '{name}' is left that can be read" for name in sorted(classes - taught))
+    classes, taught = (
+        {name for place in own for name in names(contents.labels[place])} for own in (train, left)
+    )
+    yield from (
+        f"no training sample of class '{name}' is left that can be read"
+        for name in sorted(classes - taught)
+    )
     for modality in contents.modalities:
         if not any(any(contents.cells(modality, place)) for place in left):
             yield f"no training sample with `{modality}` is left that can be read"

@@ -20,8 +20,13 @@ def check_cells(contents: Contents) -> None:
 
     def fault(place: int) -> str | None:
         cells = {name: cell for name in columns if (cell := contents.table.columns[name][place])}
-        wrong = (_wrong(contents.types[name].kind, cell, name, contents.root) for name, cell in cells.items())
-        return next(filter(None, wrong), None) if cells else "has no modality: all its cells are empty"
+        wrong = (
+            _wrong(contents.types[name].kind, cell, name, contents.root)
+            for name, cell in cells.items()
+        )
+        return (
+            next(filter(None, wrong), None) if cells else "has no modality: all its cells are empty"
+        )
 
     contents.leave_out(fault)
 
@@ -42,7 +47,10 @@ def _wrong(kind: str, cell: str, name: str, root: Path) -> str | None:
 
 def check_classes(contents: Contents) -> None:
     """Takes out what cannot be learned, and says what cannot be tested."""
-    known = {part: {name for place in contents.of(part) for name in names(contents.labels[place])} for part in PARTS}
+    known = {
+        part: {name for place in contents.of(part) for name in names(contents.labels[place])}
+        for part in PARTS
+    }
     counts = Counter(name for place in contents.parts for name in names(contents.labels[place]))
     for name, count in counts.items():
         if lacking := [part for part in PARTS if name not in known[part]]:
@@ -60,7 +68,10 @@ def check_classes(contents: Contents) -> None:
 def check_trainable(contents: Contents) -> None:
     """Says why nothing can be trained, if that is so."""
     if missing := [part for part in PARTS if not contents.of(part)]:
-        contents.refuse(f"no sample is left for {', '.join(missing)}: fill the split column, or state `data.fractions`")
+        contents.refuse(
+            f"no sample is left for {', '.join(missing)}: fill the split column, or state "
+            "`data.fractions`"
+        )
         return
     train = contents.of("train")
     if contents.task.kind != "labels" and len({contents.labels[place] for place in train}) == 1:
@@ -68,4 +79,7 @@ def check_trainable(contents: Contents) -> None:
         contents.refuse(f"all training samples have the same label, {', '.join(names(own)) or own}")
     for name in contents.modalities:
         if not any(any(contents.cells(name, place)) for place in train):
-            contents.refuse(f"no training sample has `{name}`: state the type `ignore` for its columns, or fill it")
+            contents.refuse(
+                f"no training sample has `{name}`: state the type `ignore` for its columns, or "
+                "fill it"
+            )

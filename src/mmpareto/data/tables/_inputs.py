@@ -16,7 +16,7 @@ from mmpareto.data.caching._cache import Cache, Decoder, Source, cached
 from mmpareto.data.samples._cached import Transform
 from mmpareto.data.tables._tabular import Feature, table_tensor
 from mmpareto.data.tables._text import Tokens, token_tensor
-from mmpareto.shapes import Shape, Text
+from mmpareto.specs import Shape, Text
 
 Row = tuple[str, ...]
 """A sample's cells of one modality, column by column; all of them empty where it has none."""
@@ -79,12 +79,23 @@ class Files(Input):
     decoder: Decoder
 
     def open(self, rows: Sequence[Row], workers: int, progress: Progress | None) -> Opened:
-        places = {cell: place for place, cell in enumerate(dict.fromkeys(cell for (cell,) in rows if cell))}
+        places = {
+            cell: place
+            for place, cell in enumerate(dict.fromkeys(cell for (cell,) in rows if cell))
+        }
         sources = [Source(cell, self.root / cell) for cell in places]
-        told = None if progress is None else lambda _, done, total: progress(self.modality, done, total)
+        told = (
+            None
+            if progress is None
+            else lambda _, done, total: progress(self.modality, done, total)
+        )
         cache = cached(self.cache, sources, self.decoder, workers=workers, progress=told)
         index = [places.get(cell, -1) for (cell,) in rows]
-        damaged = {sample: cache.damaged[place] for sample, place in enumerate(index) if place in cache.damaged}
+        damaged = {
+            sample: cache.damaged[place]
+            for sample, place in enumerate(index)
+            if place in cache.damaged
+        }
         return Opened(cache, torch.tensor(index), damaged)
 
 
@@ -100,7 +111,9 @@ class Texts(Input):
 
     def open(self, rows: Sequence[Row], workers: int, progress: Progress | None) -> Opened:
         assert isinstance(self.shape, Text)
-        return Opened(token_tensor([cell for (cell,) in rows], self.tokens, self.shape.length), _present(rows))
+        return Opened(
+            token_tensor([cell for (cell,) in rows], self.tokens, self.shape.length), _present(rows)
+        )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmpareto.data.tables._columns import Typed, most, parse_number, repeat
 from mmpareto.data.tables._tabular import mean_and_std
-from mmpareto.targets import Classes, Labels, Number, Target
+from mmpareto.specs import Classes, Labels, Number, Target
 
 Label = tuple[str, ...] | float
 """The names of a sample's class or labels, or its number."""
@@ -25,8 +25,8 @@ def guess_task(cells: Sequence[str]) -> Typed:
         cells: Of the label column; those that are empty do not count.
 
     Returns:
-        ``labels`` where a cell holds several, between ``;`` or ``|``; ``number`` where most cells are numbers that are
-        not whole, or are whole and hardly repeat; else ``class``.
+        ``labels`` where a cell holds several, between ``;`` or ``|``; ``number`` where most cells
+        are numbers that are not whole, or are whole and hardly repeat; else ``class``.
 
     Example:
         >>> guess_task(["rain;wind", "rain"])
@@ -40,9 +40,14 @@ def guess_task(cells: Sequence[str]) -> Typed:
     numbers = [value for cell in filled if (value := parse_number(cell)) is not None]
     if numbers and most(len(numbers), filled):
         if not all(value.is_integer() for value in numbers):
-            return Typed("number", f"{len(numbers)} of {len(filled)} cells are numbers, not all of them whole")
+            return Typed(
+                "number",
+                f"{len(numbers)} of {len(filled)} cells are numbers, not all of them whole",
+            )
         if not repeat(filled):
-            return Typed("number", f"{len(set(filled))} whole numbers in {len(filled)} cells hardly repeat")
+            return Typed(
+                "number", f"{len(set(filled))} whole numbers in {len(filled)} cells hardly repeat"
+            )
     return Typed("class", f"{len(set(filled))} values in {len(filled)} cells")
 
 

@@ -21,7 +21,7 @@ from mmpareto.data.tables._inputs import Files, Flat, Input, TableRows, Texts
 from mmpareto.data.tables._tabular import FEATURES
 from mmpareto.data.tables._text import make_tokens
 from mmpareto.errors import MMParetoError
-from mmpareto.shapes import Text
+from mmpareto.specs import Text
 
 if TYPE_CHECKING:
     from mmpareto.data._manifest import Manifest
@@ -43,7 +43,10 @@ def make_input(manifest: Manifest, modality: str) -> Input:
         return Texts(Text(manifest.text_length, tokens.vocabulary), Plain(), tokens)
     if kind == "table":
         kinds = (contents.types[column].kind for column in columns)
-        features = tuple(FEATURES[kind].fit(cells) for kind, cells in zip(kinds, zip(*train, strict=True), strict=True))
+        features = tuple(
+            FEATURES[kind].fit(cells)
+            for kind, cells in zip(kinds, zip(*train, strict=True), strict=True)
+        )
         return TableRows((sum(feature.width for feature in features),), Plain(), features)
     paths = [contents.root / cell for (cell,) in train if cell]
     shape, decoder, transform = _reading(kind, manifest, modality, paths)
@@ -64,7 +67,11 @@ def _reading(
         case "audio":
             spectrogram = SpectrogramDecoder(manifest.rate, manifest.seconds)
             _, frequencies, times = spectrogram.shape
-            return spectrogram.shape, spectrogram, Spectrogram((times // 8,) * 2, (frequencies // 8,) * 2)
+            return (
+                spectrogram.shape,
+                spectrogram,
+                Spectrogram((times // 8,) * 2, (frequencies // 8,) * 2),
+            )
         case _:
             shape = _array_shape(paths, modality)
             return (math.prod(shape),), ArrayDecoder(shape), Flat()
@@ -81,6 +88,7 @@ def _array_shape(paths: list[Path], modality: str) -> tuple[int, ...]:
             continue  # of any kind that damaged files can cause: they are named when all of them are decoded
     if not shapes:
         raise MMParetoError(
-            f"Files of `{modality}` should be .npy arrays. Found none among the first {len(paths[:_LOOKED_AT])}."
+            f"Files of `{modality}` should be .npy arrays. Found none among the first "
+            f"{len(paths[:_LOOKED_AT])}."
         )
     return shapes.most_common(1)[0][0]

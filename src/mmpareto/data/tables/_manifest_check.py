@@ -31,8 +31,8 @@ def check(manifest: Manifest) -> Findings:
         manifest: The manifest.
 
     Returns:
-        How its columns are understood, its classes, sizes and durations; rows that are left out, files that different
-        parts share, and what stands in the way of a training.
+        How its columns are understood, its classes, sizes and durations; rows that are left out,
+        files that different parts share, and what stands in the way of a training.
     """
     facts: list[Fact] = []
     problems: list[Finding] = []
@@ -43,9 +43,14 @@ def check(manifest: Manifest) -> Findings:
         if any(problem.fatal for problem in problems):
             return Findings(facts, problems)
         decoded = decode(manifest)
-        facts += [*_modalities(manifest), *((part, f"{len(own):,} samples") for part, own in decoded.datasets.items())]
+        facts += [
+            *_modalities(manifest),
+            *((part, f"{len(own):,} samples") for part, own in decoded.datasets.items()),
+        ]
         problems += [*decoded.damaged, *_shared(contents)]
-        problems += [Finding(contents.table.path.name, reason, fatal=True) for reason in decoded.lost]
+        problems += [
+            Finding(contents.table.path.name, reason, fatal=True) for reason in decoded.lost
+        ]
     except MMParetoError as error:
         problems.append(Finding(str(manifest.path), str(error), fatal=True))
     return Findings(facts, problems)
@@ -57,17 +62,28 @@ def _columns(contents: Contents) -> Iterator[Fact]:
         empty = contents.table.columns[name].count("")
         unused = "" if name in used or typed.kind == "ignore" else "; in no table"
         yield f"column {name}", f"{typed.kind} ({typed.why}); {empty:,} empty cells{unused}"
-    yield "rows", f"{contents.table.total:,}, {contents.table.total - len(contents.parts):,} of them left out"
+    yield (
+        "rows",
+        f"{contents.table.total:,}, {contents.table.total - len(contents.parts):,} of them left "
+        "out",
+    )
     yield "division", contents.division
     yield "label", f"{contents.task.kind} ({contents.task.why})"
 
 
 def _classes(contents: Contents) -> Iterator[Fact]:
-    counts = {part: Counter(n for place in contents.of(part) for n in names(contents.labels[place])) for part in PARTS}
+    counts = {
+        part: Counter(n for place in contents.of(part) for n in names(contents.labels[place]))
+        for part in PARTS
+    }
     for name in sorted(set().union(*counts.values())):
         yield f"class {name}", ", ".join(f"{part} {counts[part][name]:,}" for part in PARTS)
     for part in PARTS:
-        numbers = [label for place in contents.of(part) if isinstance(label := contents.labels[place], float)]
+        numbers = [
+            label
+            for place in contents.of(part)
+            if isinstance(label := contents.labels[place], float)
+        ]
         if numbers:
             yield f"{part} labels", _spread(numbers)
 
@@ -84,7 +100,9 @@ def _modalities(manifest: Manifest) -> Iterator[Fact]:
             for path in {contents.root / cell for (cell,) in rows}:
                 for quantity, value in measure(modality.kind, path).items():
                     measured[quantity].append(value)
-        yield from ((f"{name}, {quantity}", _spread(values)) for quantity, values in measured.items())
+        yield from (
+            (f"{name}, {quantity}", _spread(values)) for quantity, values in measured.items()
+        )
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -108,7 +126,9 @@ def _shared(contents: Contents) -> Iterator[Finding]:
                 if cell := contents.cells(name, place)[0]:
                     users[contents.root / cell].append(place)
         for group in same_content(users):
-            first, *others = sorted((place for path in group for place in users[path]), key=_part(contents))
+            first, *others = sorted(
+                (place for path in group for place in users[path]), key=_part(contents)
+            )
             own = contents.parts[first]
             for place in others:
                 if contents.parts[place] != own:

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from mmpareto._files import digest
 from mmpareto.errors import MMParetoError
-from mmpareto.files import digest
 
 
 def measure(kind: str, path: Path) -> dict[str, float]:
@@ -27,7 +27,9 @@ def measure(kind: str, path: Path) -> dict[str, float]:
         import av
         from PIL import Image
     except ImportError as error:
-        raise MMParetoError("Looking into files needs av and Pillow. Run: pip install 'mmpareto[data]'") from error
+        raise MMParetoError(
+            "Looking into files needs av and Pillow. Run: pip install 'mmpareto[data]'"
+        ) from error
     try:
         if path.is_dir():
             return {"frames": len(list(path.iterdir()))}
@@ -35,9 +37,16 @@ def measure(kind: str, path: Path) -> dict[str, float]:
             with Image.open(path) as image:
                 return {"width": image.width, "height": image.height}
         # By their bytes alone, as they are decoded: a name or a playlist opens nothing else.
-        with path.open("rb") as file, av.open(file, "r", options={"protocol_whitelist": "none"}) as container:
-            return {} if container.duration is None else {"seconds": container.duration / av.time_base}
-    except Exception:  # of any kind that damaged files can cause: they are named when they are decoded
+        with (
+            path.open("rb") as file,
+            av.open(file, "r", options={"protocol_whitelist": "none"}) as container,
+        ):
+            return (
+                {} if container.duration is None else {"seconds": container.duration / av.time_base}
+            )
+    except (
+        Exception
+    ):  # of any kind that damaged files can cause: they are named when they are decoded
         return {}
 
 
@@ -49,7 +58,9 @@ def same_content(paths: Iterable[Path]) -> list[list[Path]]:
     return [
         group
         for alike in sizes
-        for group in (_groups({path: digest(files[path]) for path in alike}) if len(alike) > 1 else [alike])
+        for group in (
+            _groups({path: digest(files[path]) for path in alike}) if len(alike) > 1 else [alike]
+        )
     ]
 
 

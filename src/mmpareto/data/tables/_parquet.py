@@ -25,13 +25,19 @@ def read_parquet(path: Path) -> Records:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise MMParetoError(f"Reading {path} needs pyarrow: pip install 'mmpareto[data]'.") from error
+        raise MMParetoError(
+            f"Reading {path} needs pyarrow: pip install 'mmpareto[data]'."
+        ) from error
     try:
         with parquet.ParquetFile(path) as file:
             table = file.read()
     except (ValueError, OSError, pyarrow.ArrowException) as error:
-        raise MMParetoError(f"{path} should be a Parquet file. Found: {' '.join(str(error).split())}") from error
-    header = ["" if name.startswith("__index_level_") else name.strip() for name in table.column_names]  # of pandas
+        raise MMParetoError(
+            f"{path} should be a Parquet file. Found: {' '.join(str(error).split())}"
+        ) from error
+    header = [
+        "" if name.startswith("__index_level_") else name.strip() for name in table.column_names
+    ]  # of pandas
     rows: Iterable[tuple[Any, ...]] = zip(*map(_values, table.columns), strict=True)
     return header, [(number, list(row)) for number, row in enumerate(rows, 1)], []
 

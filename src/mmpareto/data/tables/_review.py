@@ -40,29 +40,45 @@ def read_contents(manifest: Manifest, path: Path) -> Contents:
     drawn = manifest.fractions is not None or manifest.split not in table.columns
     needed = [("id", manifest.id), ("label", manifest.label)]
     needed += [("group", manifest.group)] if manifest.group is not None else []
-    needed += [("split", manifest.split)] if manifest.split != type(manifest).split and not manifest.fractions else []
+    needed += (
+        [("split", manifest.split)]
+        if manifest.split != type(manifest).split and not manifest.fractions
+        else []
+    )
     for parameter, name in needed:
         if name not in table.columns:
             found = f"`{name}`, which is none of {', '.join(table.columns)}"
-            raise MMParetoError(f"Parameter `data.{parameter}` should be a column of {path}. Found {found}.")
+            raise MMParetoError(
+                f"Parameter `data.{parameter}` should be a column of {path}. Found {found}."
+            )
     used = {name for _, name in needed} | {manifest.split}
     if drawn and manifest.fractions is None:
         _check_drawn(table, used, path)
-    task = guess_task(table.columns[manifest.label]) if manifest.task == "auto" else Typed(manifest.task, "stated")
+    task = (
+        guess_task(table.columns[manifest.label])
+        if manifest.task == "auto"
+        else Typed(manifest.task, "stated")
+    )
     types = column_types(table, used, manifest.types, root)
     modalities = group_columns(types, manifest.tables)
     if not modalities:
-        raise MMParetoError(f"{path} should have a column for each modality. Found none: state `data.types`.")
+        raise MMParetoError(
+            f"{path} should have a column for each modality. Found none: state `data.types`."
+        )
     shares = manifest.fractions or FRACTIONS
     whole = f", each `{manifest.group}` in one part" if manifest.group else ""
-    division = f"drawn: {shares}, seed {manifest.seed}{whole}" if drawn else f"column `{manifest.split}`"
+    division = (
+        f"drawn: {shares}, seed {manifest.seed}{whole}" if drawn else f"column `{manifest.split}`"
+    )
     contents = Contents(table, types, modalities, task, division, root)
     _take_names(contents, table.columns[manifest.id])
     _take_labels(contents, table.columns[manifest.label])
     if drawn:
         _draw_parts(contents, table.columns[manifest.group or manifest.id], shares, manifest.seed)
     else:
-        _take_parts(contents, table.columns[manifest.split], table.columns[manifest.group or manifest.id])
+        _take_parts(
+            contents, table.columns[manifest.split], table.columns[manifest.group or manifest.id]
+        )
     check_cells(contents)
     check_classes(contents)
     check_trainable(contents)
@@ -72,10 +88,15 @@ def read_contents(manifest: Manifest, path: Path) -> Contents:
 def _check_drawn(table: Table, used: set[str], path: Path) -> None:
     """Raises if a column seems to be meant for the split column that is missing: it would become an input."""
     for name, cells in table.columns.items():
-        if name not in used and (filled := {cell.lower() for cell in cells if cell}) and filled <= NAMES.keys():
+        if (
+            name not in used
+            and (filled := {cell.lower() for cell in cells if cell})
+            and filled <= NAMES.keys()
+        ):
             raise MMParetoError(
-                f"Parameter `data.split` should be the column of {path} that says train, val or test. Found that "
-                f"`{name}` does: add --data.split {name!r}, or draw with --data.fractions '{list(FRACTIONS)}'."
+                f"Parameter `data.split` should be the column of {path} that says train, val or "
+                f"test. Found that `{name}` does: add --data.split {name!r}, or draw with "
+                f"--data.fractions '{list(FRACTIONS)}'."
             )
 
 
@@ -86,7 +107,11 @@ def _take_names(contents: Contents, cells: list[str]) -> None:
         if not cells[place]:
             return "has no id"
         same = first.setdefault(cells[place], place)
-        return None if same == place else f"has the id '{cells[place]}' of row {contents.table.rows[same]}"
+        return (
+            None
+            if same == place
+            else f"has the id '{cells[place]}' of row {contents.table.rows[same]}"
+        )
 
     contents.leave_out(fault)
 
@@ -108,7 +133,11 @@ def _take_labels(contents: Contents, cells: list[str]) -> None:
 
 def _take_parts(contents: Contents, cells: list[str], units: list[str]) -> None:
     known = {place: NAMES.get(cells[place].lower()) for place in contents.parts}
-    contents.leave_out(lambda place: None if known[place] else f"split '{cells[place]}' is none of {', '.join(PARTS)}")
+    contents.leave_out(
+        lambda place: (
+            None if known[place] else f"split '{cells[place]}' is none of {', '.join(PARTS)}"
+        )
+    )
     contents.parts = {place: known[place] or "" for place in contents.parts}
     members: dict[str, list[int]] = defaultdict(list)
     for place in contents.parts:
@@ -120,7 +149,9 @@ def _take_parts(contents: Contents, cells: list[str], units: list[str]) -> None:
             contents.problems.append(Finding(contents.row(places[0]), reason))
 
 
-def _draw_parts(contents: Contents, units: list[str], shares: tuple[float, float, float], seed: int) -> None:
+def _draw_parts(
+    contents: Contents, units: list[str], shares: tuple[float, float, float], seed: int
+) -> None:
     contents.leave_out(lambda place: None if units[place] else "has no group")
     places = list(contents.parts)
     strata = [names(contents.labels[place]) or ("",) for place in places]

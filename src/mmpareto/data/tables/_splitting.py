@@ -18,15 +18,19 @@ NAMES = {
 
 
 def split(
-    units: Sequence[str], strata: Sequence[Sequence[str]], fractions: tuple[float, float, float], seed: int
+    units: Sequence[str],
+    strata: Sequence[Sequence[str]],
+    fractions: tuple[float, float, float],
+    seed: int,
 ) -> list[str]:
     """Divides samples at random, in proportion within every class.
 
-    Units are taken one by one: first those with the rarest class, then the larger ones, else in an order that is a
-    hash's of the seed and the unit's name. Each goes to the part that lacks most classes of it altogether, and among
-    such parts to the one that is furthest from its share of these classes. So every part has each class as far as
-    there are units enough, training first; and the result depends on the samples' names and classes, not on their
-    order or the machine. Adding samples can move others.
+    Units are taken one by one: first those with the rarest class, then the larger ones, else in an
+    order that is a hash's of the seed and the unit's name. Each goes to the part that lacks most
+    classes of it altogether, and among such parts to the one that is furthest from its share of
+    these classes. So every part has each class as far as there are units enough, training first;
+    and the result depends on the samples' names and classes, not on their order or the machine.
+    Adding samples can move others.
 
     Args:
         units: For each sample the name of what is not to be divided: itself, or its group.
@@ -54,7 +58,9 @@ def split(
         need = {
             part: (
                 sum(not has[name] for name in own),
-                fsum(own[name] * (shares[part] - has[name] / totals[name]) for name in own),  # exact: in any order
+                fsum(
+                    own[name] * (shares[part] - has[name] / totals[name]) for name in own
+                ),  # exact: in any order
             )
             for part, has in have.items()
         }

@@ -107,7 +107,10 @@ class OneHot(Feature):
         return [float(bool(cell) and place == own) for place in places]
 
 
-FEATURES: dict[str, type[Standardised] | type[OneHot]] = {"number": Standardised, "category": OneHot}
+FEATURES: dict[str, type[Standardised] | type[OneHot]] = {
+    "number": Standardised,
+    "category": OneHot,
+}
 """By the type of the column."""
 
 
@@ -119,7 +122,11 @@ def table_tensor(features: Sequence[Feature], rows: Sequence[Sequence[str]]) -> 
         rows: For each row the cells of these columns.
     """
     encoded = [
-        [number for feature, cell in zip(features, cells, strict=True) for number in feature.encode(cell)]
+        [
+            number
+            for feature, cell in zip(features, cells, strict=True)
+            for number in feature.encode(cell)
+        ]
         for cells in rows
     ]
     return torch.tensor(encoded, dtype=torch.float32)

@@ -33,8 +33,9 @@ class Tokens(ABC):
 class Trigrams(Tokens):
     """One token for each three characters in a row, which needs no vocabulary and no language.
 
-    Case and forms of writing the same character are levelled, white space becomes one space, and a space is put around
-    the whole. A token is the trigram's CRC-32, so different trigrams can share one.
+    Case and forms of writing the same character are levelled, white space becomes one space, and a
+    space is put around the whole. A token is the trigram's CRC-32, so different trigrams can share
+    one.
 
     Args:
         vocabulary: See `Tokens`.
@@ -72,13 +73,15 @@ class Pretrained(Tokens):
             from transformers import AutoTokenizer
         except ImportError as error:
             install = "pip install 'mmpareto[encoders]'"
-            raise MMParetoError(f"Parameter `data.tokenizer` needs transformers. Run: {install}") from error
+            raise MMParetoError(
+                f"Parameter `data.tokenizer` needs transformers. Run: {install}"
+            ) from error
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(name, local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
             raise MMParetoError(
-                "Parameter `data.tokenizer` should be a folder with a tokenizer, or the name of one downloaded before. "
-                f"Found '{name}': {' '.join(str(error).split())}"
+                "Parameter `data.tokenizer` should be a folder with a tokenizer, or the name of "
+                f"one downloaded before. Found '{name}': {' '.join(str(error).split())}"
             ) from error
         self.vocabulary = len(self.tokenizer) + 1
 

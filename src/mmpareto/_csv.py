@@ -1,0 +1,104 @@
+"""Flat dataclasses as CSV files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+
+from mmpareto._files import read_text, write_atomically
+from mmpareto.errors import MMParetoError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Record = TypeVar("Record", bound=DataclassInstance)
+else:
+    Record = TypeVar("Record")
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise ValueError
+    return text
+
+
+_FLAGS = {"0": False, "false": False, "0.0": False, "1": True, "true": True, "1.0": True}
+_PARSERS: dict[type, tuple[str, Callable[[str], Any]]] = {
+    str: ("a name", _name),
+    int: ("a whole number", int),
+    float: ("a number", float),
+    bool: ("0 or 1", lambda text: _FLAGS[text.lower()]),
+}
+
+
+def read_records(path: Path, kind: type[Record]) -> list[Record]:
+    """Reads a CSV file whose header holds the fields of a dataclass; further columns are ignored.
+
+    Args:
+        path: The file.
+        kind: Dataclass with fields of type str, int, float and bool.
+
+    Returns:
+        One `kind` per row, in the file's order.
+
+    Raises:
+        MMParetoError: If the file cannot be read, lacks a column, or has a row that is not a
+            `kind`. Rows are counted as an editor counts lines: the header is row 1.
+    """
+    types = get_type_hints(kind)
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        if absent := [name for name in types if name not in (reader.fieldnames or ())]:
+            found = ",".join(reader.fieldnames or ()) or "an empty file"
+            raise MMParetoError(
+                f"{path}, row 1: expected the columns {','.join(types)}. Found {found}: no "
+                f"{absent[0]}."
+            )
+        return [kind(**_parsed(row, types, f"{path}, row {reader.line_num}")) for row in reader]
+    except csv.Error as error:
+        raise MMParetoError(
+            f"{path}, row {reader.reader.line_num}: expected comma-separated values. Found {error}."
+        ) from error
+
+
+def _parsed(row: Mapping[str | None, Any], types: Mapping[str, type], where: str) -> dict[str, Any]:
+    if None in row or None in row.values():
+        count = sum(cell is not None for name, cell in row.items() if name) + len(row.get(None, ()))
+        raise MMParetoError(f"{where}: expected {len(row) - (None in row)} cells. Found {count}.")
+    parsed = {}
+    for name, annotation in types.items():
+        expected, parse = _PARSERS[annotation]
+        try:
+            parsed[name] = parse(row[name])
+        except (ValueError, KeyError):
+            raise MMParetoError(
+                f"{where}: column `{name}` should be {expected}. Found {row[name]!r}."
+            ) from None
+    return parsed
+
+
+def write_records(path: Path, kind: type[Record], records: Iterable[Record]) -> None:
+    """Writes records as CSV, the fields of `kind` as header, replacing the file in one step.
+
+    Numbers are written so that reading them gives the same bits; flags as 0 and 1.
+
+    Args:
+        path: The file, in a folder that exists.
+        kind: The records' dataclass.
+        records: What to write, in this order.
+
+    Raises:
+        MMParetoError: If the file cannot be written.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [field.name for field in fields(kind)], lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        writer.writerow(
+            {name: int(v) if isinstance(v, bool) else v for name, v in asdict(record).items()}
+        )
+    write_atomically(path, text.getvalue())

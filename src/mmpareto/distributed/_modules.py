@@ -1,0 +1,39 @@
+"""What wraps a model, and whether its gradients can be had one objective at a time."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from mmpareto.distributed._group import flat_sharded, shards, synchronizes
+from mmpareto.errors import MMParetoError
+
+
+def check_modules(model: nn.Module, sharded: bool) -> None:
+    """Checks the modules of a model that several processes train.
+
+    Args:
+        model: The model.
+        sharded: Whether its partition holds sharded parameters.
+
+    Raises:
+        MMParetoError: If gradients would be wrong, or would not arrive.
+    """
+    modules = list(model.modules())
+    if any(map(flat_sharded, modules)):
+        raise MMParetoError(
+            "A model should be sharded by torch.distributed.fsdp.fully_shard (FSDP2). Found "
+            "FullyShardedDataParallel, which keeps no parameter whole. With Lightning use "
+            "ModelParallelStrategy, with Accelerate fsdp_version=2."
+        )
+    if not sharded and any(map(shards, modules)):
+        raise MMParetoError(
+            "Parameter `encoders` should hold the sharded parameters. Found a partition made "
+            "before fully_shard, or while they were gathered. Make it after fully_shard and before "
+            "the forward pass."
+        )
+    if sharded and any(map(synchronizes, modules)):
+        raise MMParetoError(
+            "DistributedDataParallel should not synchronize where other parameters of the model "
+            "are sharded: it would average the first objective's gradients only. Found a module "
+            "that does. Run the forward and the backward pass under its no_sync()."
+        )

@@ -1,0 +1,176 @@
+"""What a model predicts: how it is learned, and how a prediction is scored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+class Target(ABC):
+    """What a model predicts.
+
+    Attributes:
+        metric: Name of the score in files, as in ``joint_accuracy``.
+        title: Name of the score in sentences.
+    """
+
+    metric: ClassVar[str]
+    title: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def outputs(self) -> int:
+        """Width of a prediction."""
+
+    @abstractmethod
+    def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """The mean loss, a scalar, of predictions [B, outputs]."""
+
+    @abstractmethod
+    def score(self, prediction: Tensor, label: Tensor) -> float:
+        """What predictions [N, outputs] are worth, at most 1; more is better.
+
+        NaN where that is not defined.
+        """
+
+    @abstractmethod
+    def expectation(self, prediction: Tensor) -> Tensor:
+        """What predictions [N, outputs] say to expect, of several models to be averaged: probabilities, or a number.
+
+        It scores as the predictions do.
+        """
+
+
+@dataclass(frozen=True)
+class Classes(Target):
+    """One of several classes; labels are int64 [N].
+
+    Args:
+        names: Of the classes, by label.
+
+    Example:
+        >>> import torch
+        >>> Classes(("cat", "dog")).score(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([1, 1]))
+        0.5
+    """
+
+    names: tuple[str, ...]
+    metric = "accuracy"
+    title = "accuracy"
+
+    @property
+    def outputs(self) -> int:
+        """Number of classes."""
+        return len(self.names)
+
+    def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Cross-entropy."""
+        return functional.cross_entropy(prediction, label)
+
+    def score(self, prediction: Tensor, label: Tensor) -> float:
+        """Share of samples whose largest logit is that of their class."""
+        return (prediction.argmax(1) == label).double().mean().item()
+
+    def expectation(self, prediction: Tensor) -> Tensor:
+        """Probability of each class."""
+        return prediction.softmax(1)
+
+
+@dataclass(frozen=True)
+class Labels(Target):
+    """Any number of several labels; labels are float [N, C] of zeros and ones.
+
+    Args:
+        names: Of the labels.
+
+    Example:
+        >>> import torch
+        >>> target = Labels(("rain", "wind"))
+        >>> target.score(torch.tensor([[0.9, -1.0], [0.1, 2.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        1.0
+    """
+
+    names: tuple[str, ...]
+    metric = "precision"
+    title = "mean average precision"
+
+    @property
+    def outputs(self) -> int:
+        """Number of labels."""
+        return len(self.names)
+
+    def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Binary cross-entropy, the mean over labels."""
+        return functional.binary_cross_entropy_with_logits(prediction, label)
+
+    def score(self, prediction: Tensor, label: Tensor) -> float:
+        """Average precision, its mean over the labels that at least one sample has.
+
+        NaN where no sample has any, or a prediction is NaN.
+        """
+        from sklearn.metrics import average_precision_score
+
+        if prediction.isnan().any():
+            return float("nan")
+        known = label.bool().any(0)
+        pairs = zip(label.T[known].cpu(), prediction.T[known].cpu(), strict=True)
+        scores = [
+            float(average_precision_score(truth.numpy(), given.numpy())) for truth, given in pairs
+        ]
+        return sum(scores) / len(scores) if scores else float("nan")
+
+    def expectation(self, prediction: Tensor) -> Tensor:
+        """Probability of each label."""
+        return prediction.sigmoid()
+
+
+@dataclass(frozen=True)
+class Number(Target):
+    """A number; labels are float [N]. It is learned in units of the training part's spread.
+
+    Labels that differ by little beside their size, such as times in seconds since 1970, should be
+    float64.
+
+    Args:
+        name: Of what it is.
+        mean: Of the training part's labels.
+        std: Their standard deviation, positive.
+
+    Example:
+        >>> import torch
+        >>> Number("age", mean=40.0, std=10.0).score(torch.tensor([[-1.0], [1.0]]), torch.tensor([30.0, 50.0]))
+        1.0
+    """
+
+    name: str
+    mean: float = 0.0
+    std: float = 1.0
+    metric = "r2"
+    title = "R\N{SUPERSCRIPT TWO}"
+
+    @property
+    def outputs(self) -> int:
+        """One."""
+        return 1
+
+    def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Mean squared error, over the training part's variance."""
+        standardised = (label - self.mean) / self.std
+        rounded = standardised.to(torch.promote_types(prediction.dtype, torch.float32))
+        return functional.mse_loss(prediction[:, 0], rounded)
+
+    def score(self, prediction: Tensor, label: Tensor) -> float:
+        """Share of the labels' variance that is explained; NaN where they have none."""
+        standardised = (label.double() - self.mean) / self.std
+        error = (prediction[:, 0].double() - standardised).square().sum()
+        spread = (standardised - standardised.mean()).square().sum()
+        return (1 - error / spread).item() if (label != label[:1]).any() else float("nan")
+
+    def expectation(self, prediction: Tensor) -> Tensor:
+        """The prediction itself, in double precision."""
+        return prediction.double()

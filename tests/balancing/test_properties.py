@@ -1,0 +1,177 @@
+"""Properties that the combined gradient of an encoder has, whatever the geometry of its objectives.
+
+Tolerances are in units of the rounding error, m * eps * sum_i |w_i g_i|, of the combination h =
+sum_i w_i g_i of m gradients: it stays this large where h itself loses its length to cancellation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import mmpareto as mp
+from families import FAMILIES, SHAPES, gradients, step
+
+GAMMA = 1.5
+METHODS = {
+    "mgda": mp.MGDA(),
+    "encoder": mp.MMPareto(),
+    "tensor": mp.MMPareto(granularity="tensor"),
+}
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+
+def on(*families: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Checks a property on these families, in both precisions, for up to ten objectives."""
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        test = settings(max_examples=8)(
+            given(m=st.sampled_from((2, 3, 4, 6, 10)), seed=st.integers(0, 999))(test)
+        )
+        test = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])(test)
+        return pytest.mark.parametrize("family", families)(test)
+
+    return decorate
+
+
+def combined(g: Tensor, method: mp.Method) -> tuple[Tensor, Tensor]:
+    """The combination h of gradients, in float64, and the sum of the lengths of its terms."""
+    h, report = step(g, method)
+    weights = report["m1"].applied.double().reshape(-1, len(g)).amax(0)
+    return h.double(), weights @ g.double().norm(dim=1)
+
+
+def rounding(g: Tensor) -> float:
+    """Relative rounding error of a combination of these gradients."""
+    return 2 * len(g) * torch.finfo(g.dtype).eps
+
+
+def root(dtype: torch.dtype) -> float:
+    """Relative length below which a combination is rounding error: that of its square, taken from
+    the Gramian.
+    """
+    return 4 * torch.finfo(dtype).eps ** 0.5
+
+
+@on(*FAMILIES)
+def test_mmpareto_goes_against_no_objective(
+    family: str, dtype: torch.dtype, m: int, seed: int
+) -> None:
+    g = gradients(family, m, seed, dtype)
+    h, size = combined(g, mp.MMPareto())
+    assert (g.double() @ h >= -rounding(g) * size * g.double().norm(dim=1)).all()
+
+
+@on("generic", "aligned", "conflicting", "leaning", "orthogonal", "equal", "duplicate")
+def test_mmpareto_descends_on_every_objective(
+    family: str, dtype: torch.dtype, m: int, seed: int
+) -> None:
+    g = gradients(family, m, seed, dtype)
+    h, _ = combined(g, mp.MMPareto())
+    assert (g.double() @ h > 0).all()
+
+
+@on(*FAMILIES)
+def test_mmpareto_is_as_long_as_gamma_times_the_sum(
+    family: str, dtype: torch.dtype, m: int, seed: int
+) -> None:
+    g = gradients(family, m, seed, dtype)
+    h, size = combined(g, mp.MMPareto(GAMMA))
+    if h.norm() > root(dtype) * size:
+        relative = rounding(g) * (size / h.norm()) ** 2
+        assert abs(h.norm() / (GAMMA * g.double().sum(0).norm()) - 1) <= relative
+
+
+@on("cancelling", "opposite")
+def test_mmpareto_makes_up_no_direction(family: str, dtype: torch.dtype, m: int, seed: int) -> None:
+    g = gradients(family, m, seed, dtype)
+    h, _ = combined(g, mp.MMPareto(GAMMA))
+    assert h.norm() <= root(dtype) * GAMMA * m * g.double().norm(dim=1).amax()
+
+
+@on("generic", "aligned", "conflicting", "orthogonal", "equal", "duplicate", "one-zero")
+def test_each_tensor_is_at_least_as_long_as_its_sum(
+    family: str, dtype: torch.dtype, m: int, seed: int
+) -> None:
+    g = gradients(family, m, seed, dtype)
+    parts = [torch.Size(shape).numel() for shape in SHAPES]
+    unstretched, _ = combined(
+        g, mp.MGDA() if step(g, mp.MGDA())[1]["m1"].conflict else mp.Uniform()
+    )
+    h, size = combined(g, mp.MMPareto(GAMMA, granularity="tensor"))
+    for got, low, plain in zip(
+        h.split(parts), unstretched.split(parts), g.double().sum(0).split(parts), strict=True
+    ):
+        expected = GAMMA * torch.maximum(low.norm(), plain.norm())
+        assert abs(got.norm() - expected) <= 2 * rounding(g) * size**2 / got.norm()
+
+
+@on("aligned", "leaning", "equal")
+def test_without_conflict_mmpareto_is_the_scaled_sum(
+    family: str, dtype: torch.dtype, m: int, seed: int
+) -> None:
+    g = gradients(family, m, seed, dtype)
+    expected, _ = step(g, mp.ScaledUniform(GAMMA))
+    for granularity in ("encoder", "tensor"):
+        assert torch.equal(step(g, mp.MMPareto(GAMMA, granularity))[0], expected)
+    plain = g.double().sum(0)
+    assert torch.allclose(expected.double(), GAMMA * plain, rtol=rounding(g), atol=0)
+
+
+@on("conflicting", "orthogonal", "far-apart")
+def test_in_conflict_mmpareto_has_the_min_norm_direction(
+    family: str, dtype: torch.dtype, m: int, seed: int
+) -> None:
+    g = gradients(family, m, seed, dtype)
+    h, size = combined(g, mp.MMPareto())
+    shortest, report = step(g, mp.MGDA())
+    if report["m1"].conflict:
+        difference = h / h.norm() - shortest.double() / shortest.double().norm()
+        assert difference.norm() <= rounding(g) * size / h.norm()
+    else:
+        assert family == "far-apart"
+
+
+@on(*FAMILIES)
+def test_mgda_is_no_longer_than_the_sum(family: str, dtype: torch.dtype, m: int, seed: int) -> None:
+    g = gradients(family, m, seed, dtype)
+    h, size = combined(g, mp.MGDA())
+    assert h.norm() <= g.double().sum(0).norm() + rounding(g) * size
+
+
+@every_method
+@on(*FAMILIES)
+def test_order_of_objectives_is_immaterial(
+    family: str, dtype: torch.dtype, m: int, seed: int, method: mp.Method
+) -> None:
+    g = gradients(family, m, seed, dtype)
+    h, size = combined(g, method)
+    permuted, _ = combined(
+        g[torch.randperm(m, generator=torch.Generator().manual_seed(seed))], method
+    )
+    lost = torch.minimum(
+        size / h.norm(), torch.tensor(1 / root(dtype))
+    )  # digits of h that cancellation took
+    assert (permuted - h).norm() <= rounding(g) * size * lost or size == 0
+
+
+@every_method
+@on("one-zero", "all-zero")
+def test_zero_gradients_are_a_defined_case(
+    family: str, dtype: torch.dtype, m: int, seed: int, method: mp.Method
+) -> None:
+    g = gradients(family, m, seed, dtype)
+    h, report = step(g, method)
+    assert h.isfinite().all()
+    assert all(scalar.isfinite() for scalar in report.scalars().values())
+    without, size = (
+        combined(g[g.any(1)], method)
+        if family == "one-zero"
+        else (torch.zeros_like(h), torch.ones(()))
+    )
+    assert (h - without).norm() <= 2 * rounding(g) * size

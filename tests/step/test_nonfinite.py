@@ -1,0 +1,66 @@
+"""A non-finite gradient stays non-finite, so that a loss scaler can skip the step; finite ones stay
+finite.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+import mmpareto as mp
+from families import gradients, step
+from networks import LateFusion, every_method, plain_gradients, with_and_without_geometry
+
+every_value = pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+
+
+@every_value
+@every_method
+@pytest.mark.parametrize("m", [1, 2, 3, 10])
+def test_entry_stays_non_finite(m: int, method: mp.Method, value: float) -> None:
+    for objective in range(m):
+        g = gradients("generic", m)
+        g[objective, 4] = value
+        takes_part = objective == 0 or method != mp.Joint()
+        assert bool(step(g, method)[0][4].isfinite()) != takes_part
+
+
+@every_value
+@every_method
+@pytest.mark.parametrize("objective", ["joint", "audio"])
+def test_loss_spoils_at_least_what_it_spoils_under_autograd(
+    objective: str, method: mp.Method, value: float
+) -> None:
+    model = LateFusion("audio", "visual")
+    losses = model.losses(model.batch())
+    losses[objective] = losses[objective] * value
+    expected = plain_gradients(model, *losses.values())
+    if method == mp.Joint():  # whose encoders see the joint loss alone
+        joint = plain_gradients(model, losses["joint"])
+        expected |= {name: joint[name] for name in expected if name.startswith("encoders.")}
+    mp.backward(losses, model.partition, method)
+    for name, parameter in model.named_parameters():
+        assert not parameter.grad[~expected[name].isfinite()].isfinite().any(), name
+
+
+@every_method
+def test_other_encoders_are_not_drawn_in(method: mp.Method) -> None:
+    model = LateFusion("audio", "visual")
+    losses = model.losses(model.batch())
+    losses["audio"] = losses["audio"] * math.nan
+    mp.backward(losses, model.partition, method)
+    assert all(
+        parameter.grad.isfinite().all() for parameter in model.encoders["visual"].parameters()
+    )
+    assert all(parameter.grad.isfinite().all() for parameter in model.joint.parameters())
+
+
+@with_and_without_geometry
+def test_the_encoders_of_joint_do_not_see_unimodal_losses(geometry: bool) -> None:
+    model = LateFusion("audio", "visual")
+    losses = model.losses(model.batch())
+    losses["audio"] = losses["audio"] * math.nan
+    mp.backward(losses, model.partition, mp.Joint(), geometry=geometry)
+    assert all(parameter.grad.isfinite().all() for parameter in model.encoders.parameters())
+    assert all(parameter.grad.isnan().all() for parameter in model.heads["audio"].parameters())
