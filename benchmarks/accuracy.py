@@ -82,7 +82,7 @@ def train(name: str, config: RunConfig) -> dict[str, Any]:
             )
             alike += same
             optimizer.zero_grad()
-            mp.backward(objectives(target, model, batch), encoders, method, geometry=False)
+            mp.backward(objectives(target, model, batch), encoders, method, geometry=None)
             optimizer.step()
         validation = predict(config, model, splits.val).scores(target)["joint_accuracy"]
         if validation > best:

@@ -60,14 +60,14 @@ def plain(model: LateFusion) -> Backward:
 
 
 def balanced(
-    method: mp.Method | Callable[[LateFusion], mp.Method], *, geometry: bool = True
+    method: mp.Method, measure: Callable[[LateFusion], mp.Geometry | None] = lambda _: mp.Geometry()
 ) -> Callable[[LateFusion], Backward]:
-    """``mp.backward`` with a method, or with one that is made for the model."""
+    """``mp.backward`` with a method, whose geometry is measured as `measure` says for the model."""
 
     def make(model: LateFusion) -> Backward:
-        chosen = method if isinstance(method, mp.Method) else method(model)
         encoders = mp.Partition(model, **model.encoders)
-        return lambda losses: mp.backward(losses, encoders, chosen, geometry=geometry)
+        geometry = measure(model)
+        return lambda losses: mp.backward(losses, encoders, method, geometry=geometry)
 
     return make
 
@@ -97,14 +97,19 @@ def torchjd_mgda(model: LateFusion) -> Backward:
 PLAIN, UNIFORM = "plain backward", "uniform"
 CONTENDERS = (
     Contender(PLAIN, plain),
-    Contender(UNIFORM, balanced(mp.Uniform(), geometry=False)),
+    Contender(UNIFORM, balanced(mp.Uniform(), lambda _: None)),
     Contender("MMPareto", balanced(mp.MMPareto())),
     Contender("MMPareto, per tensor", balanced(mp.MMPareto(granularity="tensor"))),
-    Contender("MMPareto, probe", balanced(lambda model: mp.MMPareto(probe=model.top_blocks))),
-    Contender("MMPareto, every 10", balanced(mp.MMPareto(every=10)), period=10),
+    Contender(
+        "MMPareto, probe",
+        balanced(mp.MMPareto(), lambda model: mp.Geometry(probe=model.top_blocks)),
+    ),
+    Contender(
+        "MMPareto, every 10", balanced(mp.MMPareto(), lambda _: mp.Geometry(every=10)), period=10
+    ),
     Contender(
         "MMPareto, probe, every 10",
-        balanced(lambda m: mp.MMPareto(probe=m.top_blocks, every=10)),
+        balanced(mp.MMPareto(), lambda model: mp.Geometry(probe=model.top_blocks, every=10)),
         period=10,
     ),
     Contender("MGDA", balanced(mp.MGDA())),

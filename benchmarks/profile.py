@@ -27,7 +27,8 @@ from benchmarks.cases import CASES
 from benchmarks.contenders import CONTENDERS, PLAIN, balanced, sgd
 from benchmarks.models import LateFusion
 from benchmarks.report import RESULTS, heading, markdown, write
-from mmpareto import gradients, objectives
+from mmpareto import gradients
+from mmpareto.step import _losses
 
 PASSES = ("joint pass", "unimodal passes")
 PARTS = (
@@ -75,7 +76,7 @@ class Stopwatch:
 def library_timed(watch: Stopwatch) -> Iterator[None]:
     """Puts timers around the library's functions, wherever they were imported to."""
     functions = {
-        objectives.check_objectives: ("checks, graph walk",),
+        _losses.check_losses: ("checks, graph walk",),
         gradients.collect: PASSES,
         gradients.gramians: ("Gramians",),
         gradients.combine: ("combination",),

@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 import mmpareto as mp
 
 SHAPES = ((5,), (2, 2), (3, 1), ())  # of the encoder's parameter tensors
+EACH_BY_ITSELF = mp.Geometry(sides="all")
 SIZE = 13  # and their entries in all
 
 Family = Callable[[int, Generator], Tensor]
@@ -122,7 +123,11 @@ def gradients(family: str, m: int, seed: int = 0, dtype: torch.dtype = torch.flo
 
 
 def step(
-    gradients: Tensor, method: mp.Method, *, factor: float = 1.0, geometry: bool = True
+    gradients: Tensor,
+    method: mp.Method,
+    *,
+    factor: float = 1.0,
+    geometry: mp.Geometry | None = EACH_BY_ITSELF,
 ) -> tuple[Tensor, mp.StepReport]:
     """One call of `mp.backward` whose objectives have these gradients, times `factor`, on encoder
     "m1".

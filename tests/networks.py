@@ -85,7 +85,8 @@ DEFAULTS: list[mp.Method] = [cls() for cls in CLASSES if cls is not balancing.Cu
 METHODS = {repr(method): method for method in [*DEFAULTS, mp.MMPareto(granularity="tensor")]}
 METHODS["custom"] = balancing.CustomWeighting(inverse_lengths)
 
+MEASURED = mp.Geometry()
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 with_and_without_geometry = pytest.mark.parametrize(
-    "geometry", [True, False], ids=["geometry", "no-geometry"]
+    "geometry", [MEASURED, None], ids=["geometry", "no-geometry"]
 )

@@ -23,6 +23,7 @@ def expected(
     parameters: Iterable[Tensor],
     encoders: Mapping[str, object],
     method: mp.Method,
+    sides: str = "own",
 ) -> Step:
     """What ``.grad`` of each parameter should become; None where it should stay as it is.
 
@@ -30,7 +31,10 @@ def expected(
     """
     parameters = [parameter for parameter in parameters if parameter.requires_grad]
     return integrated(
-        {name: gradient(loss, parameters) for name, loss in losses.items()}, encoders, method
+        {name: gradient(loss, parameters) for name, loss in losses.items()},
+        encoders,
+        method,
+        sides,
     )
 
 
@@ -40,18 +44,32 @@ def gradient(loss: Tensor, parameters: list[Tensor]) -> Step:
 
 
 def integrated(
-    objectives: Mapping[str, Step], encoders: Mapping[str, object], method: mp.Method
+    objectives: Mapping[str, Step],
+    encoders: Mapping[str, object],
+    method: mp.Method,
+    sides: str = "own",
 ) -> Step:
-    """The same from the gradients of all objectives."""
+    """What ``.grad`` should become, from the gradients of all objectives."""
     result = {
         p: _sum([step[p] for step in objectives.values()]) for p in next(iter(objectives.values()))
     }
-    for encoder in encoders.values():
+    for name, encoder in encoders.items():
         inside = encoder.parameters() if isinstance(encoder, nn.Module) else encoder
-        result |= _balanced(
-            objectives, [p for p in inside if p in result and result[p] is not None], method
-        )
+        reached = [p for p in inside if p in result and result[p] is not None]
+        fixed = isinstance(method, mp.LossWeighting)
+        compared = objectives if fixed else sided(objectives, name, sides)
+        result |= _balanced(compared, reached, method)
     return result
+
+
+def sided(objectives: Mapping[str, Step], encoder: str, rule: str) -> Mapping[str, Step]:
+    """What is balanced on an encoder: its own objective and the sum of the others, or each."""
+    if rule == "all" or encoder not in objectives:
+        return objectives
+    names = [name for name in objectives if name != encoder]
+    others = [objectives[name] for name in names if rule == "own" or name == "joint"]
+    own = objectives[encoder]
+    return {"others": {p: _sum([step[p] for step in others]) for p in own}, encoder: own}
 
 
 def _balanced(objectives: Mapping[str, Step], inside: list[Tensor], method: mp.Method) -> Step:

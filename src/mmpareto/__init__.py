@@ -10,10 +10,11 @@ from mmpareto.balancing import ScaledUniform as ScaledUniform
 from mmpareto.balancing import Uniform as Uniform
 from mmpareto.errors import MMParetoError as MMParetoError
 from mmpareto.partition import Partition as Partition
+from mmpareto.step import Accumulation as Accumulation
+from mmpareto.step import BalancedLoss as BalancedLoss
+from mmpareto.step import EncoderReport as EncoderReport
+from mmpareto.step import Geometry as Geometry
+from mmpareto.step import StepReport as StepReport
 from mmpareto.step import backward as backward
-from mmpareto.step._accumulation import Accumulation as Accumulation
-from mmpareto.step._balanced_loss import BalancedLoss as BalancedLoss
-from mmpareto.step._report import EncoderReport as EncoderReport
-from mmpareto.step._report import StepReport as StepReport
 
 __version__ = "0.1.0"

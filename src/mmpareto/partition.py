@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from mmpareto.errors import MMParetoError
 
@@ -16,22 +16,8 @@ JOINT = "joint"
 """Name of the objective computed from all modalities together."""
 
 
-@dataclass
-class Memory:
-    """What a step leaves for the next ones.
-
-    Attributes:
-        weights: For each encoder the objectives that reach it and their weights [m], of the last
-            step in which they were measured.
-        age: Steps that have taken the weights from here since.
-    """
-
-    weights: dict[str, tuple[tuple[str, ...], Tensor]] = field(default_factory=dict)
-    age: int = 0
-
-
 class Partition(Mapping[str, tuple[Tensor, ...]]):
-    """A checked assignment of parameters to modality encoders.
+    """A checked assignment of parameters to modality encoders. It never changes.
 
     What is in no encoder (fusion, heads) needs no mention: it receives the plain sum of all
     objectives' gradients. A trunk that several modalities or tasks share is an encoder like any
@@ -39,7 +25,7 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
     ``requires_grad`` is false.
 
     The parameters are read once, here. Make a new partition after adding or replacing parameters,
-    as ``fully_shard`` and ``get_peft_model`` do.
+    as ``fully_shard``, ``get_peft_model`` and ``load_state_dict(..., assign=True)`` do.
 
     Args:
         model: The whole model. If given, every encoder's parameters must belong to it. Several
@@ -54,15 +40,14 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
 
     Attributes:
         model: The whole model, or None.
-        memory: What a step leaves for the next ones.
         parameters: All parameters of the model, or of the encoders if it is not known; each once.
 
     Example:
         >>> import torch
         >>> from torch import nn
         >>> import mmpareto as mp
-        >>> model = nn.ModuleDict({"ear": nn.Linear(4, 2), "eye": nn.Linear(3, 2), "head": nn.Linear(4, 2)})
-        >>> encoders = mp.Partition(model, audio=model["ear"], visual=model["eye"])
+        >>> ear, eye, head = nn.Linear(4, 2), nn.Linear(3, 2), nn.Linear(4, 2)
+        >>> encoders = mp.Partition(nn.ModuleList([ear, eye, head]), audio=ear, visual=eye)
         >>> {modality: len(parameters) for modality, parameters in encoders.items()}
         {'audio': 2, 'visual': 2}
 
@@ -75,67 +60,67 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
     """
 
     def __init__(self, model: nn.Module | None = None, /, **encoders: Encoder) -> None:
+        if model is not None and not isinstance(model, nn.Module):
+            raise MMParetoError(
+                "Parameter `model` should be the whole model, a torch.nn.Module, or be left out. "
+                f"Found {type(model).__name__}. Pass encoders by name: Partition(model, audio=...)."
+            )
         if not encoders:
             raise MMParetoError(
                 "Parameter `encoders` should name at least one modality, e.g. Partition(model, "
                 "audio=model.audio). Found none."
             )
-        self._parameters = {
-            modality: _parameters(modality, encoder) for modality, encoder in encoders.items()
-        }
-        self._check_disjoint()
-        if model is not None:
-            self._check_inside(model)
         self.model = model
-        inside = (parameter for parameters in self._parameters.values() for parameter in parameters)
-        self.memory = Memory()
-        self.parameters = tuple(inside if model is None else model.parameters())
+        self._parameters: dict[str, tuple[Tensor, ...]] = {}
+        self._modules = [encoder for encoder in encoders.values() if isinstance(encoder, nn.Module)]
+        for modality, encoder in encoders.items():
+            self._parameters[modality] = _parameters(modality, encoder)
+        self._owner = _owners(self._parameters)
+        if model is None:
+            self.parameters = tuple(self._owner)
+        else:
+            self.parameters = tuple(model.parameters())
+            self._check_inside()
 
-    def _check_disjoint(self) -> None:
-        owner: dict[Tensor, str] = {}
+    def _check_inside(self) -> None:
+        known = set(self.parameters)
         for modality, parameters in self._parameters.items():
-            for parameter in parameters:
-                if (other := owner.setdefault(parameter, modality)) != modality:
-                    raise MMParetoError(
-                        "Parameter `encoders` should be disjoint. Found a parameter of shape "
-                        f"{tuple(parameter.shape)} in both '{other}' and '{modality}'. Leave what "
-                        "they share out of both (it then receives the plain sum), or give it to "
-                        "one of them."
-                    )
-
-    def _check_inside(self, model: nn.Module) -> None:
-        known = set(model.parameters())
-        for modality, parameters in self._parameters.items():
-            if outside := sum(parameter not in known for parameter in parameters):
+            outside = [parameter for parameter in parameters if parameter not in known]
+            if outside:
                 raise MMParetoError(
-                    f"Encoder '{modality}' should be a part of `model`. Found {outside} of its "
-                    f"{len(parameters)} parameters outside it. Pass modules of this very model, "
-                    "not of a copy."
+                    f"Encoder '{modality}' should be a part of `model`. Found {len(outside)} of "
+                    f"its {len(parameters)} parameters outside it. Pass modules of this very "
+                    "model, not of a copy."
                 )
 
     @property
     def rest(self) -> list[Tensor]:
         """The model's parameters that are in no encoder."""
-        inside = {parameter for parameters in self._parameters.values() for parameter in parameters}
-        return [parameter for parameter in self.parameters if parameter not in inside]
+        return [parameter for parameter in self.parameters if parameter not in self._owner]
 
-    def reached(self, reach: Mapping[str, Sequence[Tensor]]) -> dict[str, list[Tensor]]:
-        """For each encoder those of its parameters that any objective reaches.
+    def check_fresh(self, leaves: Collection[Tensor]) -> None:
+        """Raises if modules have other parameters than when the partition was made.
 
         Args:
-            reach: For each objective the leaves that its gradient reaches.
-        """
-        leaves = {leaf for some in reach.values() for leaf in some}
-        return {name: [p for p in parameters if p in leaves] for name, parameters in self.items()}
+            leaves: What the losses of a step reach.
 
-    def objectives(self, reach: Mapping[str, Sequence[Tensor]]) -> dict[str, tuple[str, ...]]:
-        """For each encoder that any objective reaches, the objectives that do."""
-        sets = {name: set(leaves) for name, leaves in reach.items()}
-        touching = {
-            e: tuple(o for o, leaves in sets.items() if not leaves.isdisjoint(ps))
-            for e, ps in self.items()
-        }
-        return {encoder: objectives for encoder, objectives in touching.items() if objectives}
+        Raises:
+            MMParetoError: If the losses reach such a new parameter.
+        """
+        known = set(self.parameters)
+        unknown = {leaf for leaf in leaves if leaf not in known}
+        if not unknown:
+            return
+        for module in [self.model, *self._modules]:
+            for name, parameter in module.named_parameters() if module is not None else ():
+                if parameter in unknown and parameter not in known:
+                    raise MMParetoError(
+                        "Parameter `encoders` should be a partition of the model as it is now. "
+                        f"Found the parameter `{name}` of shape {tuple(parameter.shape)}, which "
+                        "came after the partition was made. Make it again after what adds or "
+                        "replaces parameters: load_state_dict(..., assign=True), get_peft_model, "
+                        "fully_shard, a layer made anew."
+                    )
 
     def __getitem__(self, modality: str) -> tuple[Tensor, ...]:
         return self._parameters[modality]
@@ -147,10 +132,30 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
         return len(self._parameters)
 
     def __repr__(self) -> str:
-        sizes = (
-            f"{name}={sum(p.numel() for p in parameters):,}" for name, parameters in self.items()
-        )
+        sizes = []
+        for name, parameters in self.items():
+            if any(is_lazy(parameter) for parameter in parameters):
+                sizes.append(f"{name}=not initialized")
+            else:
+                sizes.append(f"{name}={sum(parameter.numel() for parameter in parameters):,}")
         return f"Partition({', '.join(sizes)})"
+
+
+def as_partition(encoders: Partition | Mapping[str, Encoder] | nn.ModuleDict) -> Partition:
+    """Returns `encoders` as a checked partition."""
+    if isinstance(encoders, Partition):
+        return encoders
+    if not isinstance(encoders, Mapping | nn.ModuleDict):
+        raise MMParetoError(
+            "Parameter `encoders` should be a Partition or a mapping from modality to module or "
+            f"parameters. Found {type(encoders).__name__}."
+        )
+    for name in encoders:
+        if not isinstance(name, str):
+            raise MMParetoError(
+                f"Parameter `encoders` should be keyed by modality names. Found {name!r}."
+            )
+    return Partition(**encoders)
 
 
 def check_some(objectives: Collection[object]) -> None:
@@ -159,22 +164,18 @@ def check_some(objectives: Collection[object]) -> None:
         raise MMParetoError("Parameter `losses` should have at least one objective. Found none.")
 
 
-def as_partition(encoders: Partition | Mapping[str, Encoder] | nn.ModuleDict) -> Partition:
-    """Returns `encoders` as a checked partition."""
-    if isinstance(encoders, Partition):
-        return encoders
-    if isinstance(encoders, nn.ModuleDict):
-        return Partition(**encoders)
-    if not isinstance(encoders, Mapping):
-        raise MMParetoError(
-            "Parameter `encoders` should be a Partition or a mapping from modality to module or "
-            f"parameters. Found {type(encoders).__name__}."
-        )
-    if unnamed := [name for name in encoders if not isinstance(name, str)]:
-        raise MMParetoError(
-            f"Parameter `encoders` should be keyed by modality names. Found {unnamed[0]!r}."
-        )
-    return Partition(**encoders)
+def _owners(encoders: Mapping[str, tuple[Tensor, ...]]) -> dict[Tensor, str]:
+    owner: dict[Tensor, str] = {}
+    for modality, parameters in encoders.items():
+        for parameter in parameters:
+            other = owner.setdefault(parameter, modality)
+            if other != modality:
+                raise MMParetoError(
+                    "Parameter `encoders` should be disjoint. Found a parameter of shape "
+                    f"{tuple(parameter.shape)} in both '{other}' and '{modality}'. Leave what they "
+                    "share out of both (it then receives the plain sum), or give it to one of them."
+                )
+    return owner
 
 
 def _parameters(modality: str, encoder: Encoder) -> tuple[Tensor, ...]:
@@ -188,9 +189,8 @@ def _parameters(modality: str, encoder: Encoder) -> tuple[Tensor, ...]:
             f"Encoder '{modality}' should be a module or an iterable of parameters. Found "
             f"{type(encoder).__name__}."
         )
-    parameters = tuple(
-        dict.fromkeys(encoder.parameters() if isinstance(encoder, nn.Module) else encoder)
-    )
+    listed = encoder.parameters() if isinstance(encoder, nn.Module) else encoder
+    parameters = tuple(dict.fromkeys(listed))
     if not parameters:
         raise MMParetoError(
             f"Encoder '{modality}' should have at least one parameter. Found none. "

@@ -66,31 +66,49 @@ def losses(
     return result
 
 
-Call = Callable[[Iterator[dict[str, Tensor]], mp.Partition, mp.Method, bool], mp.StepReport]
+def measuring(geometry: bool | mp.Geometry) -> mp.Geometry | None:
+    if isinstance(geometry, mp.Geometry):
+        return geometry
+    return mp.Geometry() if geometry else None
+
+
+Call = Callable[
+    [Iterator[dict[str, Tensor]], mp.Partition, mp.Method, bool | mp.Geometry], mp.StepReport
+]
 """A way to balance the losses of some micro-batches."""
 
 
 def each(
-    micro: Iterator[dict[str, Tensor]], encoders: mp.Partition, method: mp.Method, geometry: bool
+    micro: Iterator[dict[str, Tensor]],
+    encoders: mp.Partition,
+    method: mp.Method,
+    geometry: bool | mp.Geometry,
 ) -> mp.StepReport:
     for objectives in micro:
-        report = mp.backward(objectives, encoders, method, geometry=geometry)
+        report = mp.backward(objectives, encoders, method, geometry=measuring(geometry))
     return report
 
 
 def once(
-    micro: Iterator[dict[str, Tensor]], encoders: mp.Partition, method: mp.Method, geometry: bool
+    micro: Iterator[dict[str, Tensor]],
+    encoders: mp.Partition,
+    method: mp.Method,
+    geometry: bool | mp.Geometry,
 ) -> mp.StepReport:
-    accumulation = mp.Accumulation(encoders, method)
+    chosen = measuring(geometry) or mp.Geometry()
+    accumulation = mp.Accumulation(encoders, method, geometry=chosen)
     for objectives in micro:
         accumulation.add(objectives)
     return accumulation.backward()
 
 
 def as_loss(
-    micro: Iterator[dict[str, Tensor]], encoders: mp.Partition, method: mp.Method, geometry: bool
+    micro: Iterator[dict[str, Tensor]],
+    encoders: mp.Partition,
+    method: mp.Method,
+    geometry: bool | mp.Geometry,
 ) -> mp.StepReport:
-    balanced = mp.BalancedLoss(encoders, method, geometry=geometry)
+    balanced = mp.BalancedLoss(encoders, method, geometry=measuring(geometry))
     for objectives in micro:
         balanced(objectives).backward()
     return balanced.report
@@ -105,7 +123,7 @@ def train(
     method: mp.Method,
     *,
     call: Call = each,
-    geometry: bool = True,
+    geometry: bool | mp.Geometry = True,
     present: Present | None = None,
     wrapped: nn.Module | None = None,
     context: Callable[[], AbstractContextManager[object]] = nullcontext,

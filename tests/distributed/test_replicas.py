@@ -133,17 +133,17 @@ def test_integrating_each_micro_batch(tmp_path: Path) -> None:
 def groups(rank: int) -> dict[str, Tensor]:
     alone = [torch.distributed.new_group([other]) for other in range(2)][rank]
     received = {}
-    for name, group in {
-        "default": "default",
-        "none": None,
-        "alone": alone,
-        "world": torch.distributed.group.WORLD,
+    for name, how in {
+        "default": {},
+        "none": {"average": False},
+        "alone": {"group": alone},
+        "world": {"group": torch.distributed.group.WORLD},
     }.items():
         parameter = nn.Parameter(torch.zeros(2))
         head = nn.Parameter(torch.zeros(1))
         model = nn.ParameterList([parameter, head])
         objectives = {"joint": (rank + 1) * parameter.sum() + 4 * rank * head.sum()}
-        mp.backward(objectives, mp.Partition(model, audio=[parameter]), mp.Uniform(), group=group)
+        mp.backward(objectives, mp.Partition(model, audio=[parameter]), mp.Uniform(), **how)
         received[name] = torch.cat([parameter.grad, head.grad])
     return received
 
@@ -278,10 +278,11 @@ def shorter(rank: int) -> dict[str, Any]:
     for name, present in (("all", {}), ("one rank lacks text", {"text": [1, 5, 7]})):
         for every in (1, 2):
             model = Network()
-            method = mp.MMPareto(
-                every=every, probe={m: encoder[2] for m, encoder in model.encoders.items()}
+            top = {m: encoder[2] for m, encoder in model.encoders.items()}
+            geometry = mp.Geometry(every=every, probe=top)
+            results[name, every] = train(
+                model, [SHARES[rank]], mp.MMPareto(), geometry=geometry, present=present, steps=4
             )
-            results[name, every] = train(model, [SHARES[rank]], method, present=present, steps=4)
     return results
 
 
@@ -290,10 +291,11 @@ def test_steps_that_pass_most_of_an_encoder_once(tmp_path: Path) -> None:
     for name, present in (("all", {}), ("one rank lacks text", {"text": [1, 5, 7]})):
         for every in (1, 2):
             model = Network()
-            method = mp.MMPareto(
-                every=every, probe={m: encoder[2] for m, encoder in model.encoders.items()}
+            top = {m: encoder[2] for m, encoder in model.encoders.items()}
+            geometry = mp.Geometry(every=every, probe=top)
+            expected = train(
+                model, [EVERYTHING], mp.MMPareto(), geometry=geometry, present=present, steps=4
             )
-            expected = train(model, [EVERYTHING], method, present=present, steps=4)
             assert_same_on_all([result[name, every] for result in results])
             assert_equal(results[0][name, every], expected)
             assert expected["conflicts"]

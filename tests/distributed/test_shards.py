@@ -125,12 +125,12 @@ def refusals(rank: int) -> dict[str, str]:
     whole_model(unsynchronized)
     unsynchronized.set_requires_gradient_sync(False)
     attempt("no model", plain, plain.encoders)
-    attempt("no model, sharded", sharded, sharded.encoders, group=None)
+    attempt("no model, sharded", sharded, sharded.encoders, average=False)
     encoders = {name: plain.encoders[name] for name in ("audio", "visual")[: rank + 1]}
     attempt("different encoders", plain, mp.Partition(plain, **encoders))
     partition = mp.Partition(sharded, **sharded.encoders)
     attempt("different keys", sharded, partition, drop="text" if rank else None)
-    attempt("switched off", sharded, partition, group=None)
+    attempt("switched off", sharded, partition, average=False)
     attempt("made before shards", sharded, stale)
     attempt("no sync", unsynchronized, mp.Partition(unsynchronized, **unsynchronized.encoders))
     old = Network()
@@ -172,7 +172,7 @@ def everything_in_encoders(rank: int) -> dict[str, Any]:
     whole_model(model)
     batch = {name: values[SHARES[rank]] for name, values in full_batch(0).items()}
     objectives = losses(model(batch), batch["label"], SHARES[rank], {})
-    mp.backward(objectives, mp.Partition(model, everything=model), mp.Joint(), geometry=False)
+    mp.backward(objectives, mp.Partition(model, everything=model), mp.Joint(), geometry=None)
     return {
         name: p.grad.full_tensor() for name, p in model.named_parameters() if p.grad is not None
     }
@@ -189,7 +189,7 @@ def test_nothing_outside_of_the_encoders(tmp_path: Path) -> None:
 
 def test_refusals(tmp_path: Path) -> None:
     words = {
-        "no model": "`encoders` should know the whole model .* Found encoders alone.* group=None",
+        "no model": "`encoders` should know the whole model .* Found encoders alone.* average=False",
         "no model, sharded": "`encoders` should know the whole model",
         "different encoders": "`encoders` should be the same on all ranks. Found different partitions",
         "different keys": "`losses` should have the same keys on all ranks .* text on rank 0; .* on rank 1.* 0 [*] out",

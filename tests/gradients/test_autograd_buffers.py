@@ -25,7 +25,9 @@ def parameter(*shape: int, dtype: torch.dtype = torch.float64) -> nn.Parameter:
 @every_method
 @with_and_without_geometry
 @pytest.mark.parametrize("where", ["one encoder", "two encoders", "the rest", "encoder and rest"])
-def test_one_buffer_for_two_parameters(where: str, method: mp.Method, geometry: bool) -> None:
+def test_one_buffer_for_two_parameters(
+    where: str, method: mp.Method, geometry: mp.Geometry | None
+) -> None:
     """Autograd hands out the gradient of p + q once for both."""
     p, q, other = parameter(3), parameter(3), parameter(3)
     mixed = p + q
@@ -48,7 +50,7 @@ def test_one_buffer_for_two_parameters(where: str, method: mp.Method, geometry: 
 @with_and_without_geometry
 @pytest.mark.parametrize("inside", [True, False], ids=["encoder", "rest"])
 def test_expanded_gradients_become_real_ones(
-    inside: bool, method: mp.Method, geometry: bool
+    inside: bool, method: mp.Method, geometry: mp.Geometry | None
 ) -> None:
     """The gradient of p.sum() is one number, expanded."""
     p, other = parameter(2, 3), parameter(2)
@@ -62,7 +64,7 @@ def test_expanded_gradients_become_real_ones(
 
 @with_and_without_geometry
 @pytest.mark.parametrize("inside", [True, False], ids=["encoder", "rest"])
-def test_memory_format_is_that_of_autograd(inside: bool, geometry: bool) -> None:
+def test_memory_format_is_that_of_autograd(inside: bool, geometry: mp.Geometry | None) -> None:
     convolution, other = (
         nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last),
         parameter(1, dtype=torch.float32),
@@ -80,7 +82,7 @@ def test_memory_format_is_that_of_autograd(inside: bool, geometry: bool) -> None
 
 @every_method
 @with_and_without_geometry
-def test_low_precision(method: mp.Method, geometry: bool) -> None:
+def test_low_precision(method: mp.Method, geometry: mp.Geometry | None) -> None:
     """Gradients keep the parameters' precision; what is decided on is float32."""
     model, wide = LateFusion("audio", "visual", dtype=torch.bfloat16), LateFusion("audio", "visual")
     wide.load_state_dict(model.state_dict())

@@ -113,7 +113,7 @@ BEFORE = {
     "one objective": lambda model: mp.backward(
         {"joint": model.losses(model.batch())["joint"]}, model.partition, mp.MGDA()
     ),
-    "without geometry": lambda model: step(model, mp.Uniform(), 6, geometry=False),
+    "without geometry": lambda model: step(model, mp.Uniform(), 6, geometry=None),
     "another size": lambda model: step(model, mp.MGDA(), 5),
     "nothing, but dynamic shapes": lambda model: None,
 }
@@ -135,7 +135,7 @@ def test_one_pass_may_have_donated_buffers(before: str) -> None:
     eager, model = both(dynamic=True if "dynamic" in before else None)
     BEFORE[before](model)
     for size in (6, 4):
-        got, want = (step(net, mp.ScaledUniform(), size, geometry=False) for net in (model, eager))
+        got, want = (step(net, mp.ScaledUniform(), size, geometry=None) for net in (model, eager))
         assert apart(got, want) <= 1e-12
 
 

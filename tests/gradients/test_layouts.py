@@ -62,7 +62,9 @@ def named(model: nn.Module) -> dict[str, Tensor]:
 
 @every_method
 @with_and_without_geometry
-def test_channels_last_is_contiguous_in_other_order(method: mp.Method, geometry: bool) -> None:
+def test_channels_last_is_contiguous_in_other_order(
+    method: mp.Method, geometry: mp.Geometry | None
+) -> None:
     model = Images()
     last = copy.deepcopy(model).to(memory_format=torch.channels_last)
     for seed in range(3):
@@ -78,7 +80,7 @@ def test_channels_last_is_contiguous_in_other_order(method: mp.Method, geometry:
 @with_and_without_geometry
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
 def test_memory_format_is_that_of_autograd(
-    layout: torch.memory_format, method: mp.Method, geometry: bool
+    layout: torch.memory_format, method: mp.Method, geometry: mp.Geometry | None
 ) -> None:
     model = Images().to(memory_format=layout)
     sum(model.losses(layout).values()).backward()
@@ -92,7 +94,9 @@ def test_memory_format_is_that_of_autograd(
 @every_method
 @with_and_without_geometry
 @pytest.mark.parametrize("inside", [True, False], ids=["encoder", "rest"])
-def test_sparse_embeddings_are_refused(inside: bool, method: mp.Method, geometry: bool) -> None:
+def test_sparse_embeddings_are_refused(
+    inside: bool, method: mp.Method, geometry: mp.Geometry | None
+) -> None:
     torch.manual_seed(0)
     words, head = nn.EmbeddingBag(7, 3, sparse=True), nn.Linear(3, 2)
     features = words(torch.tensor([[0, 2], [2, 5]]))
@@ -112,7 +116,7 @@ def test_sparse_embeddings_are_refused(inside: bool, method: mp.Method, geometry
 @every_method
 @pytest.mark.parametrize("equation", ["of,bf->bo", "fo,bf->bo"])
 def test_fused_optimizers_find_the_parameters_strides(
-    equation: str, method: mp.Method, geometry: bool
+    equation: str, method: mp.Method, geometry: mp.Geometry | None
 ) -> None:
     """Autograd returns gradients of contractions in other strides, and lets none of them into
     ``.grad``.

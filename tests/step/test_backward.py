@@ -24,7 +24,7 @@ def close(got: Tensor | None, expected: Tensor | None) -> bool:
 @every_method
 @with_and_without_geometry
 def test_the_rest_receives_the_plain_sum(
-    model: LateFusion, method: mp.Method, geometry: bool
+    model: LateFusion, method: mp.Method, geometry: mp.Geometry | None
 ) -> None:
     losses = model.losses(model.batch())
     expected = plain_gradients(model, *losses.values())
@@ -39,7 +39,7 @@ def test_the_rest_receives_the_plain_sum(
     ("method", "factor"), [(mp.Uniform(), 1.0), (mp.ScaledUniform(gamma=0.7), 0.7)]
 )
 def test_uniform_is_the_summed_losses_backward(
-    model: LateFusion, method: mp.Method, factor: float, geometry: bool
+    model: LateFusion, method: mp.Method, factor: float, geometry: mp.Geometry | None
 ) -> None:
     losses = model.losses(model.batch())
     expected = plain_gradients(model, *losses.values())
@@ -51,7 +51,9 @@ def test_uniform_is_the_summed_losses_backward(
 
 
 @with_and_without_geometry
-def test_joint_trains_encoders_by_the_joint_loss_alone(model: LateFusion, geometry: bool) -> None:
+def test_joint_trains_encoders_by_the_joint_loss_alone(
+    model: LateFusion, geometry: mp.Geometry | None
+) -> None:
     losses = model.losses(model.batch())
     joint, everything = (
         plain_gradients(model, losses["joint"]),
@@ -66,7 +68,9 @@ def test_joint_trains_encoders_by_the_joint_loss_alone(model: LateFusion, geomet
 
 @every_method
 @with_and_without_geometry
-def test_gradients_are_added_in_place(model: LateFusion, method: mp.Method, geometry: bool) -> None:
+def test_gradients_are_added_in_place(
+    model: LateFusion, method: mp.Method, geometry: mp.Geometry | None
+) -> None:
     mp.backward(model.losses(model.batch(0)), model.partition, method, geometry=geometry)
     first = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
     model.zero_grad()
@@ -83,7 +87,7 @@ def test_gradients_are_added_in_place(model: LateFusion, method: mp.Method, geom
 
 @every_method
 @with_and_without_geometry
-def test_order_of_losses_is_immaterial(method: mp.Method, geometry: bool) -> None:
+def test_order_of_losses_is_immaterial(method: mp.Method, geometry: mp.Geometry | None) -> None:
     received = []
     for order in (["joint", "audio", "visual", "text"], ["text", "joint", "visual", "audio"]):
         model = LateFusion("audio", "visual", "text")
@@ -97,7 +101,7 @@ def test_order_of_losses_is_immaterial(method: mp.Method, geometry: bool) -> Non
 
 @with_and_without_geometry
 def test_leaves_outside_the_model_are_served_as_by_autograd(
-    model: LateFusion, geometry: bool
+    model: LateFusion, geometry: mp.Geometry | None
 ) -> None:
     temperature = nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
     batch = model.batch()
@@ -113,7 +117,9 @@ def test_leaves_outside_the_model_are_served_as_by_autograd(
 
 @every_method
 @with_and_without_geometry
-def test_retained_graph_serves_again(model: LateFusion, method: mp.Method, geometry: bool) -> None:
+def test_retained_graph_serves_again(
+    model: LateFusion, method: mp.Method, geometry: mp.Geometry | None
+) -> None:
     losses = model.losses(model.batch())
     mp.backward(losses, model.partition, method, geometry=geometry, retain_graph=True)
     once = [parameter.grad.clone() for parameter in model.parameters()]

@@ -36,7 +36,7 @@ def equal(model: LateFusion, want: list[Tensor]) -> bool:
 
 @every_method
 @with_and_without_geometry
-def test_bit_for_bit(model: LateFusion, method: mp.Method, geometry: bool) -> None:
+def test_bit_for_bit(model: LateFusion, method: mp.Method, geometry: mp.Geometry | None) -> None:
     balanced = mp.BalancedLoss(model.partition, method, geometry=geometry)
     losses = model.losses(model.batch())
     loss = balanced(losses)
@@ -45,14 +45,16 @@ def test_bit_for_bit(model: LateFusion, method: mp.Method, geometry: bool) -> No
     assert len(balanced.report) == 0
     loss.backward()
     assert equal(model, direct(model, method, geometry=geometry))
-    assert (len(balanced.report) == 2) == (geometry or not isinstance(method, mp.LossWeighting))
+    assert (len(balanced.report) == 2) == (
+        geometry is not None or not isinstance(method, mp.LossWeighting)
+    )
 
 
 @every_method
 @with_and_without_geometry
 @pytest.mark.parametrize("factor", [2.0**10, 0.25, 3.0])
 def test_factors_reach_every_objective(
-    model: LateFusion, method: mp.Method, geometry: bool, factor: float
+    model: LateFusion, method: mp.Method, geometry: mp.Geometry | None, factor: float
 ) -> None:
     balanced = mp.BalancedLoss(model.partition, method, geometry=geometry)
     want = direct(model, method, factor, geometry=geometry)

@@ -12,7 +12,7 @@ from torch.autograd.graph import save_on_cpu, saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint, checkpoint_sequential
 
 import mmpareto as mp
-from networks import LateFusion, every_method, with_and_without_geometry
+from networks import MEASURED, LateFusion, every_method, with_and_without_geometry
 from slow_step import apart
 
 
@@ -62,7 +62,10 @@ def both(
 
 
 def step(
-    model: LateFusion, losses: dict[str, Tensor], method: mp.Method, geometry: bool = True
+    model: LateFusion,
+    losses: dict[str, Tensor],
+    method: mp.Method,
+    geometry: mp.Geometry | None = MEASURED,
 ) -> dict[str, Tensor]:
     mp.backward(losses, model.partition, method, geometry=geometry)
     return {
@@ -74,7 +77,9 @@ def step(
 @every_method
 @with_and_without_geometry
 @wrapped_by
-def test_recomputed_activations(wrapper: type[Whole], method: mp.Method, geometry: bool) -> None:
+def test_recomputed_activations(
+    wrapper: type[Whole], method: mp.Method, geometry: mp.Geometry | None
+) -> None:
     plain, model = both(wrapper, reentrant=False)
     got, want = (step(net, net.losses(net.batch()), method, geometry) for net in (model, plain))
     assert apart(got, want) == 0
@@ -88,7 +93,7 @@ def test_reentrant_checkpoints_are_refused(wrapper: type[Whole]) -> None:
         parameter.grad = torch.full_like(parameter, 7)
     calls: list[Callable[[dict[str, Tensor]], object]] = [
         lambda losses: mp.backward(losses, model.partition, mp.MMPareto()),
-        lambda losses: mp.backward(losses, model.partition, mp.Uniform(), geometry=False),
+        lambda losses: mp.backward(losses, model.partition, mp.Uniform(), geometry=None),
         mp.Accumulation(model.partition, mp.MMPareto()).add,
         mp.BalancedLoss(model.partition, mp.MMPareto()),
     ]
@@ -131,7 +136,7 @@ class Copies:
 
 @every_method
 @with_and_without_geometry
-def test_activations_kept_elsewhere(method: mp.Method, geometry: bool) -> None:
+def test_activations_kept_elsewhere(method: mp.Method, geometry: mp.Geometry | None) -> None:
     model = LateFusion("audio", "visual")
     want = step(model, model.losses(model.batch()), method, geometry)
     copies = Copies()

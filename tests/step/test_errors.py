@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import mmpareto as mp
-from networks import LateFusion
+from networks import MEASURED, LateFusion
 
 SENTINEL = 7.0
 
@@ -76,13 +76,13 @@ def test_losses(
 ) -> None:
     losses = change(model.losses(model.batch()))
     for method in (mp.MMPareto(), mp.Uniform()):
-        for geometry in (True, False):
+        for geometry in (MEASURED, None):
             call = lambda: mp.backward(losses, model.partition, method, geometry=geometry)  # noqa: B023, E731
             refused(model, call, *fragments)
 
 
-@pytest.mark.parametrize("geometry", [True, False])
-def test_joint_needs_a_joint_loss(model: LateFusion, geometry: bool) -> None:
+@pytest.mark.parametrize("geometry", [MEASURED, None])
+def test_joint_needs_a_joint_loss(model: LateFusion, geometry: mp.Geometry | None) -> None:
     losses = {"audio": model.losses(model.batch())["audio"]}
     call = lambda: mp.backward(losses, model.partition, mp.Joint(), geometry=geometry)  # noqa: E731
     refused(
@@ -98,7 +98,10 @@ def test_groups(model: LateFusion, group: object) -> None:
     losses = model.losses(model.batch())
     call = lambda: mp.backward(losses, model.partition, mp.MMPareto(), group=group)  # noqa: E731
     refused(
-        model, call, "`group` should be a process group, 'default', or None", f"Found {group!r}"
+        model,
+        call,
+        "`group` should be a process group, or None for the default one",
+        f"Found {group!r}",
     )
 
 

@@ -73,7 +73,7 @@ def test_the_guard_refuses_waiting(wait: object) -> None:
 @every_solver
 @every_method
 @with_and_without_geometry
-def test_step_does_not_wait(method: mp.Method, m: int, geometry: bool) -> None:
+def test_step_does_not_wait(method: mp.Method, m: int, geometry: mp.Geometry | None) -> None:
     g = gradients("generic", m)
     with NoWaiting():
         _, report = step(g, method, geometry=geometry)
@@ -83,7 +83,7 @@ def test_step_does_not_wait(method: mp.Method, m: int, geometry: bool) -> None:
 @every_solver
 @every_method
 @with_and_without_geometry
-def test_step_needs_no_values(method: mp.Method, m: int, geometry: bool) -> None:
+def test_step_needs_no_values(method: mp.Method, m: int, geometry: mp.Geometry | None) -> None:
     h, report = step(gradients("generic", m).to("meta"), method, geometry=geometry)
     assert h.is_meta
     assert all(scalar.is_meta for scalar in report.scalars().values())

@@ -57,7 +57,7 @@ def test_other_encoders_are_not_drawn_in(method: mp.Method) -> None:
 
 
 @with_and_without_geometry
-def test_the_encoders_of_joint_do_not_see_unimodal_losses(geometry: bool) -> None:
+def test_the_encoders_of_joint_do_not_see_unimodal_losses(geometry: mp.Geometry | None) -> None:
     model = LateFusion("audio", "visual")
     losses = model.losses(model.batch())
     losses["audio"] = losses["audio"] * math.nan

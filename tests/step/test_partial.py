@@ -18,7 +18,7 @@ def model() -> LateFusion:
 @every_method
 @with_and_without_geometry
 def test_missing_modality_leaves_its_encoder_alone(
-    model: LateFusion, method: mp.Method, geometry: bool
+    model: LateFusion, method: mp.Method, geometry: mp.Geometry | None
 ) -> None:
     batch = model.batch()
     audio = model.encoders["audio"](batch["audio"])
@@ -51,7 +51,9 @@ def test_encoder_with_the_joint_loss_only_follows_it(
 
 @every_method
 @with_and_without_geometry
-def test_frozen_encoder_is_skipped(model: LateFusion, method: mp.Method, geometry: bool) -> None:
+def test_frozen_encoder_is_skipped(
+    model: LateFusion, method: mp.Method, geometry: mp.Geometry | None
+) -> None:
     """Its head and the other encoder receive what they would without freezing."""
     mp.backward(model.losses(model.batch()), model.partition, method, geometry=geometry)
     expected = {name: parameter.grad for name, parameter in model.named_parameters()}
@@ -136,7 +138,7 @@ class Stop(torch.autograd.Function):
 @with_and_without_geometry
 @pytest.mark.parametrize("stopped", [["joint"], ["audio"], ["joint", "audio"]], ids=str)
 def test_gradient_stopped_by_a_custom_function(
-    stopped: list[str], method: mp.Method, geometry: bool
+    stopped: list[str], method: mp.Method, geometry: mp.Geometry | None
 ) -> None:
     encoder, head = nn.Linear(3, 2).double(), nn.Linear(2, 1).double()
     feature = encoder(torch.ones(4, 3, dtype=torch.float64))

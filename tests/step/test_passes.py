@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import mmpareto as mp
-from networks import LateFusion
+from networks import MEASURED, LateFusion
 
 
 class Count(torch.autograd.Function):
@@ -46,18 +46,18 @@ class Counted(nn.Sequential):
 @pytest.mark.parametrize(
     ("method", "geometry", "encoder", "fusion"),
     [
-        (mp.Uniform(), False, 1, 1),
-        (mp.ScaledUniform(), False, 1, 1),
-        (mp.Joint(), False, 1, 2),  # one with the encoders' weights, and one for itself
-        (mp.Uniform(), True, 2, 1),
-        (mp.Joint(), True, 2, 1),
-        (mp.MMPareto(), True, 2, 1),
-        (mp.MMPareto(), False, 2, 1),
+        (mp.Uniform(), None, 1, 1),
+        (mp.ScaledUniform(), None, 1, 1),
+        (mp.Joint(), None, 1, 2),  # one with the encoders' weights, and one for itself
+        (mp.Uniform(), MEASURED, 2, 1),
+        (mp.Joint(), MEASURED, 2, 1),
+        (mp.MMPareto(), MEASURED, 2, 1),
+        (mp.MMPareto(), None, 2, 1),
     ],
     ids=str,
 )
 def test_one_pass_per_objective_or_one_for_all(
-    method: mp.Method, geometry: bool, encoder: int, fusion: int
+    method: mp.Method, geometry: mp.Geometry | None, encoder: int, fusion: int
 ) -> None:
     model, counter = LateFusion("audio", "visual", "text"), Counter()
     model.joint = Counted(counter, "fusion", model.joint)
@@ -70,7 +70,7 @@ def test_one_pass_per_objective_or_one_for_all(
 def test_without_geometry_the_report_is_empty() -> None:
     model = LateFusion("audio", "visual")
     for method, entries in ((mp.Uniform(), 0), (mp.Joint(), 0), (mp.MMPareto(), 2)):
-        report = mp.backward(model.losses(model.batch()), model.partition, method, geometry=False)
+        report = mp.backward(model.losses(model.batch()), model.partition, method, geometry=None)
         assert len(report) == entries
 
 

@@ -42,7 +42,9 @@ def test_what_is_in_grad_beforehand_is_no_part_of_the_geometry(model: LateFusion
 
 @every_method
 @with_and_without_geometry
-def test_unimodal_heads_are_trained(model: LateFusion, method: mp.Method, geometry: bool) -> None:
+def test_unimodal_heads_are_trained(
+    model: LateFusion, method: mp.Method, geometry: mp.Geometry | None
+) -> None:
     mp.backward(model.losses(model.batch()), model.partition, method, geometry=geometry)
     assert all(parameter.grad.any() for parameter in model.heads.parameters())
 
@@ -51,7 +53,7 @@ def test_unimodal_heads_are_trained(model: LateFusion, method: mp.Method, geomet
 @with_and_without_geometry
 @pytest.mark.parametrize("modalities", [("audio", "visual"), ("audio", "visual", "text")], ids=len)
 def test_shared_parameters_collect_from_every_modality(
-    modalities: tuple[str, ...], method: mp.Method, geometry: bool
+    modalities: tuple[str, ...], method: mp.Method, geometry: mp.Geometry | None
 ) -> None:
     """A projection applied to every modality's features gets all of their gradients, not the last
     one's.
@@ -74,7 +76,7 @@ def test_shared_parameters_collect_from_every_modality(
 @every_method
 @with_and_without_geometry
 def test_gradients_of_micro_batches_accumulate(
-    model: LateFusion, method: mp.Method, geometry: bool
+    model: LateFusion, method: mp.Method, geometry: mp.Geometry | None
 ) -> None:
     """A ``zero_grad`` inside the step would leave the last micro-batch only."""
     total = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
@@ -95,7 +97,7 @@ def test_gradients_of_micro_batches_accumulate(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @every_method
 def test_a_loss_scalers_factor_passes_through(
-    method: mp.Method, dtype: torch.dtype, scale: float, geometry: bool
+    method: mp.Method, dtype: torch.dtype, scale: float, geometry: mp.Geometry | None
 ) -> None:
     """Exactly: dividing by the factor gives the unscaled step, bit for bit."""
     model = LateFusion("audio", "visual", dtype=dtype)

@@ -4,7 +4,6 @@ an earlier step.
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 
 import pytest
@@ -28,7 +27,10 @@ def rows(
     model: LateFusion, losses: dict[str, Tensor], parameters: list[Tensor], names: tuple[str, ...]
 ) -> list:
     return [
-        list(torch.autograd.grad(losses[name], parameters, retain_graph=True)) for name in names
+        list(
+            torch.autograd.grad(losses[name], parameters, retain_graph=True, materialize_grads=True)
+        )
+        for name in names
     ]
 
 
@@ -69,14 +71,14 @@ def assert_close(model: LateFusion, want: dict[str, Tensor]) -> None:
 def test_weights_are_those_of_the_probe(
     model: LateFusion, seed: int, probed: tuple[str, ...]
 ) -> None:
-    method = mp.MMPareto(probe={name: model.encoders[name][2] for name in probed})
+    geometry = mp.Geometry(probe={name: model.encoders[name][2] for name in probed})
     batch = model.batch(seed)
     weights = {}
     for name, encoder in model.encoders.items():
         measured = encoder[2] if name in probed else encoder
         pair = rows(model, model.losses(batch), list(measured.parameters()), ("joint", name))
         weights[name] = mp.MMPareto().weights(gramians(pair))
-    report = mp.backward(model.losses(batch), model.partition, method)
+    report = mp.backward(model.losses(batch), model.partition, mp.MMPareto(), geometry=geometry)
     assert_close(model, expected(model, batch, weights))
     for name in MODALITIES:
         torch.testing.assert_close(report[name].applied, weights[name], rtol=1e-12, atol=0)
@@ -84,9 +86,12 @@ def test_weights_are_those_of_the_probe(
 
 def test_probes_meet_conflicts(model: LateFusion) -> None:
     """Or the test before would prove little."""
-    method = mp.MMPareto(probe={name: encoder[2] for name, encoder in model.encoders.items()})
+    geometry = mp.Geometry(probe={name: encoder[2] for name, encoder in model.encoders.items()})
     reports = [
-        mp.backward(model.losses(model.batch(seed)), model.partition, method) for seed in range(8)
+        mp.backward(
+            model.losses(model.batch(seed)), model.partition, mp.MMPareto(), geometry=geometry
+        )
+        for seed in range(8)
     ]
     conflicts = sum(int(encoder.conflict) for report in reports for encoder in report.values())
     assert 3 < conflicts < 21
@@ -95,10 +100,12 @@ def test_probes_meet_conflicts(model: LateFusion) -> None:
 @pytest.mark.parametrize("probe", [False, True], ids=["exact", "probe"])
 def test_steps_between_weight_as_the_last_measured_one(model: LateFusion, probe: bool) -> None:
     top = {name: encoder[2] for name, encoder in model.encoders.items()} if probe else None
-    method, encoders = mp.MMPareto(every=3, probe=top), model.partition
+    geometry, encoders = mp.Geometry(every=3, probe=top), model.partition
     for step in range(7):
         model.zero_grad()
-        report = mp.backward(model.losses(model.batch(step)), encoders, method)
+        report = mp.backward(
+            model.losses(model.batch(step)), encoders, mp.MMPareto(), geometry=geometry
+        )
         assert len(report) == (3 if step % 3 == 0 else 0)
         if step % 3 == 0:
             weights = {name: encoder.applied for name, encoder in report.items()}
@@ -107,18 +114,12 @@ def test_steps_between_weight_as_the_last_measured_one(model: LateFusion, probe:
 
 
 def test_another_set_of_objectives_is_measured_at_once(model: LateFusion) -> None:
-    method, encoders = mp.MMPareto(every=10), model.partition
+    geometry, encoders = mp.Geometry(every=10), model.partition
     for step, missing in enumerate([None, None, "text", "text", None, None]):
         losses = model.losses(model.batch(step))
         losses.pop(missing, None)
-        report = mp.backward(losses, encoders, method)
+        report = mp.backward(losses, encoders, mp.MMPareto(), geometry=geometry)
         assert len(report) == (3 if step in (0, 2, 4) else 0)
-
-
-def test_two_partitions_keep_their_own_weights(model: LateFusion) -> None:
-    method, other = mp.MMPareto(every=5), copy.deepcopy(model)
-    assert len(mp.backward(model.losses(model.batch()), model.partition, method)) == 3
-    assert len(mp.backward(other.losses(other.batch()), other.partition, method)) == 3
 
 
 class Count(torch.autograd.Function):
@@ -158,13 +159,13 @@ class Counted(nn.Module):
 def test_passes(probe: bool, every: int, first: dict[str, int], second: dict[str, int]) -> None:
     model, passes = LateFusion("audio"), Counter()
     model.encoders["audio"] = Counted(model.encoders["audio"], passes)
-    method = mp.MMPareto(
+    geometry = mp.Geometry(
         every=every, probe={"audio": model.encoders["audio"].third} if probe else None
     )
     encoders = model.partition
     for want in (first, second):
         passes.clear()
-        mp.backward(model.losses(model.batch()), encoders, method)
+        mp.backward(model.losses(model.batch()), encoders, mp.MMPareto(), geometry=geometry)
         assert passes == want
 
 
@@ -181,48 +182,65 @@ class Dense(LateFusion):
         }
 
 
-def test_modalities_that_meet_below_are_refused() -> None:
+def test_modalities_that_meet_below_are_passed_for_each_objective() -> None:
     model = Dense("audio", "visual")
-    method, encoders = mp.MMPareto(every=2), model.partition
-    mp.backward(model.losses(model.batch()), encoders, method)
-    before = [parameter.grad.clone() for parameter in model.parameters()]
-    with pytest.raises(
-        mp.MMParetoError,
-        match=r"Encoder 'audio' should meet other modalities above .* Found 1 of its",
-    ):
-        mp.backward(model.losses(model.batch()), encoders, method)
-    assert all(torch.equal(p.grad, b) for p, b in zip(model.parameters(), before, strict=True))
+    encoders, geometry = model.partition, mp.Geometry(every=3)
+    report = mp.backward(model.losses(model.batch()), encoders, mp.MMPareto(), geometry=geometry)
+    model.zero_grad()
+    losses = model.losses(model.batch(1))
+    assert not mp.backward(losses, encoders, mp.MMPareto(), geometry=geometry, retain_graph=True)
+    for name, encoder in model.encoders.items():
+        parameters = list(encoder.parameters())
+        per_objective = rows(model, losses, parameters, report[name].objectives)
+        for place, parameter in enumerate(parameters):
+            column = [row[place] for row in per_objective]
+            want = sum(w * g for w, g in zip(report[name].applied, column, strict=True))
+            torch.testing.assert_close(parameter.grad, want, rtol=1e-12, atol=1e-14)
 
 
 def test_objectives_that_pass_the_probe_by_are_refused() -> None:
     model = Dense("audio", "visual")
-    method = mp.MMPareto(probe={name: encoder[2] for name, encoder in model.encoders.items()})
+    geometry = mp.Geometry(probe={name: encoder[2] for name, encoder in model.encoders.items()})
     with pytest.raises(
         mp.MMParetoError, match=r"Probe of 'audio' .* Found 'visual', which passes it by"
     ):
-        mp.backward(model.losses(model.batch()), model.partition, method)
+        mp.backward(model.losses(model.batch()), model.partition, mp.MMPareto(), geometry=geometry)
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_refusals(model: LateFusion) -> None:
-    losses = model.losses(model.batch())
-    with pytest.raises(mp.MMParetoError, match=r"`encoders` should be a Partition, made once"):
-        mp.backward(losses, dict(model.encoders), mp.MMPareto(every=2))
-    with pytest.raises(
-        mp.MMParetoError, match=r"`probe` should name encoders, i\.e\. 'audio', .* Found 'touch'"
-    ):
-        mp.backward(losses, model.partition, mp.MMPareto(probe={"touch": model.joint}))
-    with pytest.raises(
-        mp.MMParetoError,
-        match=r"Probe of 'audio' should be a part of its encoder\. Found 4 of its 4",
-    ):
-        mp.backward(losses, model.partition, mp.MMPareto(probe={"audio": model.joint}))
-    with pytest.raises(
-        mp.MMParetoError, match=r"`method` of an accumulation should measure the whole geometry"
-    ):
-        mp.Accumulation(model.partition, mp.MMPareto(every=2))
-    with pytest.raises(mp.MMParetoError, match=r"`every` should be at least 1\. Found 0"):
-        mp.MMPareto(every=0)
-    with pytest.raises(mp.MMParetoError, match=r"`granularity` should be 'encoder' where one pass"):
-        mp.MMPareto(granularity="tensor", every=2)
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"every": 0}, r"`every` should be a whole number, at least 1\. Found 0"),
+        ({"every": 1.5}, r"`every` should be a whole number, at least 1\. Found 1\.5"),
+        ({"every": True}, r"`every` should be a whole number, at least 1\. Found True"),
+        ({"sides": "two"}, r"`sides` should be one of \('own', 'all', 'joint'\)\. Found 'two'"),
+        ({"probe": [1]}, r"`encoders` should be a Partition or a mapping"),
+    ],
+    ids=str,
+)
+def test_settings(settings: dict[str, object], expected: str) -> None:
+    with pytest.raises(mp.MMParetoError, match=expected):
+        mp.Geometry(**settings)
+
+
+@pytest.mark.parametrize(
+    ("probed", "expected"),
+    [
+        ("touch", r"`probe` should name encoders, i\.e\. 'audio', .* Found 'touch'"),
+        ("audio", r"Probe of 'audio' should be a part of its encoder\. Found 4 of its 4"),
+    ],
+)
+def test_probes(model: LateFusion, probed: str, expected: str) -> None:
+    geometry = mp.Geometry(probe={probed: model.joint})
+    with pytest.raises(mp.MMParetoError, match=expected):
+        mp.backward(model.losses(model.batch()), model.partition, mp.MMPareto(), geometry=geometry)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_tensors_by_themselves_cannot_share_a_pass(model: LateFusion) -> None:
+    method = mp.MMPareto(granularity="tensor")
+    for geometry in (mp.Geometry(every=2), mp.Geometry(probe={"audio": model.encoders["audio"]})):
+        with pytest.raises(mp.MMParetoError, match=r"`granularity` should be 'encoder' where one"):
+            mp.backward(model.losses(model.batch()), model.partition, method, geometry=geometry)
     assert all(parameter.grad is None for parameter in model.parameters())

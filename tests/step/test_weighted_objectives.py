@@ -13,7 +13,9 @@ from networks import with_and_without_geometry
 
 
 @with_and_without_geometry
-def test_an_encoder_that_joint_does_not_reach_receives_nothing_from_it(geometry: bool) -> None:
+def test_an_encoder_that_joint_does_not_reach_receives_nothing_from_it(
+    geometry: mp.Geometry | None,
+) -> None:
     ear, eye = nn.Linear(3, 2), nn.Linear(3, 2)
     losses = {"joint": eye(torch.ones(3)).sum(), "audio": ear(torch.ones(3)).sum()}
     mp.backward(losses, {"audio": ear, "visual": eye}, mp.Joint(), geometry=geometry)
@@ -35,25 +37,25 @@ def test_a_running_sum_releases_what_it_adds() -> None:
 def test_joint_without_geometry_frees_its_graph() -> None:
     ear = nn.Linear(3, 2)
     joint, audio = ear(torch.ones(3)).square().sum(), ear(torch.ones(3)).square().sum()
-    mp.backward({"joint": joint, "audio": audio}, {"audio": ear}, mp.Joint(), geometry=False)
+    mp.backward({"joint": joint, "audio": audio}, {"audio": ear}, mp.Joint(), geometry=None)
     with pytest.raises(RuntimeError, match="second time"):
         joint.backward()
 
 
-def test_the_log_tells_of_joint_and_own_objective_where_others_reach_the_encoder_too() -> None:
+def test_the_log_tells_of_the_sides_where_others_reach_the_encoder_too() -> None:
     ear, eye = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2))
-    directions = {"joint": [1.0, 0.0], "audio": [3.0, 4.0], "visual": [-1.0, 0.0]}
+    directions = {"joint": [1.0, 0.0], "audio": [3.0, 4.0], "visual": [-3.0, 0.0]}
     losses = {
         name: (torch.tensor(direction) * ear).sum() + eye.sum()
         for name, direction in directions.items()
     }
     report = mp.backward(losses, {"audio": [ear], "visual": [eye]}, mp.MMPareto())
-    assert report["audio"].cosine == -1
+    assert report["audio"].cosine == pytest.approx(-0.6, rel=1e-6)
     log = GeometryLog()
     log.record(7, report)
     row = next(row for row in log.rows() if row.modality == "audio")
-    assert (row.step, row.conflict, row.norm_joint, row.norm_unimodal) == (7, False, 1.0, 5.0)
-    assert row.cosine == pytest.approx(0.6, rel=1e-6)
+    assert (row.step, row.conflict, row.norm_joint, row.norm_unimodal) == (7, True, 1.0, 5.0)
+    assert row.cosine == pytest.approx(-0.6, rel=1e-6)
 
 
 def test_names_of_encoders_are_text() -> None:

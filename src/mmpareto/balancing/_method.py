@@ -6,12 +6,11 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, TypeAlias, TypeGuard
+from typing import ClassVar, TypeAlias
 
 from torch import Tensor
 
 from mmpareto.errors import MMParetoError
-from mmpareto.partition import Partition
 
 GramianWeighting: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -31,30 +30,27 @@ class Method(ABC):
 
 
 class GradientIntegration(Method):
-    """Weights the objectives' gradients by their geometry, encoder by encoder.
+    """Weights the objectives' gradients by their geometry, encoder by encoder."""
 
-    Attributes:
-        probe: For some encoders, the part at whose gradients alone the geometry is measured; None
-            to measure all.
-        every: The geometry is measured in every so-many-th step; those between take its weights.
-    """
-
-    probe: Partition | None = None
-    every: int = 1
+    @property
+    def per_tensor(self) -> bool:
+        """Whether the weights are those of each parameter tensor by itself."""
+        return False
 
     @abstractmethod
     def weights(self, gramians: Tensor) -> Tensor:
-        """Weights of the objectives' gradients on one encoder.
+        """Weights of the gradients on one encoder.
 
-        Called once per step and encoder, under ``torch.no_grad``. It must not wait for the device
-        (no ``.item()``, no branch on a tensor's value), must be unchanged by a common factor of all
-        gradients, and must treat the objectives alike: permuting them permutes the weights. Every
-        process computes them for itself: they must be a function of the Gramians alone, without
-            randomness of a process's own.
+        Called once per step and encoder, under ``torch.no_grad`` and outside of autocast. It must
+        not wait for the device (no ``.item()``, no branch on a tensor's value), must be unchanged
+        by a common factor of all gradients, and must treat the gradients alike: permuting them
+        permutes the weights. Every process computes them for itself: they must be a function of the
+        Gramians alone, without randomness of a process's own.
 
         Args:
-            gramians: Tensor [T, m, m], the Gramian of the m objectives' gradients for each of the
-                encoder's T parameter tensors; the sum over T is the encoder's.
+            gramians: Tensor [T, m, m], the Gramian of m gradients for each of the encoder's T
+                parameter tensors; the sum over T is the encoder's. The gradients are those of the
+                m sides of the encoder's geometry (see `mmpareto.Geometry`).
 
         Returns:
             Tensor [m], or [T, m] for weights of each parameter tensor. All ones is the plain sum.
@@ -115,13 +111,6 @@ def as_method(method: Method | GramianWeighting) -> GradientIntegration | LossWe
             f"Gramian [m, m] to weights [m]. Found {method!r}."
         )
     return CustomWeighting(method)
-
-
-def shortened(method: Method) -> TypeGuard[GradientIntegration]:
-    """Whether `method` has a `probe` or `every`, by which a part of the passes serves all objectives together."""
-    return isinstance(method, GradientIntegration) and (
-        method.probe is not None or method.every > 1
-    )
 
 
 def check_required(method: Method, objectives: Iterable[str]) -> None:

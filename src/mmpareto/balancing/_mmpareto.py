@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -11,7 +10,6 @@ from mmpareto.balancing._method import GradientIntegration, check_gamma
 from mmpareto.balancing._min_norm import min_norm_weights
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import conflict, nonzero
-from mmpareto.partition import Encoder, Partition, as_partition
 
 Granularity = Literal["encoder", "tensor"]
 
@@ -45,13 +43,6 @@ class MMPareto(GradientIntegration):
             direction common to all objectives; ``"tensor"``, each parameter tensor by itself, as in
             the authors' code, which can lose it.
 
-        every: Measure the geometry in every so-many-th step only. The steps between weight as it
-            did, at the cost of one backward pass through the encoders, if modalities meet above
-            them (late fusion).
-        probe: For some encoders their top block, as a module or parameters: the geometry is
-            measured on it (and what is above it) alone, at its cost; what is below is passed once
-            for all objectives. Modalities have to meet above it.
-
     Raises:
         MMParetoError: If `gamma` or `granularity` is none of these.
 
@@ -65,25 +56,19 @@ class MMPareto(GradientIntegration):
 
     gamma: float = 1.5
     granularity: Granularity = "encoder"
-    every: int = 1
-    probe: Partition | Mapping[str, Encoder] | None = field(default=None, hash=False)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         check_gamma(self.gamma)
-        if self.every < 1:
-            raise MMParetoError(f"Parameter `every` should be at least 1. Found {self.every!r}.")
-        if self.granularity == "tensor" and (self.every > 1 or self.probe is not None):
-            raise MMParetoError(
-                "Parameter `granularity` should be 'encoder' where one pass serves all objectives: "
-                "it knows no tensors one by one. Found 'tensor' with `every` or `probe`."
-            )
-        if self.probe is not None:
-            object.__setattr__(self, "probe", as_partition(self.probe))
         if self.granularity not in get_args(Granularity):
             raise MMParetoError(
-                f"Parameter `granularity` should be one of {get_args(Granularity)}. Found "
-                f"{self.granularity!r}."
+                f"Parameter `granularity` should be one of {get_args(Granularity)}. "
+                f"Found {self.granularity!r}."
             )
+
+    @property
+    def per_tensor(self) -> bool:
+        """Whether the stretch is that of each parameter tensor by itself."""
+        return self.granularity == "tensor"
 
     def weights(self, gramians: Tensor) -> Tensor:
         gramian = gramians.sum(0)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mmpareto.gradients import conflict, cosine, norms
 from mmpareto.partition import JOINT
 from mmpareto.step._report import EncoderReport, StepReport
 
 
 @dataclass(frozen=True)
 class GeometryRow:
-    """Geometry of one step on one encoder, between its joint and its own unimodal objective."""
+    """Geometry of one step on one encoder.
+
+    Attributes:
+        step: Number of the step.
+        modality: Name of the encoder.
+        cosine: Cosine between the sides: its own objective, and the others that reach it (in late
+            fusion the joint one); NaN where a gradient is not finite.
+        conflict: Whether they conflict.
+        norm_joint: Length of the joint objective's gradient.
+        norm_unimodal: Length of its own objective's gradient.
+    """
 
     step: int
     modality: str
@@ -56,14 +66,15 @@ class GeometryLog:
         self._rows, self._pending = list(rows), []
 
     def conflict_rates(self) -> dict[str, float]:
-        """Share of recorded steps in conflict, by modality."""
+        """Share of recorded steps in conflict, by modality, of those with finite gradients."""
         flags: dict[str, list[bool]] = {}
         for row in self.rows():
-            flags.setdefault(row.modality, []).append(row.conflict)
+            if not math.isnan(row.cosine):
+                flags.setdefault(row.modality, []).append(row.conflict)
         return {modality: sum(values) / len(values) for modality, values in flags.items()}
 
 
 def _numbers(modality: str, encoder: EncoderReport) -> Tensor:
-    pair = [encoder.objectives.index(JOINT), encoder.objectives.index(modality)]
-    two = torch.stack([encoder.gramian[i, j] for i in pair for j in pair]).view(2, 2)
-    return torch.stack([cosine(two), conflict(two).to(two.dtype), *norms(two)])
+    norms = encoder.norms
+    conflict = encoder.conflict.to(encoder.gramian.dtype)
+    return torch.stack([encoder.cosine, conflict, norms[JOINT], norms[modality]])

@@ -5,6 +5,8 @@ all take the same decision. Processes agree on what a step consists of through t
 device is waited for.
 """
 
+from mmpareto.distributed._agreement import agree as agree
+from mmpareto.distributed._agreement import unite as unite
+from mmpareto.distributed._communicator import Communicator as Communicator
 from mmpareto.distributed._group import Group as Group
 from mmpareto.distributed._group import shard as shard
-from mmpareto.distributed._ranks import Ranks as Ranks

@@ -13,7 +13,9 @@ BUCKET = 2**26
 
 
 def buckets(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
-    """Parameters of one type and device, as many as fit into a bucket (or a single one), in their order.
+    """Groups parameters of one type and device, in their order.
+
+    A bucket holds as many as fit, or a single larger one.
 
     Example:
         >>> small, large = torch.zeros(3), torch.zeros(2**24)
@@ -29,24 +31,32 @@ def buckets(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
             free[kind] = BUCKET
         filled[kind][-1].append(parameter)
         free[kind] -= parameter.nbytes
-    return [bucket for some in filled.values() for bucket in some]
+    result = []
+    for of_one_kind in filled.values():
+        result.extend(of_one_kind)
+    return result
 
 
 def flatten(bucket: list[Tensor], gradients: dict[Tensor, Tensor | None]) -> Tensor:
-    """The gradients of a bucket's parameters as one vector, zero where there is none; taken out of `gradients`."""
-    parts = [gradients.pop(parameter) for parameter in bucket]
-    return torch.cat(
-        [
-            p.new_zeros(p.numel()) if g is None else g.flatten()
-            for g, p in zip(parts, bucket, strict=True)
-        ]
-    )
+    """Joins the gradients of a bucket's parameters into one vector, zero where there is none.
+
+    Args:
+        bucket: The parameters.
+        gradients: By parameter. Those of the bucket are taken out.
+    """
+    parts = []
+    for parameter in bucket:
+        gradient = gradients.pop(parameter)
+        if gradient is None:
+            gradient = parameter.new_zeros(parameter.numel())
+        parts.append(gradient.flatten())
+    return torch.cat(parts)
 
 
-def unflatten(flat: Tensor, bucket: list[Tensor]) -> dict[Tensor, Tensor]:
+def unflatten(vector: Tensor, bucket: list[Tensor]) -> dict[Tensor, Tensor]:
     """Views of the vector by parameter, each in its parameter's shape."""
-    pieces = torch.split(flat, [parameter.numel() for parameter in bucket])
-    return {
-        parameter: piece.view(parameter.shape)
-        for parameter, piece in zip(bucket, pieces, strict=True)
-    }
+    pieces = torch.split(vector, [parameter.numel() for parameter in bucket])
+    views = {}
+    for parameter, piece in zip(bucket, pieces, strict=True):
+        views[parameter] = piece.view(parameter.shape)
+    return views

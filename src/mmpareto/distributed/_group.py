@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 from weakref import WeakKeyDictionary
 
 import torch
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
     from torch.distributed.device_mesh import DeviceMesh
 
-Group: TypeAlias = Union["ProcessGroup", Literal["default"], None]
-"""Whose gradients are averaged: a process group's, the default group's where there is one, or nobody's."""
+Group: TypeAlias = Union["ProcessGroup", None]
+"""A process group; None for the default one, if there is one."""
 
 Message = TypeVar("Message")
 
@@ -28,18 +28,21 @@ _hosts: WeakKeyDictionary[ProcessGroup, ProcessGroup] = (
 )  # keeps no group alive that was destroyed
 
 
-def several(group: Group) -> ProcessGroup | None:
-    """The process group, if it has more than one process.
+def multi_process_group(group: Group) -> ProcessGroup | None:
+    """The process group if it has more than one process, else None.
+
+    Args:
+        group: A process group, or None for the default one, if there is one.
 
     Raises:
         MMParetoError: If `group` is nothing of the kind.
     """
-    if group == "default":
+    if group is None:
         group = dist.group.WORLD if dist.is_available() and dist.is_initialized() else None
-    if isinstance(group, str) or not (group is None or hasattr(group, "size")):
+    elif not hasattr(group, "size"):
         raise MMParetoError(
-            "Parameter `group` should be a process group, 'default', or None to average over no "
-            f"processes. Found {group!r}."
+            "Parameter `group` should be a process group, or None for the default one. "
+            f"Found {group!r}. To average over no processes pass average=False."
         )
     return group if group is not None and group.size() > 1 else None
 
@@ -84,6 +87,14 @@ def _host(group: ProcessGroup) -> ProcessGroup:
         members = dist.get_process_group_ranks(group)
         _hosts[group] = dist.new_group(members, backend="gloo", use_local_synchronization=True)
     return _hosts[group]
+
+
+def joined(module: nn.Module) -> bool:
+    """Whether `module` is under ``torch.distributed.algorithms.join.Join``."""
+    settings = getattr(module, "_join_config", None)
+    return isinstance(module, nn.parallel.DistributedDataParallel) and bool(
+        getattr(settings, "enable", False)
+    )
 
 
 def synchronizes(module: nn.Module) -> bool:

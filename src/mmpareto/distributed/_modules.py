@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from mmpareto.distributed._group import flat_sharded, shards, synchronizes
+from mmpareto.distributed._group import flat_sharded, joined, shards, synchronizes
 from mmpareto.errors import MMParetoError
 
 
@@ -24,6 +24,13 @@ def check_modules(model: nn.Module, sharded: bool) -> None:
             "A model should be sharded by torch.distributed.fsdp.fully_shard (FSDP2). Found "
             "FullyShardedDataParallel, which keeps no parameter whole. With Lightning use "
             "ModelParallelStrategy, with Accelerate fsdp_version=2."
+        )
+    if any(map(joined, modules)):
+        raise MMParetoError(
+            "DistributedDataParallel should not be under Join: a process that has finished answers "
+            "its collectives, not those of a balanced step. Found a module that is. Let every "
+            "process make the same number of steps, and one that has no batch left call "
+            "mp.backward({}, encoders, method)."
         )
     if not sharded and any(map(shards, modules)):
         raise MMParetoError(

@@ -17,17 +17,17 @@ def is_sharded(parameter: Tensor) -> bool:
     return hasattr(parameter, "device_mesh")
 
 
-def local(gradient: Tensor, parameter: Tensor) -> Tensor:
+def local_part(gradient: Tensor, parameter: Tensor) -> Tensor:
     """This process's part of the gradient of `parameter`; all of it where that is not sharded."""
     return to_local(gradient, like=parameter) if is_sharded(parameter) else gradient
 
 
-def whole(part: Tensor, parameter: Tensor) -> Tensor:
+def as_distributed(part: Tensor, parameter: Tensor) -> Tensor:
     """The gradient of `parameter` from this process's part of it."""
     return from_local(part, like=parameter) if is_sharded(parameter) else part
 
 
-def once(gramians: Tensor, parameters: Sequence[Tensor], group_size: int) -> Tensor:
+def count_parts_once(gramians: Tensor, parameters: Sequence[Tensor], group_size: int) -> Tensor:
     """Scales Gramians of this process's parts so that their sum over processes counts every part once.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,23 +11,31 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from mmpareto.errors import MMParetoError
-from mmpareto.gradients._compiled import keep_buffers
+from mmpareto.gradients._graph import keep_buffers
+from mmpareto.gradients._torch_compat import explained
 
 Gradients = dict[Tensor, Tensor | None]
 """By parameter, of the same shape; None where the objective does not depend on it."""
 
 
-def collect(loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool) -> Gradients:
-    """Gradient of one objective with respect to `parameters`, in one autograd pass; ``.grad`` is not touched.
+def collect(
+    loss: Tensor,
+    parameters: Sequence[Tensor],
+    edges: Sequence[GradientEdge] = (),
+    *,
+    retain_graph: bool,
+) -> tuple[Gradients, list[Tensor | None]]:
+    """Gradient of one objective in one autograd pass; ``.grad`` is not touched.
 
     Args:
         loss: Scalar objective.
         parameters: Leaf tensors.
+        edges: Values inside the graph. What only they lead to is not passed, and kept.
         retain_graph: Whether a later objective still needs the graph.
 
     Returns:
-        The gradient by parameter. Autograd may hand out one buffer twice, or a view: the gradients
-        are to be read, never written in place.
+        The gradient by parameter, and at each of `edges`. Autograd may hand out one buffer twice,
+        or a view: the gradients are to be read, never written in place.
 
     Raises:
         MMParetoError: If the graph cannot be passed several times, or a gradient is sparse or
@@ -36,51 +44,29 @@ def collect(loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool) -
     Example:
         >>> import torch
         >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
-        >>> collect(w.square().sum(), [w], retain_graph=False)[w]
+        >>> collect(w.square().sum(), [w], retain_graph=False)[0][w]
         tensor([2., 4.])
     """
-    if not parameters:
-        return {}
-    if retain_graph:
-        keep_buffers(loss)
-    with _explained():
-        gradients = torch.autograd.grad(
-            loss, parameters, retain_graph=retain_graph, allow_unused=True
-        )
-    return _dense(dict(zip(parameters, gradients, strict=True)))
-
-
-def collect_above(
-    loss: Tensor, parameters: Sequence[Tensor], edges: Sequence[GradientEdge], *, retain_graph: bool
-) -> tuple[Gradients, list[Tensor | None]]:
-    """The same of what is above some edges of the graph, with the gradient at these; what is below them is kept.
-
-    Args:
-        loss: Scalar objective.
-        parameters: Leaf tensors above the edges.
-        edges: Of the graph.
-        retain_graph: Whether a later objective still needs what is above them.
-
-    Returns:
-        The gradient by parameter, and at each edge.
-    """
-    if retain_graph:
-        keep_buffers(loss)
     inputs: list[Any] = [*parameters, *edges]
-    with _explained():
-        found: tuple[Tensor | None, ...] = torch.autograd.grad(
+    if not inputs:
+        return {}, []
+    if retain_graph:
+        keep_buffers(loss)
+    with explained():
+        found: Sequence[Tensor | None] = torch.autograd.grad(
             loss, inputs, retain_graph=retain_graph, allow_unused=True
         )
-    return _dense(dict(zip(parameters, found, strict=False))), list(found[len(parameters) :])
+    split = len(parameters)
+    return _dense(dict(zip(parameters, found[:split], strict=True))), list(found[split:])
 
 
 def collect_below(
     cotangents: Mapping[GradientEdge, Tensor], parameters: Sequence[Tensor], *, retain_graph: bool
 ) -> Gradients:
-    """The gradients of what is below some edges of a graph, from the cotangents there.
+    """Gradients of what is below some values of a graph, from the gradients at these.
 
     Args:
-        cotangents: For each edge the gradient of the objective at it.
+        cotangents: The gradient at each value.
         parameters: Leaf tensors.
         retain_graph: Whether to keep the graph.
 
@@ -89,10 +75,10 @@ def collect_below(
     """
     if not cotangents or not parameters:
         return dict.fromkeys(parameters)
-    edges, at = list(cotangents), list(cotangents.values())
-    with _explained():
+    edges, outer = list(cotangents), list(cotangents.values())
+    with explained():
         gradients = torch.autograd.grad(
-            edges, parameters, at, retain_graph=retain_graph, allow_unused=True
+            edges, parameters, outer, retain_graph=retain_graph, allow_unused=True
         )
     return _dense(dict(zip(parameters, gradients, strict=True)))
 
@@ -100,10 +86,11 @@ def collect_below(
 def collect_by_backward(
     loss: Tensor, parameters: Sequence[Tensor], *, retain_graph: bool
 ) -> Gradients:
-    """The same by ``.backward()``, for parameters whose module gathers them before, and shards their gradients after.
+    """Gradient of one objective by ``.backward()``, for modules that shard their parameters.
 
-    The graph then ends in gathered copies, out of reach of ``torch.autograd.grad``. What is in
-    ``.grad`` is put aside and put back, whatever happens.
+    Such a module gathers its parameters before, and shards their gradients after a pass. The graph
+    then ends in gathered copies, out of reach of ``torch.autograd.grad``. What is in ``.grad`` is
+    put aside and put back, whatever happens.
 
     Args:
         loss: Scalar objective.
@@ -116,32 +103,25 @@ def collect_by_backward(
     Raises:
         MMParetoError: As for `collect`.
     """
-    kept = [parameter.grad for parameter in parameters]
-    try:
-        for parameter in parameters:
-            parameter.grad = None
+    with grads_put_aside(parameters):
         if retain_graph:
             keep_buffers(loss)
-        with _explained():
+        with explained():
             loss.backward(retain_graph=retain_graph)  # type: ignore[no-untyped-call]
         return _dense({parameter: parameter.grad for parameter in parameters})
-    finally:
-        for parameter, gradient in zip(parameters, kept, strict=True):
-            parameter.grad = gradient
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def grads_put_aside(parameters: Iterable[Tensor]) -> Iterator[None]:
+    """Empties ``.grad`` of the parameters for a while, and puts back what was there at the end."""
+    kept = [(parameter, parameter.grad) for parameter in parameters]
     try:
+        for parameter, _ in kept:
+            parameter.grad = None
         yield
-    except RuntimeError as error:
-        if "donated buffer" not in str(error):
-            raise
-        raise MMParetoError(
-            "A compiled module should keep its buffers for several backward passes. Found donated "
-            "ones. Put `torch._functorch.config.donated_buffer = False` before the module is first "
-            "called."
-        ) from error
+    finally:
+        for parameter, gradient in kept:
+            parameter.grad = gradient
 
 
 def _dense(gradients: Gradients) -> Gradients:

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from mmpareto.errors import MMParetoError
+from mmpareto.gradients._torch_compat import run_accumulation_hooks
+
 
 def combine(gradients: list[list[Tensor | None]], weights: Tensor) -> list[Tensor | None]:
     """Weighted sum of several objectives' gradients on one encoder.
 
     One new tensor is made at a time and the summands are released on the way, so that no second
     copy of the encoder's gradient ever exists. The summands themselves are not written to: autograd
-    may have handed out one buffer twice.
+    may have handed out one buffer twice. The sum is taken in the weights' precision and rounded
+    once, so that where gradients of low precision nearly cancel its direction is right.
 
     Args:
         gradients: For each of the m objectives, its gradient for each of the encoder's T parameter
@@ -30,11 +34,10 @@ def combine(gradients: list[list[Tensor | None]], weights: Tensor) -> list[Tenso
     """
     tensors = list(zip(*gradients, strict=True))
     gradients.clear()
-    rows = (
-        [weights.unbind()] * len(tensors)
-        if weights.dim() == 1
-        else [row.unbind() for row in weights.unbind()]
-    )
+    if weights.dim() == 1:
+        rows = [weights.unbind()] * len(tensors)
+    else:
+        rows = [row.unbind() for row in weights.unbind()]
     return [_weighted_sum(tensors.pop(0), row) for row in rows]
 
 
@@ -43,18 +46,24 @@ def _weighted_sum(
 ) -> Tensor | None:
     total = None
     for gradient, weight in zip(summands, weights, strict=True):
-        if gradient is not None:
-            weight = weight.to(gradient.dtype)
-            total = gradient * weight if total is None else total.addcmul_(gradient, weight)
-    return total
+        if gradient is None:
+            continue
+        wide = gradient.to(torch.promote_types(gradient.dtype, weight.dtype))
+        factor = weight.to(wide.dtype)
+        total = wide * factor if total is None else total.addcmul_(wide, factor)
+        dtype = gradient.dtype
+    return None if total is None else total.to(dtype)
 
 
 def add(
     total: dict[Tensor, Tensor], gradients: dict[Tensor, Tensor | None], weight: float = 1.0
 ) -> None:
-    """Adds one objective's gradients, by parameter and times `weight`, to a running sum that owns its tensors.
+    """Adds one objective's gradients to a running sum that owns its tensors.
 
-    The gradients are released on the way: `gradients` is emptied.
+    Args:
+        total: The sum by parameter.
+        gradients: What to add, by parameter. Emptied by the call.
+        weight: Factor of what is added.
     """
     while gradients:
         parameter, gradient = gradients.popitem()
@@ -72,8 +81,15 @@ def add(
 def accumulate(gradients: Mapping[Tensor, Tensor]) -> None:
     """Adds `gradients` to what is in their parameters' ``.grad``, as autograd does.
 
-    A new ``.grad`` has its parameter's strides, on which fused optimizers rely.
+    A new ``.grad`` has its parameter's strides, on which fused optimizers rely. What waits for it
+    (``register_post_accumulate_grad_hook``) is called when all are there.
+
+    Raises:
+        MMParetoError: If a ``.grad`` cannot be added to. No ``.grad`` was changed then.
     """
+    for parameter in gradients:
+        if parameter.grad is not None:
+            _check_writable(parameter, parameter.grad)
     for parameter, gradient in gradients.items():
         if parameter.grad is not None:
             parameter.grad += gradient
@@ -81,3 +97,25 @@ def accumulate(gradients: Mapping[Tensor, Tensor]) -> None:
             parameter.grad = gradient
         else:
             parameter.grad = torch.empty_like(parameter).copy_(gradient)
+    for parameter in gradients:
+        run_accumulation_hooks(parameter)
+
+
+def _check_writable(parameter: Tensor, gradient: Tensor) -> None:
+    if gradient.layout != torch.strided:
+        found = f"a {gradient.layout} one"
+    elif gradient.shape != parameter.shape:
+        found = f"one of shape {tuple(gradient.shape)}"
+    elif gradient.is_inference():
+        found = "one that was made under torch.inference_mode()"
+    elif any(
+        stride == 0 and size > 1
+        for size, stride in zip(gradient.shape, gradient.stride(), strict=True)
+    ):
+        found = "an expanded one, whose entries share memory"
+    else:
+        return
+    raise MMParetoError(
+        f"A `.grad` should be a tensor of its own that can be added to. Found {found}, of a parameter "
+        f"of shape {tuple(parameter.shape)}. Set it to None, e.g. by optimizer.zero_grad()."
+    )

@@ -1,105 +1,142 @@
-"""Where the part of a graph begins that belongs to one encoder alone."""
+"""Where the part of a graph begins that all objectives can pass together, encoder by encoder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
-from mmpareto.gradients._graph import leaf_of
+from mmpareto.gradients._torch_compat import leaf_of
 
-_Part = tuple[str, bool] | Literal["shared"] | None
-"""What a node leads to: an encoder's parameters alone, with or without such as are to stay above; others; nothing."""
+_MIXED = ""
+"""What a node leads to that no single encoder owns below; encoders' names are never empty."""
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A set of edges below which a graph falls apart into encoders.
+class GraphCut:
+    """Values of a graph below which it falls apart into encoders.
+
+    Every path from a loss to a parameter below passes exactly one of the values, so that the
+    gradients at the values carry all that the parameters below need, once.
 
     Attributes:
-        edges: For each encoder the edges through which losses reach what is below, to be given to
-            ``torch.autograd.grad``; as high up in the graph as they can be.
-        above: For each encoder, parameters that are above nevertheless, because others that are to
-            stay there are below them.
-        entangled: For each encoder, parameters that meet something else than this encoder before
-            any edge.
+        edges: For each encoder the values, to be given to ``torch.autograd.grad``.
+        above: For each encoder those of its parameters that cannot be below: a path reaches them
+            past the values.
     """
 
     edges: dict[str, list[GradientEdge]]
     above: dict[str, list[Tensor]]
-    entangled: dict[str, list[Tensor]]
 
 
-def cut(losses: Iterable[Tensor], owner: Mapping[Tensor, tuple[str, bool]]) -> Cut:
-    """Cuts a graph below some parameters of its encoders.
+def cut_graph(losses: Iterable[Tensor], owner: Mapping[Tensor, str]) -> GraphCut:
+    """Cuts a graph as high up as encoders allow, in time linear in its size.
+
+    A node is lower if it leads to parameters of one encoder alone. Lower nodes that are entered
+    from elsewhere are where that part begins; but one of them may lie below another, as with a
+    skip connection or losses that leave an encoder at two depths, and what passes both would be
+    counted twice. So a node whose parents are partly lower and partly not lifts all its parents
+    out of the lower part, until every lower node has either lower parents alone or none.
 
     Args:
         losses: Scalars that require gradient.
-        owner: For each encoder's parameter the encoder, and whether it is to stay above. Other
-            leaves belong to none.
+        owner: The encoder of each parameter that is to be below. Other leaves belong to none.
 
     Example:
         >>> import torch
         >>> ear, top, head = (torch.nn.Linear(2, 2) for _ in range(3))
         >>> feature = ear(torch.ones(3, 2))
-        >>> owner = {p: ("audio", False) for p in ear.parameters()} | {p: ("audio", True) for p in top.parameters()}
-        >>> edges = cut([head(top(feature)).sum()], owner).edges
-        >>> [edge.node is feature.grad_fn for edge in edges["audio"]]
+        >>> owner = {parameter: "audio" for parameter in ear.parameters()}
+        >>> cut = cut_graph([head(top(feature)).sum()], owner)
+        >>> [edge.node is feature.grad_fn for edge in cut.edges["audio"]]
         [True]
     """
     roots = [get_gradient_edge(loss) for loss in losses]
     parts = _parts([root.node for root in roots], owner)
-    names = dict.fromkeys(name for name, _ in owner.values())
-    found = Cut(
-        {name: [] for name in names}, {name: [] for name in names}, {name: [] for name in names}
-    )
-    entries = [
-        (parts[n], GradientEdge(child, i))
-        for n in parts
-        for child, i in n.next_functions
-        if child is not None
-    ]
-    for part, edge in [*(("shared", root) for root in roots), *entries]:
-        below = parts[edge.node]
-        if not isinstance(below, tuple) or below[1] or part == below:
+    entries = _entries(roots, parts)
+    upper = _lifted(entries, parts)
+    names = dict.fromkeys(owner.values())
+    edges: dict[str, dict[GradientEdge, None]] = {name: {} for name in names}
+    above: dict[str, dict[Tensor, None]] = {name: {} for name in names}
+    for parent, edge in entries:
+        part = parts[edge.node]
+        if part is None or part == _MIXED or edge.node in upper:
             continue
-        name, leaf = below[0], leaf_of(edge.node)
-        if leaf is None:
-            found.edges[name].append(edge)
-        else:
-            (found.entangled if part == "shared" else found.above)[name].append(leaf)
-    return Cut(
-        *(
-            {name: list(dict.fromkeys(values)) for name, values in kind.items()}
-            for kind in vars(found).values()
-        )
+        if parent is None or parts[parent] == _MIXED or parent in upper:
+            leaf = leaf_of(edge.node)
+            if leaf is None:
+                edges[part][edge] = None
+            else:
+                above[part][leaf] = None
+    return GraphCut(
+        edges={name: list(values) for name, values in edges.items()},
+        above={name: list(values) for name, values in above.items()},
     )
 
 
-def _parts(roots: list[Node], owner: Mapping[Tensor, tuple[str, bool]]) -> dict[Node, _Part]:
-    parts: dict[Node, _Part] = {}
+def _parts(roots: list[Node], owner: Mapping[Tensor, str]) -> dict[Node, str | None]:
+    """For each node the encoder that it leads to alone; mixed; or None if it leads nowhere."""
+    parts: dict[Node, str | None] = {}
     stack = [(node, False) for node in roots]
     while stack:
         node, expanded = stack.pop()
         if node in parts:
             continue
         children = [child for child, _ in node.next_functions if child is not None]
-        if not expanded:
-            stack.append((node, True))
-            stack.extend((child, False) for child in children if child not in parts)
+        if expanded:
+            parts[node] = _part(node, [parts[child] for child in children], owner)
             continue
-        found = [parts[child] for child in children]
-        if (leaf := leaf_of(node)) is not None:
-            found.append(owner.get(leaf, "shared"))
-        parts[node] = _joined(found)
+        stack.append((node, True))
+        stack.extend((child, False) for child in children if child not in parts)
     return parts
 
 
-def _joined(parts: list[_Part]) -> _Part:
-    distinct = {part for part in parts if part is not None}
-    if "shared" in distinct or len({part[0] for part in distinct}) > 1:
-        return "shared"
-    return max(distinct, default=None)  # of one encoder: above if any part is
+def _part(node: Node, below: list[str | None], owner: Mapping[Tensor, str]) -> str | None:
+    leaf = leaf_of(node)
+    if leaf is not None:
+        return owner.get(leaf, _MIXED)
+    distinct = set(below) - {None}
+    return _MIXED if len(distinct) > 1 else next(iter(distinct), None)
+
+
+Entry = tuple[Node | None, GradientEdge]
+"""A node, None for a loss itself, with a value that it takes its gradient on to."""
+
+
+def _entries(roots: list[GradientEdge], parts: Iterable[Node]) -> list[Entry]:
+    entries: list[Entry] = [(None, root) for root in roots]
+    for node in parts:
+        for child, number in node.next_functions:
+            if child is not None:
+                entries.append((node, GradientEdge(child, number)))
+    return entries
+
+
+def _lifted(entries: list[Entry], parts: Mapping[Node, str | None]) -> set[Node]:
+    """Lower nodes that have to be passed for each objective by itself after all."""
+    lower_parents: dict[Node, list[Node]] = defaultdict(list)
+    waiting: list[Node] = []  # lower nodes that are entered from outside the lower part
+    for parent, edge in entries:
+        if parts[edge.node] in (None, _MIXED):
+            continue
+        if parent is None or parts[parent] == _MIXED:
+            waiting.append(edge.node)
+        else:
+            lower_parents[edge.node].append(parent)
+    upper: set[Node] = set()
+    while waiting:
+        for parent in lower_parents[waiting.pop()]:
+            if parent not in upper:
+                upper.add(parent)
+                waiting.append(parent)  # what is above it is no longer lower either
+                waiting.extend(_children(parent))
+    return upper
+
+
+def _children(node: Node) -> Iterator[Node]:
+    for child, _ in node.next_functions:
+        if child is not None:
+            yield child

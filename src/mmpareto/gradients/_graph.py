@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from torch import Tensor
 from torch.autograd.graph import Node, get_gradient_edge
-from torch.utils.checkpoint import CheckpointFunction
 
 from mmpareto.errors import MMParetoError
+from mmpareto.gradients._torch_compat import (
+    copy_saved_tensors,
+    is_compiled,
+    is_custom,
+    is_reentrant_checkpoint,
+    leaf_of,
+    makes_up_zeros,
+)
 
 
-def leaves(loss: Tensor) -> list[Tensor]:
-    """Leaf tensors into which ``loss.backward()`` would accumulate.
+@dataclass(frozen=True)
+class Trace:
+    """What the graph of an objective tells.
 
-    The graph alone is read, on the host: nothing is computed and no device is waited for.
+    Attributes:
+        leaves: Leaf tensors into which ``loss.backward()`` would accumulate, each once, in the
+            order of a depth-first walk.
+        custom: Whether functions written in Python are in it, which may write ``.grad`` themselves.
+        zeros: Whether some of the leaves may receive a zero gradient that a wrapper makes up.
+    """
+
+    leaves: list[Tensor]
+    custom: bool
+    zeros: bool
+
+
+def trace(loss: Tensor) -> Trace:
+    """Reads the graph of an objective, on the host: nothing is computed, no device is waited for.
 
     Args:
         loss: Scalar that requires gradient.
-
-    Returns:
-        The leaves, each once, in the order of a depth-first walk.
 
     Raises:
         MMParetoError: If a reentrant checkpoint hides a part of the graph.
@@ -28,20 +47,20 @@ def leaves(loss: Tensor) -> list[Tensor]:
     Example:
         >>> import torch
         >>> w, x = torch.ones(2, requires_grad=True), torch.ones(2)
-        >>> [leaf is w for leaf in leaves((w * x).sum())]
+        >>> [leaf is w for leaf in trace((w * x).sum()).leaves]
         [True]
     """
-    found = []
+    leaves = []
+    custom = zeros = False
     for node in nodes(loss):
-        if getattr(type(node), "_forward_cls", None) is CheckpointFunction:
-            raise MMParetoError(
-                "Activation checkpoints should not be reentrant: they hide which parameters an "
-                "objective reaches, and support no torch.autograd.grad. Found one. Call "
-                "torch.utils.checkpoint.checkpoint(..., use_reentrant=False)."
-            )
-        if (leaf := leaf_of(node)) is not None:
-            found.append(leaf)
-    return found
+        leaf = leaf_of(node)
+        if leaf is not None:
+            leaves.append(leaf)
+        elif is_custom(node):
+            _check_checkpoint(node)
+            custom = True
+            zeros = zeros or makes_up_zeros(node)
+    return Trace(leaves, custom, zeros)
 
 
 def nodes(loss: Tensor) -> Iterator[Node]:
@@ -51,15 +70,23 @@ def nodes(loss: Tensor) -> Iterator[Node]:
     while stack:
         node = stack.pop()
         yield node
-        following = [
-            child for child, _ in node.next_functions if child is not None and child not in seen
-        ]
-        seen.update(following)
-        stack.extend(following)
+        for child, _ in node.next_functions:
+            if child is not None and child not in seen:
+                seen.add(child)
+                stack.append(child)
 
 
-def leaf_of(node: Node) -> Tensor | None:
-    """The leaf into which a node accumulates; None for other nodes."""
-    # What a custom autograd.Function keeps on its context shadows the node's own attributes, hence
-    # the type's `name`.
-    return node.variable if type(node).name(node) == "torch::autograd::AccumulateGrad" else None  # type: ignore[attr-defined]
+def keep_buffers(loss: Tensor) -> None:
+    """Prepares a graph for several passes: compiled parts of it take copies of what they saved."""
+    for node in nodes(loss):
+        if is_compiled(node):
+            copy_saved_tensors(node)
+
+
+def _check_checkpoint(node: Node) -> None:
+    if is_reentrant_checkpoint(node):
+        raise MMParetoError(
+            "Activation checkpoints should not be reentrant: they hide which parameters an "
+            "objective reaches, and support no torch.autograd.grad. Found one. Call "
+            "torch.utils.checkpoint.checkpoint(..., use_reentrant=False)."
+        )

@@ -6,27 +6,33 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from mmpareto.balancing import GramianWeighting, Method, as_method, check_required, shortened
-from mmpareto.distributed import Group, Ranks
-from mmpareto.errors import MMParetoError
-from mmpareto.gradients import add
+from mmpareto.balancing import GramianWeighting, LossWeighting, Method, as_method, check_required
+from mmpareto.distributed import Communicator, Group, agree
+from mmpareto.gradients import Gradients, Trace, add, not_compiled
 from mmpareto.partition import Encoder, Partition, as_partition
-from mmpareto.step._losses import check_objectives, needed_later
-from mmpareto.step._per_objective import integrate
+from mmpareto.step._backward import EVERY_STEP
+from mmpareto.step._geometry import Geometry
+from mmpareto.step._losses import check_losses
+from mmpareto.step._per_objective import pass_per_objective
 from mmpareto.step._report import StepReport
+from mmpareto.step._step import Step, hidden_gradients_refused, needed_later
 
 
 class Accumulation:
-    """Adds up each objective's gradients over micro-batches and integrates them once, as one large batch would.
+    """Adds up each objective's gradients over micro-batches and balances them once.
 
-    Calling `backward` on each micro-batch instead decides on each by itself, and adds up what was
-    decided. This class holds one gradient per objective between the micro-batches, which that does
-    not, and averages plain parameters' gradients over processes once per step.
+    The step is that of one large batch. Calling `backward` on each micro-batch instead decides on
+    each by itself, and adds up what was decided. This class holds one gradient per objective
+    between the micro-batches, which that does not, and averages plain parameters' gradients over
+    processes once per step.
 
     Args:
         encoders: As for `backward`.
-        method: As for `backward`. The geometry is always measured.
+        method: As for `backward`.
+        geometry: As for `backward`. It decides on the weights; no pass is saved by it, since each
+            objective's gradient is held anyway.
         group: As for `backward`.
+        average: As for `backward`.
 
     Example:
         >>> import torch
@@ -36,7 +42,8 @@ class Accumulation:
         >>> accumulation = mp.Accumulation({"audio": ear}, mp.MMPareto())
         >>> for audio in torch.randn(8, 4).chunk(2):
         ...     feature = ear(audio)
-        ...     accumulation.add({"joint": head(feature).mean() / 2, "audio": feature.mean() / 2})
+        ...     losses = {"joint": head(feature).mean() / 2, "audio": feature.mean() / 2}
+        ...     accumulation.add(losses)
         >>> accumulation.backward()["audio"].objectives
         ('joint', 'audio')
     """
@@ -46,19 +53,20 @@ class Accumulation:
         encoders: Partition | Mapping[str, Encoder] | nn.ModuleDict,
         method: Method | GramianWeighting,
         *,
-        group: Group = "default",
+        geometry: Geometry | None = EVERY_STEP,
+        group: Group = None,
+        average: bool = True,
     ) -> None:
         self._partition, self._method = as_partition(encoders), as_method(method)
-        if shortened(self._method):
-            raise MMParetoError(
-                "Parameter `method` of an accumulation should measure the whole geometry: it holds "
-                "every objective's gradient anyway. Found one with `probe` or `every`."
-            )
-        self._group = group
+        self._geometry = geometry or EVERY_STEP
+        self._geometry.check_use(self._method, self._partition)
+        self._group, self._average = group, average
         self._sums: dict[str, dict[Tensor, Tensor]] = {}
+        self._traces: list[Trace] = []
 
+    @not_compiled
     def add(self, losses: Mapping[str, Tensor], *, retain_graph: bool = False) -> None:
-        """Differentiates the losses of one micro-batch and adds their gradients to those held; ``.grad`` stays.
+        """Adds the gradients of one micro-batch to those held; ``.grad`` stays as it is.
 
         Args:
             losses: As for `backward`, each divided by the number of micro-batches if it is a mean
@@ -68,39 +76,63 @@ class Accumulation:
         Raises:
             MMParetoError: If the losses do not fit the encoders.
         """
-        objectives = check_objectives(losses, self._partition)
-        ranks = Ranks(self._partition, self._group)
-        reach = ranks.local_reach({objective.name: objective.leaves for objective in objectives})
+        traces = check_losses(losses, self._partition)
+        communicator = self._communicator()
+        reach = communicator.local_reach({name: trace.leaves for name, trace in traces.items()})
         later = needed_later(reach)
-        gradients = {
-            name: ranks.collect(losses[name], leaves, retain_graph=retain_graph or later[name])
-            for name, leaves in reach.items()
-        }
-        for (
-            name,
-            gradient,
-        ) in gradients.items():  # none is added before all are known: a pass may fail
+        gradients = {}
+        with hidden_gradients_refused(self._partition, traces.values()):
+            for name, leaves in reach.items():
+                kept = retain_graph or later[name]
+                gradients[name], _ = communicator.collect(losses[name], leaves, retain_graph=kept)
+        for name, gradient in gradients.items():  # when all are known: a pass may fail
             add(self._sums.setdefault(name, {}), gradient)
+        self._traces = list(traces.values())
 
+    @not_compiled
     def backward(self) -> StepReport:
         """Writes the balanced gradient of what was added into ``.grad``, and begins anew.
 
         Returns:
-            The geometry of the whole step.
+            The geometry of the whole step; empty if it was not measured.
 
         Raises:
             MMParetoError: If nothing was added, on any process.
         """
         sums, self._sums = self._sums, {}
-        ranks = Ranks(self._partition, self._group)
-        reach = ranks.agree(lambda: {name: list(gradients) for name, gradients in sums.items()})
-        check_required(self._method, reach)
-        return integrate(
-            self._method,
+        step = self._agree(sums)
+        measured = step.is_measured or isinstance(step.method, LossWeighting)
+        weigher = step.weigher(None if measured else self._geometry.remembered(self._partition))
+
+        def take(name: str) -> Gradients:
+            held = sums.get(name, {})
+            return {leaf: held.pop(leaf, None) for leaf in step.reach[name]}
+
+        step.communicator.assign(pass_per_objective(step, weigher, take))
+        report = StepReport(weigher.reports)
+        self._geometry.count(self._method, self._partition, report if measured else None)
+        return report
+
+    def _communicator(self) -> Communicator:
+        return Communicator(self._partition, self._group, average=self._average)
+
+    def _agree(self, sums: Mapping[str, Mapping[Tensor, Tensor]]) -> Step:
+        communicator = self._communicator()
+        reach = agree(
+            communicator,
             self._partition,
-            ranks,
-            reach,
-            lambda name: {
-                leaf: (held := sums.get(name, {})).pop(leaf, None) for leaf in reach[name]
-            },
+            lambda: {name: list(gradients) for name, gradients in sums.items()},
+            self._geometry.settings(),
+        )
+        check_required(self._method, reach)
+        traces = dict(enumerate(self._traces))
+        return Step(
+            losses={},
+            partition=self._partition,
+            method=self._method,
+            geometry=self._geometry,
+            communicator=communicator,
+            reach=reach,
+            traces={str(number): trace for number, trace in traces.items()},
+            retain_graph=False,
         )

@@ -1,97 +1,99 @@
-"""From each objective's gradients to one, encoder by encoder."""
+"""One backward pass per objective through whatever it reaches."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from mmpareto.balancing import GradientIntegration, LossWeighting
-from mmpareto.distributed import Ranks
 from mmpareto.gradients import Gradients, add, combine, gramians
-from mmpareto.partition import Partition
-from mmpareto.step._report import EncoderReport, StepReport
-
-Rows = dict[str, list[Tensor | None]]
-"""For each objective its gradient for each of an encoder's T parameter tensors."""
+from mmpareto.step._step import ReachedEncoder, Step
+from mmpareto.step._weighing import Weigher, without_none
 
 
-def integrate(
-    method: GradientIntegration | LossWeighting,
-    partition: Partition,
-    ranks: Ranks,
-    reach: Mapping[str, list[Tensor]],
-    take: Callable[[str], Gradients],
-) -> StepReport:
-    """Combines the objectives' gradients on each encoder, adds up the rest, and writes both into ``.grad``.
+def pass_per_objective(
+    step: Step, weigher: Weigher, take: Callable[[str], Gradients]
+) -> dict[Tensor, Tensor]:
+    """Combines the objectives' gradients on each encoder, and adds up what is in none.
 
     An encoder is settled as soon as the last objective that reaches it is known, and its gradients
     are released.
 
     Args:
-        method: What weights them.
-        partition: The encoders.
-        ranks: The processes that agreed on `reach`.
-        reach: For each objective the leaves that its gradient reaches.
-        take: Gives this process's gradients of an objective, for all these leaves; asked once each,
-            in order.
+        step: What agreed on what each objective reaches.
+        weigher: Weighs the objectives on each encoder.
+        take: Gives this process's gradients of an objective; asked once each, in order.
 
     Returns:
-        The geometry of this step.
+        What is to be added to ``.grad``, by parameter.
     """
-    live, objectives = partition.reached(reach), partition.objectives(reach)
-    due = {encoder: len(names) for encoder, names in objectives.items()}
-    held: dict[str, Rows] = defaultdict(dict)
-    balanced: dict[Tensor, Tensor] = {}  # what the encoders will receive
-    total: dict[Tensor, Tensor] = {}  # and what is in no encoder
-    reports: dict[str, EncoderReport] = {}
-    for objective, gradient in ranks.averages(reach, take):
-        encoders = [encoder for encoder, names in objectives.items() if objective in names]
-        for encoder in encoders:
-            held[encoder][objective] = [gradient.pop(p, None) for p in live[encoder]]
-        add(total, gradient)
-        known = {
-            encoder: _present(held.pop(encoder))
-            for encoder in encoders
-            if len(held[encoder]) == due[encoder]
-        }
-        settled = {encoder: rows for encoder, rows in known.items() if rows}
-        parts = [gramians(list(rows.values())) for rows in settled.values()]
-        for encoder, products in zip(
-            list(settled), ranks.complete(parts, [live[e] for e in settled]), strict=True
-        ):
-            combined, reports[encoder] = _settle(method, settled.pop(encoder), products)
-            balanced |= {
-                p: g for p, g in zip(live[encoder], combined, strict=True) if g is not None
-            }
-    ranks.assign(balanced | total)
-    return StepReport(reports)
-
-
-def _present(gradients: Rows) -> Rows:
-    """Without objectives that have no gradient here after all: a custom function may return none."""
-    return {
-        name: row
-        for name, row in gradients.items()
-        if any(gradient is not None for gradient in row)
-    }
+    held: dict[str, dict[str, list[Tensor | None]]] = {name: {} for name in step.encoders}
+    balanced: dict[Tensor, Tensor] = {}
+    rest: dict[Tensor, Tensor] = {}
+    for objective, gradient in step.communicator.averages(step.reach, take):
+        complete = {}
+        for name, encoder in step.encoders.items():
+            if objective in encoder.objectives:
+                held[name][objective] = [gradient.pop(p, None) for p in encoder.parameters]
+                if len(held[name]) == len(encoder.objectives):
+                    complete[name] = held.pop(name)
+        add(rest, gradient)
+        balanced |= _settle(step, weigher, complete)
+    return balanced | rest
 
 
 @torch.no_grad()
 def _settle(
-    method: GradientIntegration | LossWeighting, gradients: Rows, products: Tensor
-) -> tuple[list[Tensor | None], EncoderReport]:
-    """Combines the objectives' gradients on one encoder, releasing them."""
-    names, rows = tuple(gradients), list(gradients.values())
-    gradients.clear()
-    if isinstance(method, GradientIntegration):
-        weights = method.weights(products)
-    else:
-        fixed = method.loss_weights(names)
-        weights = torch.stack([products.new_full((), weight) for weight in fixed])
-        for row, weight in zip(rows, fixed, strict=True):
-            if weight == 0:  # measured, but no part of the sum: 0 times infinity would be
-                row[:] = [None] * len(row)
-    return combine(rows, weights), EncoderReport(names, products.sum(0), weights)
+    step: Step, weigher: Weigher, complete: dict[str, dict[str, list[Tensor | None]]]
+) -> dict[Tensor, Tensor]:
+    """Combines the gradients on encoders of which all objectives are known, releasing them."""
+    present = {}
+    for name, gradients in complete.items():
+        received = _received(gradients)
+        if received:
+            present[name] = received
+    complete.clear()
+    products = _measure(step, weigher, present)
+    balanced: dict[Tensor, Tensor] = {}
+    for name in list(present):
+        gradients = present.pop(name)
+        objectives, rows = tuple(gradients), list(gradients.values())
+        gradients.clear()
+        weights = weigher.weigh(name, objectives, products.get(name), rows)
+        parameters = step.encoders[name].parameters
+        balanced |= without_none(dict(zip(parameters, combine(rows, weights), strict=True)))
+    return balanced
+
+
+def _received(gradients: dict[str, list[Tensor | None]]) -> dict[str, list[Tensor | None]]:
+    """Without objectives that have no gradient here after all: a function may return none."""
+    return {objective: row for objective, row in gradients.items() if _has_any(row)}
+
+
+def _has_any(row: list[Tensor | None]) -> bool:
+    return any(gradient is not None for gradient in row)
+
+
+def _measure(
+    step: Step, weigher: Weigher, gradients: dict[str, dict[str, list[Tensor | None]]]
+) -> dict[str, Tensor]:
+    """Gramians [T, m, m] of each encoder, over all processes; none where weights are remembered."""
+    if weigher.remembered is not None:
+        return {}
+    parts, measured = [], []
+    for name, rows in gradients.items():
+        encoder = step.encoders[name]
+        places = _probed(step, name, encoder)
+        parts.append(gramians([[row[place] for place in places] for row in rows.values()]))
+        measured.append([encoder.parameters[place] for place in places])
+    return dict(zip(gradients, step.communicator.complete(parts, measured), strict=True))
+
+
+def _probed(step: Step, name: str, encoder: ReachedEncoder) -> list[int]:
+    """Places of the encoder's parameters at which its geometry is measured."""
+    probe = step.geometry.probe
+    if probe is None or name not in probe:
+        return list(range(len(encoder.parameters)))
+    inside = set(probe[name])
+    return [place for place, p in enumerate(encoder.parameters) if p in inside]

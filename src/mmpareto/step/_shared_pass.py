@@ -2,192 +2,161 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from mmpareto.balancing import GradientIntegration, Method, shortened
-from mmpareto.distributed import Ranks
+from mmpareto.distributed import unite
 from mmpareto.errors import MMParetoError
-from mmpareto.gradients import (
-    Cut,
-    Gradients,
-    add,
-    collect_above,
-    collect_below,
-    combine,
-    cut,
-    gramians,
-)
-from mmpareto.partition import Partition
-from mmpareto.step._losses import needed_later
-from mmpareto.step._report import EncoderReport, StepReport
-
-Names = tuple[str, ...]
-Weigh = Callable[[str, Names, list[list[Tensor | None]]], Tensor]
-"""From an encoder, its objectives and their gradients at its top to weights [m]."""
+from mmpareto.gradients import Gradients, add, collect_below, combine, cut_graph, gramians
+from mmpareto.step._step import ReachedEncoder, Step
+from mmpareto.step._weighing import Rows, Weigher, without_none
 
 
-def step_by_probe(
-    losses: Mapping[str, Tensor],
-    partition: Partition,
-    method: GradientIntegration,
-    ranks: Ranks,
-    reach: Mapping[str, list[Tensor]],
-    *,
-    retain_graph: bool,
-) -> StepReport:
-    """A step that measures the geometry at the top of each encoder, where its probe is and above."""
-    reports: dict[str, EncoderReport] = {}
-    probe: Mapping[str, Sequence[Tensor]] = method.probe or {}
-    kept = {name: set(probe.get(name, parameters)) for name, parameters in partition.items()}
+@dataclass(frozen=True)
+class _Cut:
+    """Where objectives part.
 
-    def weigh(encoder: str, names: Names, rows: list[list[Tensor | None]]) -> Tensor:
-        if without := [
-            name
-            for name, row in zip(names, rows, strict=True)
-            if not any(g is not None for g in row)
-        ]:
-            raise MMParetoError(
-                f"Probe of '{encoder}' should be reached by every objective of its encoder. Found "
-                f"'{without[0]}', which passes it by. Choose another block, or do without `probe`."
-            )
-        products = gramians(rows)
-        weights = method.weights(products)
-        reports[encoder] = EncoderReport(names, products.sum(0), weights)
-        return weights
+    Attributes:
+        edges: For each encoder values of the graph down to which each objective is passed by
+            itself, and below which all are passed together.
+        above: For each encoder its parameters above them, the same on all processes.
+    """
 
-    _step(losses, partition, ranks, reach, kept, weigh, retain_graph)
-    return StepReport(reports)
+    edges: Mapping[str, list[GradientEdge]]
+    above: Mapping[str, list[Tensor]]
 
 
-def step_by_memory(
-    losses: Mapping[str, Tensor],
-    partition: Partition,
-    ranks: Ranks,
-    reach: Mapping[str, list[Tensor]],
-    *,
-    retain_graph: bool,
-) -> StepReport:
-    """A step that weights as an earlier one did; it measures nothing."""
-    kept: dict[str, set[Tensor]] = {name: set() for name in partition}
-    known = partition.memory.weights
-    _step(
-        losses,
-        partition,
-        ranks,
-        reach,
-        kept,
-        lambda encoder, names, rows: known[encoder][1],
-        retain_graph,
-    )
-    return StepReport({})
+@dataclass(frozen=True)
+class _Upper:
+    """Gradients of one objective above the cut.
+
+    Attributes:
+        gradients: By parameter, averaged over processes.
+        at_edges: At the values of the cut, of this process.
+    """
+
+    gradients: Gradients
+    at_edges: dict[GradientEdge, Tensor | None]
 
 
-def _step(
-    losses: Mapping[str, Tensor],
-    partition: Partition,
-    ranks: Ranks,
-    reach: Mapping[str, list[Tensor]],
-    kept: Mapping[str, set[Tensor]],
-    weigh: Weigh,
-    retain_graph: bool,
-) -> None:
-    """Differentiates every objective down to a cut of the graph, and their weighted sum below it."""
-    live = partition.reached(reach)
-    names = partition.objectives(reach)
-    found = cut(
-        losses.values(), {p: (name, p in kept[name]) for name, ps in live.items() for p in ps}
-    )
-    _check_cut(found)
-    local = {
-        name: [p for p in ps if p in kept[name]] + found.above.get(name, [])
-        for name, ps in live.items()
-    }
-    above = (
-        ranks.agree(lambda: local) if any(kept.values()) else local
-    )  # a rank without the modality cannot tell
-    below = {p for name, ps in live.items() for p in set(ps) - set(above[name])}
-    edges = [edge for some in found.edges.values() for edge in some]
-    later = needed_later({name: leaves for name, leaves in reach.items() if name in losses})
-    begun: dict[str, Callable[[], Gradients]] = {}
-    cotangents: dict[str, dict[GradientEdge, Tensor | None]] = {}
-    for name, leaves in reach.items():
-        upper = [leaf for leaf in leaves if leaf not in below]
-        gradient: Gradients = dict.fromkeys(upper)
-        cotangents[name] = dict.fromkeys(edges)
-        if name in losses:
-            kept_on = retain_graph or later[name]
-            gradient, at_edges = collect_above(losses[name], upper, edges, retain_graph=kept_on)
-            cotangents[name] = dict(zip(edges, at_edges, strict=True))
-        begun[name] = ranks.begin_average(gradient)  # while the next objective is differentiated
-    gradients = {name: finish() for name, finish in begun.items()}
+def check_sharing(step: Step) -> None:
+    """Raises unless a pass through the encoders can be shared."""
+    if step.communicator.sharded:
+        raise MMParetoError(
+            "Parameters should not be sharded for a geometry with `probe` or `every`: gradients at "
+            "a cut of the graph are out of reach there. Found sharded ones. Do without them."
+        )
 
-    balanced: dict[Tensor, Tensor] = {}
+
+def pass_shared(step: Step, weigher: Weigher) -> dict[Tensor, Tensor]:
+    """Differentiates each objective down to a cut of the graph, their weighted sum below it.
+
+    Args:
+        step: What agreed on what each objective reaches.
+        weigher: Weighs the objectives on each encoder, by the gradients above the cut, or as
+            remembered.
+
+    Returns:
+        What is to be added to ``.grad``, by parameter.
+    """
+    cut = _agree_on_cut(step, _kept_above(step, weigher))
+    above = set(chain.from_iterable(cut.above.values()))
+    below = set(chain.from_iterable(e.parameters for e in step.encoders.values())) - above
+    upper = _pass_above(step, cut, below)
+
     total: dict[Tensor, Tensor] = {}
-    passed: dict[GradientEdge, Tensor] = {}
+    at_edges: dict[GradientEdge, Tensor] = {}
+    for name, encoder in step.encoders.items():
+        on_parameters, on_edges = _balance(name, encoder, cut, upper, weigher)
+        total |= on_parameters
+        at_edges |= on_edges
     with torch.no_grad():
-        for name, objectives in names.items():
-            rows = [
-                [gradients[objective].pop(p, None) for p in above[name]] for objective in objectives
-            ]
-            weights = weigh(name, objectives, rows)
-            combined = zip(above[name], combine(rows, weights), strict=True)
-            balanced |= {p: gradient for p, gradient in combined if gradient is not None}
-            own = found.edges.get(name, [])
-            at_own = combine(
-                [[cotangents[objective][edge] for edge in own] for objective in objectives], weights
-            )
-            passed |= {
-                edge: cotangent
-                for edge, cotangent in zip(own, at_own, strict=True)
-                if cotangent is not None
-            }
-        for rest in gradients.values():
-            add(total, rest)
-    parameters = [p for p in partition.parameters if p in below]
-    lower = ranks.average(collect_below(passed, parameters, retain_graph=retain_graph))
-    ranks.assign(
-        balanced | total | {p: gradient for p, gradient in lower.items() if gradient is not None}
-    )
+        for part in upper.values():
+            add(total, part.gradients)
+    ordered = [parameter for parameter in step.partition.parameters if parameter in below]
+    lower = collect_below(at_edges, ordered, retain_graph=step.retain_graph)
+    for parameter, gradient in step.communicator.average(lower).items():
+        if gradient is not None:
+            total[parameter] = gradient
+    return total
 
 
-def _check_cut(found: Cut) -> None:
-    for name, parameters in found.entangled.items():
-        if parameters:
-            raise MMParetoError(
-                f"Encoder '{name}' should meet other modalities above what is differentiated once "
-                f"for all objectives. Found {len(parameters)} of its parameters, the first of "
-                f"shape {tuple(parameters[0].shape)}, that meet them directly, as with dense "
-                "cross-modal interaction. Do without `probe` and `every` here."
-            )
+def _kept_above(step: Step, weigher: Weigher) -> dict[str, list[Tensor]]:
+    """For each encoder the parameters whose gradients the weights are measured by."""
+    if weigher.remembered is not None:
+        return {name: [] for name in step.encoders}
+    probe: Mapping[str, Sequence[Tensor]] = step.geometry.probe or {}
+    kept = {}
+    for name, encoder in step.encoders.items():
+        inside = set(probe.get(name, encoder.parameters))
+        kept[name] = [parameter for parameter in encoder.parameters if parameter in inside]
+    return kept
 
 
-def check_shorter(method: Method, encoders: object, ranks: Ranks) -> None:
-    """Raises unless `method` can have its `probe` and `every` with these encoders."""
-    if not shortened(method):
-        return
-    if not isinstance(encoders, Partition):
-        raise MMParetoError(
-            "Parameter `encoders` should be a Partition, made once, for a method with `probe` or "
-            "`every`: it keeps what was measured for the next steps. Found "
-            f"{type(encoders).__name__}."
+def _agree_on_cut(step: Step, above: dict[str, list[Tensor]]) -> _Cut:
+    """Cuts the graph below `above`, and below what cannot be shared on some process."""
+    while True:
+        owner: dict[Tensor, str] = {}
+        for name, encoder in step.encoders.items():
+            kept = set(above[name])
+            owner |= {p: name for p in encoder.parameters if p not in kept}
+        cut = cut_graph(step.losses.values(), owner)
+        proposed = {name: above[name] + cut.above.get(name, []) for name in above}
+        agreed = unite(step.communicator, step.partition, proposed)
+        if all(len(agreed[name]) == len(above[name]) for name in above):
+            return _Cut(cut.edges, above)
+        above = agreed
+
+
+def _pass_above(step: Step, cut: _Cut, below: set[Tensor]) -> dict[str, _Upper]:
+    edges = list(chain.from_iterable(cut.edges.values()))
+    begun = {}
+    at_edges = {}
+    for name, leaves in step.reach.items():
+        gradients, values = step.communicator.collect(
+            step.losses.get(name),
+            [leaf for leaf in leaves if leaf not in below],
+            edges,
+            retain_graph=step.retains(name),
         )
-    if ranks.sharded:
-        raise MMParetoError(
-            "Parameters should not be sharded for a method with `probe` or `every`: gradients at a "
-            "cut of the graph are out of reach there. Found sharded ones. Do without them."
-        )
-    for name, parameters in (method.probe or {}).items():
-        if name not in encoders:
-            found = ", ".join(map(repr, encoders))
+        at_edges[name] = dict(zip(edges, values, strict=True))
+        begun[name] = step.communicator.begin_average(gradients)  # while the next is differentiated
+    return {name: _Upper(finish(), at_edges[name]) for name, finish in begun.items()}
+
+
+@torch.no_grad()
+def _balance(
+    name: str, encoder: ReachedEncoder, cut: _Cut, upper: Mapping[str, _Upper], weigher: Weigher
+) -> tuple[dict[Tensor, Tensor], dict[GradientEdge, Tensor]]:
+    """Weighted sums of the gradients above the cut: by parameter, and at its values."""
+    parameters, edges = cut.above[name], cut.edges.get(name, [])
+    rows: Rows = []
+    for objective in encoder.objectives:
+        gradients = upper[objective].gradients
+        rows.append([gradients.pop(parameter, None) for parameter in parameters])
+    measured = None
+    if weigher.remembered is None:
+        _check_probed(name, encoder, rows)
+        measured = gramians(rows)
+    for row, objective in zip(rows, encoder.objectives, strict=True):
+        row.extend(upper[objective].at_edges[edge] for edge in edges)
+    weights = weigher.weigh(name, encoder.objectives, measured, rows)
+    combined = combine(rows, weights)
+    split = len(parameters)
+    on_parameters = dict(zip(parameters, combined[:split], strict=True))
+    on_edges = dict(zip(edges, combined[split:], strict=True))
+    return without_none(on_parameters), without_none(on_edges)
+
+
+def _check_probed(name: str, encoder: ReachedEncoder, rows: Rows) -> None:
+    for objective, row in zip(encoder.objectives, rows, strict=True):
+        if not any(gradient is not None for gradient in row):
             raise MMParetoError(
-                f"Parameter `probe` should name encoders, i.e. {found}. Found {name!r}."
-            )
-        if outside := len(set(parameters) - set(encoders[name])):
-            raise MMParetoError(
-                f"Probe of '{name}' should be a part of its encoder. Found {outside} of its "
-                f"{len(parameters)} parameters outside."
+                f"Probe of '{name}' should be reached by every objective of its encoder. Found "
+                f"'{objective}', which passes it by. Choose another block, or do without `probe`."
             )

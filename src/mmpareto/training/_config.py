@@ -7,12 +7,15 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import nn
+
 from mmpareto._files import write_atomically
-from mmpareto.balancing import Method
+from mmpareto.balancing import GradientIntegration, Method
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
 from mmpareto.models import ModelRecipe
 from mmpareto.specs import Shape
+from mmpareto.step import Geometry
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,45 @@ FREE = ("workers",)
 
 
 @dataclass(frozen=True)
+class GeometrySettings:
+    """How a training measures the geometry of the objectives' gradients.
+
+    Args:
+        every: Measure in every `every`-th step; a measured step costs more. By default in each
+            with methods that depend on it, which else reuse weights, and in every tenth with others.
+        probe: For some modalities the block at the top of the encoder at which to measure, as the
+            dotted name of a module of the model; None to measure the whole encoders.
+        sides: What is balanced against what on an encoder: its own objective against all others
+            (own) or against the joint one (joint), or each by itself (all).
+    """
+
+    every: int | None = None
+    probe: dict[str, str] | None = None
+    sides: Literal["own", "all", "joint"] = "own"
+
+    def __post_init__(self) -> None:
+        Geometry(every=1 if self.every is None else self.every, sides=self.sides)
+
+    def make(self, method: Method, model: nn.Module) -> Geometry:
+        """What measures the geometry of a training."""
+        every = self.every
+        if every is None:
+            every = 1 if isinstance(method, GradientIntegration) else 10
+        if self.probe is None:
+            return Geometry(every=every, sides=self.sides)
+        blocks = {}
+        for modality, name in self.probe.items():
+            try:
+                blocks[modality] = model.get_submodule(name)
+            except AttributeError:
+                raise MMParetoError(
+                    f"Parameter `geometry.probe` should name modules of the model. Found {name!r} "
+                    f"for '{modality}'."
+                ) from None
+        return Geometry(every=every, probe=blocks, sides=self.sides)
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """One training: everything its result depends on, and how it is run.
 
@@ -62,8 +104,7 @@ class RunConfig:
         modalities: The modalities to train on; None for all of the data set.
         threads: Threads of the processor. Sums are ordered by them, so another number can give
             other last digits.
-        geometry_every: Measure the gradients' geometry in every so-many-th step with methods that
-            do not need it in each (a measured step costs more).
+        geometry: How the geometry of the gradients is measured.
         devices: Processes per node that train together; each takes its share of every batch.
         num_nodes: Nodes that train together.
         workers: Processes that load the data for each process that trains, for either part; 0 loads
@@ -81,14 +122,14 @@ class RunConfig:
     seed: int = 0
     modalities: tuple[str, ...] | None = None
     threads: int = 1
-    geometry_every: int = 10
+    geometry: GeometrySettings = GeometrySettings()
     devices: int = 1
     num_nodes: int = 1
     workers: int = 0
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
 
     def __post_init__(self) -> None:
-        positive = dict.fromkeys(("epochs", "threads", "geometry_every", "devices", "num_nodes"), 1)
+        positive = dict.fromkeys(("epochs", "threads", "devices", "num_nodes"), 1)
         for name, least in {**positive, "batch_size": 2, "seed": 0, "workers": 0}.items():
             if (value := getattr(self, name)) < least:
                 raise MMParetoError(

@@ -20,7 +20,7 @@ from mmpareto.models import MultimodalModel
 from mmpareto.partition import JOINT, Partition
 from mmpareto.specs import Target
 from mmpareto.step._balanced_loss import BalancedLoss
-from mmpareto.training._config import SGD
+from mmpareto.training._config import SGD, GeometrySettings
 from mmpareto.training._predictions import Collector, objectives, predicted
 
 
@@ -32,8 +32,7 @@ class BalancedModule(lightning.LightningModule):
         target: What it predicts.
         method: The balancing method.
         optimizer: Settings of SGD.
-        geometry_every: Measure the geometry in every so-many-th step where the method does not need
-            it.
+        geometry: How the geometry of the gradients is measured.
     """
 
     balanced: BalancedLoss
@@ -44,11 +43,11 @@ class BalancedModule(lightning.LightningModule):
         target: Target,
         method: Method,
         optimizer: SGD,
-        geometry_every: int,
+        geometry: GeometrySettings,
     ) -> None:
         super().__init__()
         self.model, self.target, self.method = model, target, method
-        self.settings, self.geometry_every = optimizer, geometry_every
+        self.settings, self.geometry_settings = optimizer, geometry
 
     @property
     def sharded(self) -> bool:
@@ -62,7 +61,11 @@ class BalancedModule(lightning.LightningModule):
             # gathers parameters.
             assert self.device_mesh is not None
             shard(self.model, self.device_mesh["data_parallel"])
-        self.balanced = BalancedLoss(Partition(self.model, **self.model.encoders), self.method)
+        self.balanced = BalancedLoss(
+            Partition(self.model, **self.model.encoders),
+            self.method,
+            geometry=self.geometry_settings.make(self.method, self.model),
+        )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """SGD over all parameters."""
@@ -85,7 +88,6 @@ class BalancedModule(lightning.LightningModule):
             )
         losses = objectives(self.target, self.model, batch)
         self.losses.add(losses, batch)
-        self.balanced.geometry = self.global_step % self.geometry_every == 0
         if not losses:  # the other processes make a step all the same
             losses = {
                 JOINT: 0
@@ -99,6 +101,16 @@ class BalancedModule(lightning.LightningModule):
             lambda numbers: self.trainer.strategy.reduce(numbers, reduce_op="sum")
         )
         self.log_dict({f"train/{name}_loss": mean for name, mean in means.items()}, prog_bar=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps what the geometry remembers, on which the next steps depend."""
+        assert self.balanced.geometry is not None
+        checkpoint["geometry"] = self.balanced.geometry.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continues with what the geometry remembered."""
+        assert self.balanced.geometry is not None
+        self.balanced.geometry.load_state_dict(checkpoint["geometry"])
 
     def on_validation_start(self) -> None:
         """Gives all processes the batch norms' statistics of the first, as DistributedDataParallel does."""

@@ -90,7 +90,7 @@ def _prepare(
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     model = config.model.build(config.shapes, config.data.target.outputs)
     module = BalancedModule(
-        model, config.data.target, config.method, config.optimizer, config.geometry_every
+        model, config.data.target, config.method, config.optimizer, config.geometry
     )
     shares = {
         "rank": trainer.global_rank,

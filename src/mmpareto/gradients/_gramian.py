@@ -7,7 +7,6 @@ objectives' gradients on one encoder. Nothing here waits for the device.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 
 import torch
 from torch import Tensor
@@ -30,20 +29,29 @@ def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
         tensor([[[25.,  3.],
                  [ 3.,  1.]]])
     """
-    m = len(gradients)
-    present = [g for row in gradients for g in row if g is not None]
-    dtype = reduce(torch.promote_types, {g.dtype for g in present}, torch.float32)
-    zero = torch.zeros((), device=present[0].device, dtype=dtype)
-    pairs = [(i, j) for i in range(m) for j in range(i, m)]
-    products = []
+    dtype = torch.float32
+    for row in gradients:
+        for gradient in row:
+            if gradient is not None:
+                dtype = torch.promote_types(dtype, gradient.dtype)
+                device = gradient.device
+    zero = torch.zeros((), device=device, dtype=dtype)
+    products: list[Tensor] = []
     for tensors in zip(*gradients, strict=True):
-        flat = [None if g is None else g.flatten().to(dtype) for g in tensors]
-        for i, j in pairs:
-            a, b = flat[i], flat[j]
-            products.append(zero if a is None or b is None else torch.dot(a, b))
-    number = {pair: n for n, pair in enumerate(pairs)}
-    full = [number[min(i, j), max(i, j)] for i in range(m) for j in range(m)]
-    return torch.stack(products).view(-1, len(pairs))[:, full].view(-1, m, m)
+        vectors = [None if g is None else g.flatten().to(dtype) for g in tensors]
+        products.extend(_products(vectors, zero))
+    return torch.stack(products).view(-1, len(gradients), len(gradients))
+
+
+def _products(vectors: Sequence[Tensor | None], zero: Tensor) -> list[Tensor]:
+    """All m x m inner products, row by row, each computed once."""
+    m = len(vectors)
+    products = [zero] * (m * m)
+    for i, a in enumerate(vectors):
+        for j, b in enumerate(vectors[: i + 1]):
+            if a is not None and b is not None:
+                products[i * m + j] = products[j * m + i] = torch.dot(b, a)
+    return products
 
 
 def norms(gramian: Tensor) -> Tensor:
@@ -52,14 +60,14 @@ def norms(gramian: Tensor) -> Tensor:
 
 
 def nonzero(gramian: Tensor) -> Tensor:
-    """Which objectives' gradients differ from zero, as a boolean tensor [m]; a non-finite one does."""
+    """Which of m gradients differ from zero, as a boolean tensor [m]; a non-finite one does."""
     return gramian.diagonal() != 0
 
 
 def conflict(gramian: Tensor) -> Tensor:
     """Whether any two objectives conflict: their gradients' inner product is not positive.
 
-    A zero gradient conflicts with nothing.
+    A zero gradient conflicts with nothing, nor does one that is not finite.
 
     Args:
         gramian: Tensor [m, m].
@@ -67,7 +75,7 @@ def conflict(gramian: Tensor) -> Tensor:
     Returns:
         Boolean 0-d tensor.
     """
-    return (_pairs(gramian) & ~(gramian > 0)).any()
+    return (_pairs(gramian) & (gramian <= 0) & gramian.isfinite()).any()
 
 
 def cosine(gramian: Tensor) -> Tensor:
@@ -77,7 +85,7 @@ def cosine(gramian: Tensor) -> Tensor:
         gramian: Tensor [m, m].
 
     Returns:
-        0-d tensor in [-1, 1]; 0 where no two gradients differ from zero.
+        0-d tensor in [-1, 1]; 0 where no two gradients differ from zero, NaN where one is not finite.
     """
     length, pairs = norms(gramian), _pairs(gramian)
     cosines = (gramian / length[:, None] / length).clamp(-1, 1)

@@ -1,0 +1,175 @@
+"""What the processes of a step agree on before they begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from mmpareto.distributed._communicator import Communicator
+from mmpareto.distributed._group import exchange
+from mmpareto.errors import MMParetoError
+from mmpareto.partition import JOINT, Partition, check_some
+
+Reach = Mapping[str, Sequence[Tensor]]
+"""For each objective the leaves that its gradient reaches."""
+
+
+@dataclass(frozen=True)
+class _Message:
+    """What one process tells the others.
+
+    Attributes:
+        encoders: The partition, in numbers of the model's parameters.
+        reach: For each objective the numbers of the parameters that it reaches.
+        settings: What has to be equal on all.
+        error: Why this process cannot make the step; empty if it can.
+    """
+
+    encoders: dict[str, list[int]]
+    reach: dict[str, list[int]]
+    settings: str
+    error: str
+
+
+def agree(
+    communicator: Communicator,
+    partition: Partition,
+    describe: Callable[[], Reach],
+    settings: object = None,
+) -> dict[str, list[Tensor]]:
+    """Tells what each objective reaches on any process, in an order that is equal on all.
+
+    Args:
+        communicator: The processes.
+        partition: The encoders.
+        describe: Tells what each objective reaches on this process.
+        settings: What has to be equal on all; its ``repr`` is compared.
+
+    Returns:
+        For each objective of any process, the joint one first, parameters of the model; then leaves
+        of this process alone, such as inputs that require a gradient.
+
+    Raises:
+        MMParetoError: On all processes, if `describe` raises any error on one; if there is no
+            objective, or none reaches the partition; if encoders or settings differ, or objectives
+            while the model is sharded.
+    """
+    if communicator.group is None:
+        reach = communicator.local_reach(describe())
+        agreed = {name: list(reach[name]) for name in _joint_first(reach)}
+    else:
+        agreed = _agree_with_others(communicator, partition, describe, settings)
+    _check_reached(agreed, communicator)
+    return agreed
+
+
+def unite(
+    communicator: Communicator, partition: Partition, leaves: Reach
+) -> dict[str, list[Tensor]]:
+    """Unites what each process lists under a name, in an order that is equal on all.
+
+    Args:
+        communicator: The processes.
+        partition: The encoders.
+        leaves: Parameters of the model, by name.
+    """
+    if communicator.group is None:
+        return {name: list(listed) for name, listed in leaves.items()}
+    return _agree_with_others(communicator, partition, lambda: leaves, None)
+
+
+def _agree_with_others(
+    communicator: Communicator,
+    partition: Partition,
+    describe: Callable[[], Reach],
+    settings: object,
+) -> dict[str, list[Tensor]]:
+    assert communicator.group is not None
+    parameters = partition.parameters
+    number = {parameter: i for i, parameter in enumerate(parameters)}
+    reach: Reach = {}
+    error: Exception | None = None
+    try:
+        reach = communicator.local_reach(describe())
+        _check_known(reach, number)
+    except Exception as raised:  # the others would wait
+        error = raised
+    mine = _Message(
+        encoders={name: [number[p] for p in encoder] for name, encoder in partition.items()},
+        reach={name: sorted(number[p] for p in reach[name] if p in number) for name in reach},
+        settings=repr(settings),
+        error="" if error is None else f"{type(error).__name__}: {error}",
+    )
+    messages = exchange(mine, communicator.group)
+    if error is not None:
+        raise error
+    _check_equal(messages, sharded=communicator.sharded)
+    agreed: dict[str, list[Tensor]] = {}
+    for name in _joint_first({name: None for message in messages for name in message.reach}):
+        numbers: set[int] = set()
+        for message in messages:
+            numbers.update(message.reach.get(name, ()))
+        local = [leaf for leaf in reach.get(name, ()) if leaf not in number]
+        agreed[name] = [parameters[i] for i in sorted(numbers)] + local
+    return agreed
+
+
+def _check_known(reach: Reach, known: Mapping[Tensor, int]) -> None:
+    for name, leaves in reach.items():
+        for leaf in leaves:
+            if isinstance(leaf, nn.Parameter) and leaf not in known:
+                raise MMParetoError(
+                    "Parameter `encoders` should know all modules that learn where there are "
+                    f"several processes. Found that loss '{name}' reaches a parameter of shape "
+                    f"{tuple(leaf.shape)} outside of the partition's model, whose gradient would "
+                    "not be averaged. Pass all of them as one: "
+                    "mp.Partition(torch.nn.ModuleList([model, criterion]), ...)."
+                )
+
+
+def _check_equal(messages: list[_Message], *, sharded: bool) -> None:
+    first = messages[0]
+    for rank, message in enumerate(messages):
+        if message.error:
+            raise MMParetoError(
+                "Another process should have been able to make this step. Found on rank "
+                f"{rank}: {message.error}"
+            )
+    for rank, message in enumerate(messages):
+        if message.encoders != first.encoders:
+            raise MMParetoError(
+                "Parameter `encoders` should be the same on all ranks. Found different partitions."
+            )
+        if message.settings != first.settings:
+            raise MMParetoError(
+                "Method and geometry should be the same on all ranks. Found "
+                f"{first.settings} on rank 0, {message.settings} on rank {rank}. Load the same "
+                "state on all of them."
+            )
+        if sharded and set(message.reach) != set(first.reach):
+            raise MMParetoError(
+                "Parameter `losses` should have the same keys on all ranks where parameters are "
+                f"sharded. Found {', '.join(first.reach)} on rank 0; {', '.join(message.reach)} on "
+                f"rank {rank}. Give a modality that is missing on one rank the loss "
+                "0 * output.sum()."
+            )
+
+
+def _check_reached(reach: Reach, communicator: Communicator) -> None:
+    check_some(reach)
+    reached: set[Tensor] = set()
+    for leaves in reach.values():
+        reached.update(leaves)
+    if communicator.trainable and reached.isdisjoint(communicator.trainable):
+        raise MMParetoError(
+            "Parameter `encoders` should be a partition of the model that the losses come from. "
+            "Found none of its trainable parameters in their graphs. Make it again after what "
+            "copies or replaces parameters: copy.deepcopy, fully_shard, get_peft_model, a "
+            "trainer's preparation."
+        )
+
+
+def _joint_first(objectives: Mapping[str, object]) -> list[str]:
+    return sorted(objectives, key=lambda name: name != JOINT)

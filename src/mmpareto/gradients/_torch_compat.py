@@ -1,0 +1,153 @@
+"""Everything that rests on PyTorch's internals or on the texts of its errors. No other file does.
+
+Checked with torch 2.13. What is missing in another version turns a service off, never the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import Node, get_gradient_edge
+from torch.utils.checkpoint import CheckpointFunction
+
+from mmpareto.errors import MMParetoError
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+_REMEDIES = {
+    "donated buffer": (
+        "A compiled module should keep its buffers for several backward passes. Found donated "
+        "ones. Put `import torch._functorch.config` and "
+        "`torch._functorch.config.donated_buffer = False` before the module is first called."
+    ),
+    "selective activation checkpoint": (
+        "Activation checkpoints should allow several backward passes. Found a selective one "
+        "(`context_fn`), which allows a single one. Call torch.utils.checkpoint.checkpoint(..., "
+        "use_reentrant=False) without `context_fn` on what several losses pass."
+    ),
+}
+"""What to do about an error of PyTorch, by a part of its text."""
+
+
+def leaf_of(node: Node) -> Tensor | None:
+    """The leaf into which a node accumulates; None for other nodes."""
+    # What a custom autograd.Function keeps on its context shadows the node's attributes, hence the
+    # `name` of its type.
+    if type(node).name(node) != "torch::autograd::AccumulateGrad":
+        return None
+    leaf: Tensor = node.variable  # type: ignore[attr-defined]
+    return leaf
+
+
+def is_reentrant_checkpoint(node: Node) -> bool:
+    """Whether a node is a reentrant activation checkpoint of PyTorch."""
+    return getattr(type(node), "_forward_cls", None) is CheckpointFunction
+
+
+def is_custom(node: Node) -> bool:
+    """Whether a node is an ``autograd.Function`` written in Python, which may do anything."""
+    return hasattr(type(node), "_forward_cls")
+
+
+def is_compiled(node: Node) -> bool:
+    """Whether a node is the backward pass of a compiled module."""
+    return hasattr(getattr(type(node), "_forward_cls", None), "compiled_bw")
+
+
+def makes_up_zeros(node: Node) -> bool:
+    """Whether a node gives zero gradients to parameters that an objective does not depend on.
+
+    Such are compiled modules, and DistributedDataParallel that looks for unused parameters: they
+    tie all outputs of a model together.
+    """
+    return is_compiled(node) or type(node).__name__ == "_DDPSinkBackward"
+
+
+def copy_saved_tensors(node: Node) -> None:
+    """Makes a compiled node take a copy of what it saved in every pass, since it may overwrite it.
+
+    PyTorch refuses to run a node with donated buffers on a graph that is to be kept, unless
+    ``torch._functorch.config.donated_buffer`` is off; yet the node may come from before that, or
+    from inductor's cache on disk, which does not ask for the option. Further passes would be wrong
+    then, without a word.
+    """
+    with suppress(RuntimeError):  # done already for another objective, or freed
+        for saved in node._raw_saved_tensors:  # type: ignore[attr-defined]
+            saved.register_hooks(_itself, _copy_with_strides)
+
+
+def _itself(saved: Tensor) -> Tensor:
+    return saved
+
+
+def _copy_with_strides(saved: Tensor) -> Tensor:
+    """A copy that is laid out alike, gaps and repetitions included: compiled code asserts it."""
+    if saved.numel() == 0 or saved.layout != torch.strided:
+        return saved.clone()
+    sizes, strides = saved.shape, saved.stride()
+    span = 1 + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+    return saved.as_strided((span,), (1,)).clone().as_strided(sizes, strides)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turns errors of PyTorch that ask for another setting into ones that name it."""
+    try:
+        yield
+    except RuntimeError as error:
+        for part, remedy in _REMEDIES.items():
+            if part in str(error):
+                raise MMParetoError(remedy) from error
+        raise
+
+
+def keeps_graph() -> bool:
+    """Whether the backward pass in whose midst this is called was asked to keep the graph."""
+    asked = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)
+    return bool(asked and asked())
+
+
+def is_passed_too(leaf: Tensor) -> bool:
+    """Whether the backward pass in whose midst this is called goes on to accumulate into `leaf`."""
+    will_execute: Any = getattr(torch._C, "_will_engine_execute_node", None)
+    if will_execute is None:
+        return False
+    try:
+        return bool(will_execute(get_gradient_edge(leaf).node))
+    except RuntimeError:  # of torch.autograd.grad, which accumulates nowhere
+        return False
+
+
+def run_accumulation_hooks(parameter: Tensor) -> None:
+    """Calls what waits for a gradient in ``.grad``, such as an optimizer in the backward pass."""
+    hooks: Any = getattr(parameter, "_post_accumulate_grad_hooks", None)
+    for hook in list((hooks or {}).values()):
+        hook(parameter)
+
+
+def has_accumulation_hooks(parameter: Tensor) -> bool:
+    """Whether something waits for a gradient in the parameter's ``.grad``."""
+    return bool(getattr(parameter, "_post_accumulate_grad_hooks", None))
+
+
+def not_compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Lets a compiler that traces a caller leave `function` as it is.
+
+    ``torch.compiler.disable`` does that too, yet loads the whole compiler on import.
+    """
+
+    @wraps(function)
+    def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        if torch.compiler.is_compiling():
+            disable: Any = torch.compiler.disable
+            result: Result = disable(function)(*args, **kwargs)
+            return result
+        return function(*args, **kwargs)
+
+    return call

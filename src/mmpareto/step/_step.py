@@ -1,0 +1,195 @@
+"""What a training step consists of, the same on all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from mmpareto.balancing import (
+    GradientIntegration,
+    GramianWeighting,
+    LossWeighting,
+    Method,
+    as_method,
+    check_required,
+)
+from mmpareto.distributed import Communicator, agree
+from mmpareto.errors import MMParetoError
+from mmpareto.gradients import Gradients, Trace, grads_put_aside
+from mmpareto.partition import Partition
+from mmpareto.step._geometry import Geometry
+from mmpareto.step._losses import check_losses
+from mmpareto.step._names import check_names
+from mmpareto.step._weighing import Weigher
+
+
+@dataclass(frozen=True)
+class ReachedEncoder:
+    """What of an encoder takes part in a step.
+
+    Attributes:
+        parameters: Those of its parameters that any objective reaches.
+        objectives: Names of the objectives that reach it.
+    """
+
+    parameters: list[Tensor]
+    objectives: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The parts of a training step that its passes need.
+
+    Attributes:
+        losses: This process's losses by objective.
+        partition: The encoders.
+        method: What weighs the objectives.
+        geometry: How their geometry is measured.
+        communicator: The processes.
+        reach: For each objective of any process the leaves that it reaches, the joint one first.
+        traces: What this process's graphs tell.
+        retain_graph: Whether the graph is to be kept after the step.
+    """
+
+    losses: Mapping[str, Tensor]
+    partition: Partition
+    method: GradientIntegration | LossWeighting
+    geometry: Geometry
+    communicator: Communicator
+    reach: dict[str, list[Tensor]]
+    traces: Mapping[str, Trace]
+    retain_graph: bool
+
+    @cached_property
+    def encoders(self) -> dict[str, ReachedEncoder]:
+        """The encoders that any objective reaches."""
+        leaves = {name: set(reached) for name, reached in self.reach.items()}
+        encoders = {}
+        for encoder, parameters in self.partition.items():
+            objectives = [name for name in leaves if not leaves[name].isdisjoint(parameters)]
+            if objectives:
+                reached = set[Tensor]().union(*[leaves[name] for name in objectives])
+                live = [parameter for parameter in parameters if parameter in reached]
+                encoders[encoder] = ReachedEncoder(live, tuple(objectives))
+        return encoders
+
+    @property
+    def objectives(self) -> dict[str, tuple[str, ...]]:
+        """For each encoder the objectives that reach it."""
+        return {name: encoder.objectives for name, encoder in self.encoders.items()}
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the geometry is measured in this step."""
+        if isinstance(self.method, LossWeighting):
+            return self.geometry.is_due()
+        return self.geometry.is_due() or not self.geometry.knows(self.objectives)
+
+    def weigher(self, remembered: Mapping[str, Tensor] | None = None) -> Weigher:
+        """What weighs the objectives, by their geometry or as `remembered`."""
+        made_up = any(trace.zeros for trace in self.traces.values())
+        return Weigher(self.method, self.geometry, made_up, remembered, {})
+
+    @cached_property
+    def _needed_later(self) -> dict[str, bool]:
+        return needed_later({name: self.reach[name] for name in self.reach if name in self.losses})
+
+    def retains(self, objective: str) -> bool:
+        """Whether the objective's graph is to be kept after its pass."""
+        return self.retain_graph or self._needed_later.get(objective, False)
+
+    def collect(self, objective: str) -> Gradients:
+        """This process's gradients of an objective for all that it reaches on any."""
+        return self.communicator.collect(
+            self.losses.get(objective), self.reach[objective], retain_graph=self.retains(objective)
+        )[0]
+
+    def watched(self) -> AbstractContextManager[None]:
+        """Refuses functions that write ``.grad`` themselves while the graphs are passed."""
+        return hidden_gradients_refused(self.partition, self.traces.values())
+
+
+def agree_on_step(
+    losses: Mapping[str, Tensor],
+    partition: Partition,
+    method: Method | GramianWeighting,
+    geometry: Geometry,
+    communicator: Communicator,
+    *,
+    retain_graph: bool = False,
+) -> Step:
+    """Checks what a step is made of, on all processes, before anything is changed on any.
+
+    Raises:
+        MMParetoError: On all processes, if something does not fit on one.
+    """
+    traces: dict[str, Trace] = {}
+    checked: list[GradientIntegration | LossWeighting] = []
+
+    def describe() -> dict[str, list[Tensor]]:
+        checked.append(as_method(method))
+        geometry.check_use(checked[0], partition)
+        traces.update(check_losses(losses, partition))
+        reach = {name: trace.leaves for name, trace in traces.items()}
+        if geometry.sides != "all" and not communicator.sharded:
+            check_names(reach, partition)
+        return reach
+
+    reach = agree(communicator, partition, describe, geometry.settings())
+    check_required(checked[0], reach)
+    return Step(losses, partition, checked[0], geometry, communicator, reach, traces, retain_graph)
+
+
+def needed_later(reach: Mapping[str, Iterable[Tensor]]) -> dict[str, bool]:
+    """Tells for each objective whether one after it passes through a part of its graph.
+
+    Graphs that end in different leaves have nothing in common: what is shared leads to leaves that
+    are.
+
+    Args:
+        reach: For each objective, in the order of the passes, the leaves that its gradient reaches.
+
+    Example:
+        >>> import torch
+        >>> a, b = torch.ones(1), torch.ones(1)
+        >>> needed_later({"joint": [a, b], "audio": [a], "visual": [b]})
+        {'joint': True, 'audio': False, 'visual': False}
+    """
+    later: set[Tensor] = set()
+    needed = dict.fromkeys(reach, False)
+    for name in reversed(list(reach)):
+        needed[name] = not later.isdisjoint(reach[name])
+        later.update(reach[name])
+    return needed
+
+
+@contextmanager
+def hidden_gradients_refused(partition: Partition, traces: Iterable[Trace]) -> Iterator[None]:
+    """Refuses functions whose backward pass writes ``.grad`` itself, past what a step can see.
+
+    Args:
+        partition: The encoders.
+        traces: Of the graphs that are passed inside. Without functions written in Python nothing is
+            to be watched.
+
+    Raises:
+        MMParetoError: If a ``.grad`` was written. What was in it before is put back.
+    """
+    if not any(trace.custom for trace in traces):
+        yield
+        return
+    with grads_put_aside(partition.parameters):
+        yield
+        hidden = [p for p in partition.parameters if p.grad is not None]
+        if hidden:
+            raise MMParetoError(
+                "Functions in the graph should leave gradients to autograd. Found that the "
+                f"backward pass of one wrote the `.grad` of {len(hidden)} parameters itself, the "
+                f"first of shape {tuple(hidden[0].shape)}: a reversible layer, or a checkpoint "
+                "function of another library. Use layers that are not reversible, and "
+                "torch.utils.checkpoint.checkpoint(..., use_reentrant=False)."
+            )
