@@ -20,6 +20,7 @@ from mmpareto.models import LateFusionCNN
 from mmpareto.specs import Classes
 from mmpareto.training import (
     SGD,
+    GeometrySettings,
     Predictions,
     RunConfig,
     check_same,
@@ -264,7 +265,6 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str) -> 
         ({"batch_size": 1}, "`batch_size` should be at least 2. Found 1"),
         ({"seed": -1}, "`seed` should be at least 0. Found -1"),
         ({"seed": 2**32}, r"`seed` should be less than 2\*\*32. Found 4294967296"),
-        ({"geometry_every": 0}, "`geometry_every` should be at least 1. Found 0"),
         (
             {"modalities": ("text",)},
             r"`modalities` should be some of \('gray', 'colour'\). Found \('text',\)",
@@ -283,6 +283,8 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str) -> 
 def test_a_senseless_configuration_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(MMParetoError, match=message):
         replace(CONFIG, **change)
+    with pytest.raises(MMParetoError, match=r"`every` should be a whole number, .* Found 0"):
+        GeometrySettings(every=0)
     with pytest.raises(
         MMParetoError, match=r"`optimizer.lr` should be finite and not negative. Found nan"
     ):

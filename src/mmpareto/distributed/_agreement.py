@@ -100,7 +100,7 @@ def _agree_with_others(
         encoders={name: [number[p] for p in encoder] for name, encoder in partition.items()},
         reach={name: sorted(number[p] for p in reach[name] if p in number) for name in reach},
         settings=repr(settings),
-        error="" if error is None else f"{type(error).__name__}: {error}",
+        error=_text(error),
     )
     messages = exchange(mine, communicator.group)
     if error is not None:
@@ -114,6 +114,12 @@ def _agree_with_others(
         local = [leaf for leaf in reach.get(name, ()) if leaf not in number]
         agreed[name] = [parameters[i] for i in sorted(numbers)] + local
     return agreed
+
+
+def _text(error: Exception | None) -> str:
+    if error is None or isinstance(error, MMParetoError):
+        return str(error or "")
+    return f"{type(error).__name__}: {error}"
 
 
 def _check_known(reach: Reach, known: Mapping[Tensor, int]) -> None:

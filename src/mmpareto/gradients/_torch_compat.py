@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -139,15 +138,11 @@ def has_accumulation_hooks(parameter: Tensor) -> bool:
 def not_compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Lets a compiler that traces a caller leave `function` as it is.
 
-    ``torch.compiler.disable`` does that too, yet loads the whole compiler on import.
+    ``torch.compiler.disable`` does that too, yet loads the compiler on import. This loads it in the
+    first call, if the first optimizer has not done so.
     """
-
-    @wraps(function)
-    def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        if torch.compiler.is_compiling():
-            disable: Any = torch.compiler.disable
-            result: Result = disable(function)(*args, **kwargs)
-            return result
-        return function(*args, **kwargs)
-
-    return call
+    disable: Any = getattr(torch, "_disable_dynamo", None)
+    if disable is None:
+        return function
+    uncompiled: Callable[Parameters, Result] = disable(function)
+    return uncompiled

@@ -15,7 +15,7 @@ from mmpareto.step._geometry import Geometry
 from mmpareto.step._losses import check_losses
 from mmpareto.step._per_objective import pass_per_objective
 from mmpareto.step._report import StepReport
-from mmpareto.step._step import Step, hidden_gradients_refused, needed_later
+from mmpareto.step._step import Step, check_meaning, hidden_gradients_refused, needed_later
 
 
 class Accumulation:
@@ -78,6 +78,7 @@ class Accumulation:
         """
         traces = check_losses(losses, self._partition)
         communicator = self._communicator()
+        check_meaning(traces, self._partition, self._geometry, communicator)
         reach = communicator.local_reach({name: trace.leaves for name, trace in traces.items()})
         later = needed_later(reach)
         gradients = {}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from torch import Tensor
 
@@ -134,14 +135,27 @@ def agree_on_step(
         checked.append(as_method(method))
         geometry.check_use(checked[0], partition)
         traces.update(check_losses(losses, partition))
-        reach = {name: trace.leaves for name, trace in traces.items()}
-        if geometry.sides != "all" and not communicator.sharded:
-            check_names(reach, partition)
-        return reach
+        check_meaning(traces, partition, geometry, communicator)
+        return {name: trace.leaves for name, trace in traces.items()}
 
     reach = agree(communicator, partition, describe, geometry.settings())
     check_required(checked[0], reach)
     return Step(losses, partition, checked[0], geometry, communicator, reach, traces, retain_graph)
+
+
+def check_meaning(
+    traces: Mapping[str, Trace],
+    partition: Partition,
+    geometry: Geometry,
+    communicator: Communicator,
+) -> None:
+    """Raises if graphs lead to parameters that the partition should know, or names mislead."""
+    if communicator.sharded:  # graphs end in gathered copies, of which nothing can be told
+        return
+    reach = {name: trace.leaves for name, trace in traces.items()}
+    partition.check_fresh(set(chain.from_iterable(reach.values())))
+    if geometry.sides != "all":
+        check_names(reach, partition)
 
 
 def needed_later(reach: Mapping[str, Iterable[Tensor]]) -> dict[str, bool]:

@@ -6,6 +6,7 @@ This package itself is light: `mmpareto.training.run` imports Lightning.
 from mmpareto.training._config import FREE as FREE
 from mmpareto.training._config import NOT_COMPARED as NOT_COMPARED
 from mmpareto.training._config import SGD as SGD
+from mmpareto.training._config import GeometrySettings as GeometrySettings
 from mmpareto.training._config import RunConfig as RunConfig
 from mmpareto.training._config import describe as describe
 from mmpareto.training._config import load_config as load_config
