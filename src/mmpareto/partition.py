@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from mmpareto.errors import MMParetoError
+from mmpareto.gradients import outside
 
 Encoder: TypeAlias = nn.Module | Iterable[Tensor]
 
@@ -72,8 +73,10 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
             )
         self.model = model
         self._parameters: dict[str, tuple[Tensor, ...]] = {}
-        self._modules = [encoder for encoder in encoders.values() if isinstance(encoder, nn.Module)]
+        self._modules: list[nn.Module] = []
         for modality, encoder in encoders.items():
+            if isinstance(encoder, nn.Module):
+                self._modules.append(encoder)
             self._parameters[modality] = _parameters(modality, encoder)
         self._owner = _owners(self._parameters)
         if model is None:
@@ -85,10 +88,10 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
     def _check_inside(self) -> None:
         known = set(self.parameters)
         for modality, parameters in self._parameters.items():
-            outside = [parameter for parameter in parameters if parameter not in known]
-            if outside:
+            alien = outside(parameters, known)
+            if alien:
                 raise MMParetoError(
-                    f"Encoder '{modality}' should be a part of `model`. Found {len(outside)} of "
+                    f"Encoder '{modality}' should be a part of `model`. Found {len(alien)} of "
                     f"its {len(parameters)} parameters outside it. Pass modules of this very "
                     "model, not of a copy."
                 )
@@ -96,7 +99,7 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
     @property
     def rest(self) -> list[Tensor]:
         """The model's parameters that are in no encoder."""
-        return [parameter for parameter in self.parameters if parameter not in self._owner]
+        return outside(self.parameters, self._owner)
 
     def check_fresh(self, leaves: Collection[Tensor]) -> None:
         """Raises if modules have other parameters than when the partition was made.
@@ -108,7 +111,7 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
             MMParetoError: If the losses reach such a new parameter.
         """
         known = set(self.parameters)
-        unknown = {leaf for leaf in leaves if leaf not in known}
+        unknown = set(outside(leaves, known))
         if not unknown:
             return
         for module in [self.model, *self._modules]:
@@ -134,7 +137,7 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
     def __repr__(self) -> str:
         sizes = []
         for name, parameters in self.items():
-            if any(is_lazy(parameter) for parameter in parameters):
+            if any(map(is_lazy, parameters)):
                 sizes.append(f"{name}=not initialized")
             else:
                 sizes.append(f"{name}={sum(parameter.numel() for parameter in parameters):,}")

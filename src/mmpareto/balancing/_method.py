@@ -58,7 +58,7 @@ class GradientIntegration(Method):
 
 
 class LossWeighting(Method):
-    """Weights the objectives before they are differentiated; encoders need a single backward pass."""
+    """Weights the objectives before they are differentiated, in one pass through the encoders."""
 
     @abstractmethod
     def loss_weights(self, objectives: Sequence[str]) -> list[float]:
@@ -118,7 +118,7 @@ def check_required(method: Method, objectives: Iterable[str]) -> None:
     if missing := sorted(method.requires - set(objectives)):
         raise MMParetoError(
             f"Parameter `losses` should have the key '{missing[0]}', without which {method.name} "
-            f"has no meaning. Found {', '.join(repr(name) for name in objectives)}."
+            f"has no meaning. Found {', '.join(map(repr, objectives))}."
         )
 
 

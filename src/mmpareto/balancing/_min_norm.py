@@ -68,7 +68,7 @@ def _of_two(gramian: Tensor, alive: Tensor) -> Tensor:
 
 
 def _over_faces(cosines: Tensor, b: Tensor) -> Tensor:
-    """Minimizes ``x C x`` over x >= 0, b.x = 1 by solving every face of the simplex; x is returned up to scale.
+    """Minimizes ``x C x`` over x >= 0, b.x = 1 by solving every face; x is returned up to scale.
 
     The minimum is the one point, on whatever face, from which no vertex promises a descent. (The
     shortest of all faces' points would have only half the digits, a length being flat around its
@@ -114,7 +114,13 @@ def _active_set(cosines: Tensor, b: Tensor) -> Tensor:
 
 
 def _stationary(cosines: Tensor, b: Tensor, faces: Tensor) -> Tensor:
-    """Stationary points [..., m] of ``x C x + (b.x - 1)^2`` on `faces`, masks [..., m]; 0 outside the face."""
+    """Stationary points [..., m] of ``x C x + (b.x - 1)^2`` on faces, 0 outside of them.
+
+    Args:
+        cosines: Tensor [m, m], C.
+        b: Tensor [m].
+        faces: Masks [..., m].
+    """
     both = faces[..., :, None] & faces[..., None, :]
     system = torch.where(
         both, cosines + b[:, None] * b, torch.eye(len(b), dtype=b.dtype, device=b.device)

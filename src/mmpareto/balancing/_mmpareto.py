@@ -16,10 +16,11 @@ Granularity = Literal["encoder", "tensor"]
 
 @dataclass(frozen=True)
 class MMPareto(GradientIntegration):
-    r"""The common direction where objectives conflict, their sum where they do not, at no less than its length.
+    r"""In conflict the direction common to all sides, else their sum; at no less than its length.
 
-    With objectives' gradients :math:`g_1, \dots, g_m` on an encoder and :math:`a` the min-norm
-    weights where any two conflict (:math:`g_i \cdot g_j \le 0`), else :math:`a_i = 1/m`:
+    With the gradients :math:`g_1, \dots, g_m` of the sides on an encoder (its own objective, and
+    the sum of the others that reach it, see `mmpareto.Geometry`) and :math:`a` the min-norm weights
+    where any two conflict (:math:`g_i \cdot g_j \le 0`), else :math:`a_i = 1/m`:
 
     .. math:: h = m \sum_i a_i g_i, \qquad
               h \leftarrow \gamma \, \max\left(1, \frac{|\sum_i g_i|}{|h|}\right) h
@@ -33,8 +34,8 @@ class MMPareto(GradientIntegration):
     with it, as that of a task which is nearly solved, the min-norm direction is nearly its own, at
     the length of the sum.
 
-    Source: Wei and Hu, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance", ICML 2024,
-    arXiv 2405.17730.
+    Source: Wei and Hu, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance",
+    ICML 2024, arXiv 2405.17730.
 
     Args:
         gamma: Factor of the step, positive and finite; 1.5 in the paper. Under Adam and other
@@ -48,7 +49,8 @@ class MMPareto(GradientIntegration):
 
     Example:
         >>> import torch
-        >>> MMPareto(gamma=1.0).weights(torch.tensor([[[1.0, -0.5], [-0.5, 1.0]]]))  # equally long: the sum
+        >>> equally_long = torch.tensor([[[1.0, -0.5], [-0.5, 1.0]]])
+        >>> MMPareto(gamma=1.0).weights(equally_long)  # the sum
         tensor([1., 1.])
     """
 
@@ -81,7 +83,12 @@ class MMPareto(GradientIntegration):
 
 
 def _stretch(gramian: Tensor, a: Tensor) -> Tensor:
-    """Factor max(1, |sum g| / |h|) of h = sum a_i g_i, for Gramians [..., m, m]; 1 where h cancels to rounding."""
+    """Factor max(1, |sum g| / |h|) of h = sum a_i g_i, 1 where h cancels to rounding.
+
+    Args:
+        gramian: Tensor [..., m, m].
+        a: Tensor [m].
+    """
     total = gramian.sum((-2, -1)).clamp(min=0)
     length = (gramian * a[:, None] * a).sum((-2, -1))
     scale = (gramian.diagonal(dim1=-2, dim2=-1) * a.square()).sum(-1)

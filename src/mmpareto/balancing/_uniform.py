@@ -23,7 +23,7 @@ class Uniform(LossWeighting):
 
 @dataclass(frozen=True)
 class ScaledUniform(LossWeighting):
-    """The plain sum, with the encoders' gradients scaled by a constant: the control for MMPareto's magnitude.
+    """The plain sum, scaled by a constant in the encoders: the control for MMPareto's magnitude.
 
     In a step without conflict MMPareto is exactly this. What it gains over `ScaledUniform` comes
     from the direction it takes in conflicts; what both gain over `Uniform` comes from the larger

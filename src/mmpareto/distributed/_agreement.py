@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmpareto.distributed._communicator import Communicator
 from mmpareto.distributed._group import exchange
 from mmpareto.errors import MMParetoError
+from mmpareto.gradients import among, outside
 from mmpareto.partition import JOINT, Partition, check_some
 
 Reach = Mapping[str, Sequence[Tensor]]
@@ -66,7 +67,7 @@ def agree(
 
 
 def unite(
-    communicator: Communicator, partition: Partition, leaves: Reach
+    communicator: Communicator, partition: Partition, leaves: Mapping[str, list[Tensor]]
 ) -> dict[str, list[Tensor]]:
     """Unites what each process lists under a name, in an order that is equal on all.
 
@@ -76,7 +77,7 @@ def unite(
         leaves: Parameters of the model, by name.
     """
     if communicator.group is None:
-        return {name: list(listed) for name, listed in leaves.items()}
+        return dict(leaves)
     return _agree_with_others(communicator, partition, lambda: leaves, None)
 
 
@@ -88,7 +89,7 @@ def _agree_with_others(
 ) -> dict[str, list[Tensor]]:
     assert communicator.group is not None
     parameters = partition.parameters
-    number = {parameter: i for i, parameter in enumerate(parameters)}
+    number = dict(zip(parameters, range(len(parameters)), strict=True))
     reach: Reach = {}
     error: Exception | None = None
     try:
@@ -97,8 +98,8 @@ def _agree_with_others(
     except Exception as raised:  # the others would wait
         error = raised
     mine = _Message(
-        encoders={name: [number[p] for p in encoder] for name, encoder in partition.items()},
-        reach={name: sorted(number[p] for p in reach[name] if p in number) for name in reach},
+        encoders=_in_numbers(partition, number),
+        reach=_in_numbers(reach, number),
         settings=repr(settings),
         error=_text(error),
     )
@@ -107,13 +108,23 @@ def _agree_with_others(
         raise error
     _check_equal(messages, sharded=communicator.sharded)
     agreed: dict[str, list[Tensor]] = {}
-    for name in _joint_first({name: None for message in messages for name in message.reach}):
+    names: dict[str, None] = {}
+    for message in messages:
+        names |= dict.fromkeys(message.reach)
+    for name in _joint_first(names):
         numbers: set[int] = set()
         for message in messages:
             numbers.update(message.reach.get(name, ()))
-        local = [leaf for leaf in reach.get(name, ()) if leaf not in number]
-        agreed[name] = [parameters[i] for i in sorted(numbers)] + local
+        agreed[name] = [parameters[i] for i in sorted(numbers)]
+        agreed[name] += outside(reach.get(name, ()), number)
     return agreed
+
+
+def _in_numbers(leaves: Reach, number: Mapping[Tensor, int]) -> dict[str, list[int]]:
+    numbers = {}
+    for name, listed in leaves.items():
+        numbers[name] = sorted(map(number.__getitem__, among(listed, number)))
+    return numbers
 
 
 def _text(error: Exception | None) -> str:

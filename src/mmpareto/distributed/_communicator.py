@@ -54,7 +54,7 @@ class Communicator:
     def __init__(self, partition: Partition, group: Group = None, *, average: bool = True) -> None:
         self.group = multi_process_group(group) if average else None
         self.trainable = [p for p in partition.parameters if p.requires_grad]
-        sharded = [parameter for parameter in partition.parameters if is_sharded(parameter)]
+        sharded = list(filter(is_sharded, partition.parameters))
         self.sharded = bool(sharded)
         self._parameters = partition.parameters
         if self.group is not None or sharded:
@@ -182,11 +182,12 @@ class Communicator:
         """
         if not self.sharded or self.group is None or not gramians:
             return list(gramians)
-        parts = []
+        parts, sizes = [], []
         for gramian, parameters in zip(gramians, encoders, strict=True):
             parts.append(count_parts_once(gramian, parameters, self.group.size()).flatten())
-        sums = torch.split(total(torch.cat(parts), self.group), [part.numel() for part in parts])
-        return [vector.view_as(gramian) for vector, gramian in zip(sums, gramians, strict=True)]
+            sizes.append(gramian.numel())
+        sums = torch.split(total(torch.cat(parts), self.group), sizes)
+        return list(map(Tensor.view_as, sums, gramians))
 
     def assign(self, gradients: Mapping[Tensor, Tensor]) -> None:
         """Adds `gradients`, of sharded parameters this process's part, to what is in ``.grad``.
@@ -195,10 +196,13 @@ class Communicator:
             MMParetoError: If parameters are sharded, and none of them has a gradient; or if a
                 ``.grad`` cannot be added to. No ``.grad`` was changed then.
         """
-        if self.sharded and not any(is_sharded(parameter) for parameter in gradients):
+        if self.sharded and not any(map(is_sharded, gradients)):
             raise MMParetoError(
                 "Sharded parameters should receive their gradients in every backward pass. Found "
                 "none that did. Leave set_requires_gradient_sync and set_reshard_after_backward "
                 "on, and call it outside of no_sync()."
             )
-        accumulate({p: as_distributed(gradient, p) for p, gradient in gradients.items()})
+        distributed = {}
+        for parameter, gradient in gradients.items():
+            distributed[parameter] = as_distributed(gradient, parameter)
+        accumulate(distributed)

@@ -53,7 +53,7 @@ def total(values: Tensor, group: ProcessGroup) -> Tensor:
 
 
 def begin_total(values: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
-    """Begins the sum over the processes; what is returned gives it when it is there, without keeping the host waiting.
+    """Begins the sum over the processes; what is returned gives it when it is there.
 
     On a processor, whose work the host does itself, the host waits.
     """

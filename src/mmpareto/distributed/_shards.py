@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from mmpareto.distributed._group import from_local, to_local
 
 def is_sharded(parameter: Tensor) -> bool:
     """Whether `parameter` is a distributed tensor, as of FSDP2."""
+    # Asked by attribute: the class is in a module that takes long to import.
     return hasattr(parameter, "device_mesh")
 
 
@@ -28,18 +28,19 @@ def as_distributed(part: Tensor, parameter: Tensor) -> Tensor:
 
 
 def count_parts_once(gramians: Tensor, parameters: Sequence[Tensor], group_size: int) -> Tensor:
-    """Scales Gramians of this process's parts so that their sum over processes counts every part once.
+    """Scales Gramians of this process's parts so that their sum over processes is of the whole.
 
     Args:
         gramians: Tensor [T, m, m].
         parameters: The T parameters.
         group_size: Number of processes, which all hold what is not sharded.
     """
-    holders = [
-        _holders(parameter) if is_sharded(parameter) else group_size for parameter in parameters
-    ]
-    factors = torch.tensor([1 / number for number in holders], dtype=gramians.dtype)
-    return gramians * factors.to(gramians.device, non_blocking=True)[:, None, None]
+    factors = []
+    for parameter in parameters:
+        holders = _holders(parameter) if is_sharded(parameter) else group_size
+        factors.append(1 / holders)
+    scale = torch.tensor(factors, dtype=gramians.dtype)
+    return gramians * scale.to(gramians.device, non_blocking=True)[:, None, None]
 
 
 def processes(parameter: Any) -> int:
@@ -50,7 +51,8 @@ def processes(parameter: Any) -> int:
 
 def _holders(parameter: Any) -> int:
     """How many processes hold the same part of a sharded parameter."""
-    mesh, placements = parameter.device_mesh, parameter.placements
-    return math.prod(
-        mesh.size(axis) for axis, placement in enumerate(placements) if placement.is_replicate()
-    )
+    holders = 1
+    for axis, placement in enumerate(parameter.placements):
+        if placement.is_replicate():
+            holders *= parameter.device_mesh.size(axis)
+    return holders

@@ -15,9 +15,12 @@ from mmpareto.gradients._gramian import cosine as cosine
 from mmpareto.gradients._gramian import gramians as gramians
 from mmpareto.gradients._gramian import nonzero as nonzero
 from mmpareto.gradients._gramian import norms as norms
-from mmpareto.gradients._graph import Trace as Trace
-from mmpareto.gradients._graph import trace as trace
+from mmpareto.gradients._graph import Graphs as Graphs
+from mmpareto.gradients._graph import read_graphs as read_graphs
+from mmpareto.gradients._select import among as among
+from mmpareto.gradients._select import outside as outside
 from mmpareto.gradients._sides import Sides as Sides
+from mmpareto.gradients._sides import each_alone as each_alone
 from mmpareto.gradients._sides import objective_weights as objective_weights
 from mmpareto.gradients._sides import side_gramians as side_gramians
 from mmpareto.gradients._torch_compat import has_accumulation_hooks as has_accumulation_hooks

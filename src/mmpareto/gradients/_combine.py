@@ -29,7 +29,8 @@ def combine(gradients: list[list[Tensor | None]], weights: Tensor) -> list[Tenso
 
     Example:
         >>> import torch
-        >>> combine([[torch.tensor([1.0, 0.0])], [torch.tensor([0.0, 1.0])]], torch.tensor([2.0, 3.0]))
+        >>> gradients = [[torch.tensor([1.0, 0.0])], [torch.tensor([0.0, 1.0])]]
+        >>> combine(gradients, torch.tensor([2.0, 3.0]))
         [tensor([2., 3.])]
     """
     tensors = list(zip(*gradients, strict=True))
@@ -116,6 +117,7 @@ def _check_writable(parameter: Tensor, gradient: Tensor) -> None:
     else:
         return
     raise MMParetoError(
-        f"A `.grad` should be a tensor of its own that can be added to. Found {found}, of a parameter "
-        f"of shape {tuple(parameter.shape)}. Set it to None, e.g. by optimizer.zero_grad()."
+        f"A `.grad` should be a tensor of its own that can be added to. Found {found}, of a "
+        f"parameter of shape {tuple(parameter.shape)}. Set it to None, e.g. by "
+        "optimizer.zero_grad()."
     )

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
+from typing import TypeVar
 
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
+from mmpareto.gradients._select import outside
 from mmpareto.gradients._torch_compat import leaf_of
+
+Value = TypeVar("Value")
 
 _MIXED = ""
 """What a node leads to that no single encoder owns below; encoders' names are never empty."""
@@ -54,13 +59,12 @@ def cut_graph(losses: Iterable[Tensor], owner: Mapping[Tensor, str]) -> GraphCut
         >>> [edge.node is feature.grad_fn for edge in cut.edges["audio"]]
         [True]
     """
-    roots = [get_gradient_edge(loss) for loss in losses]
-    parts = _parts([root.node for root in roots], owner)
+    roots = list(map(get_gradient_edge, losses))
+    parts = _parts(roots, owner)
     entries = _entries(roots, parts)
     upper = _lifted(entries, parts)
-    names = dict.fromkeys(owner.values())
-    edges: dict[str, dict[GradientEdge, None]] = {name: {} for name in names}
-    above: dict[str, dict[Tensor, None]] = {name: {} for name in names}
+    edges: dict[str, dict[GradientEdge, None]] = defaultdict(dict)
+    above: dict[str, dict[Tensor, None]] = defaultdict(dict)
     for parent, edge in entries:
         part = parts[edge.node]
         if part is None or part == _MIXED or edge.node in upper:
@@ -71,34 +75,34 @@ def cut_graph(losses: Iterable[Tensor], owner: Mapping[Tensor, str]) -> GraphCut
                 edges[part][edge] = None
             else:
                 above[part][leaf] = None
-    return GraphCut(
-        edges={name: list(values) for name, values in edges.items()},
-        above={name: list(values) for name, values in above.items()},
-    )
+    return GraphCut(_listed(edges), _listed(above))
 
 
-def _parts(roots: list[Node], owner: Mapping[Tensor, str]) -> dict[Node, str | None]:
+def _listed(sets: Mapping[str, dict[Value, None]]) -> dict[str, list[Value]]:
+    return {name: list(values) for name, values in sets.items()}
+
+
+def _parts(roots: list[GradientEdge], owner: Mapping[Tensor, str]) -> dict[Node, str | None]:
     """For each node the encoder that it leads to alone; mixed; or None if it leads nowhere."""
     parts: dict[Node, str | None] = {}
-    stack = [(node, False) for node in roots]
+    stack = [root.node for root in roots]
     while stack:
-        node, expanded = stack.pop()
-        if node in parts:
+        node = stack[-1]
+        waiting = outside(_children(node), parts)
+        if waiting and node not in parts:
+            stack.extend(waiting)
             continue
-        children = [child for child, _ in node.next_functions if child is not None]
-        if expanded:
-            parts[node] = _part(node, [parts[child] for child in children], owner)
-            continue
-        stack.append((node, True))
-        stack.extend((child, False) for child in children if child not in parts)
+        stack.pop()
+        if node not in parts:
+            parts[node] = _part(node, parts, owner)
     return parts
 
 
-def _part(node: Node, below: list[str | None], owner: Mapping[Tensor, str]) -> str | None:
+def _part(node: Node, parts: Mapping[Node, str | None], owner: Mapping[Tensor, str]) -> str | None:
     leaf = leaf_of(node)
     if leaf is not None:
         return owner.get(leaf, _MIXED)
-    distinct = set(below) - {None}
+    distinct = {parts[child] for child in _children(node)} - {None}
     return _MIXED if len(distinct) > 1 else next(iter(distinct), None)
 
 
@@ -107,7 +111,7 @@ Entry = tuple[Node | None, GradientEdge]
 
 
 def _entries(roots: list[GradientEdge], parts: Iterable[Node]) -> list[Entry]:
-    entries: list[Entry] = [(None, root) for root in roots]
+    entries: list[Entry] = list(zip(repeat(None), roots, strict=False))
     for node in parts:
         for child, number in node.next_functions:
             if child is not None:

@@ -85,7 +85,8 @@ def cosine(gramian: Tensor) -> Tensor:
         gramian: Tensor [m, m].
 
     Returns:
-        0-d tensor in [-1, 1]; 0 where no two gradients differ from zero, NaN where one is not finite.
+        0-d tensor in [-1, 1]; 0 where no two gradients differ from zero, NaN where one is not
+        finite.
     """
     length, pairs = norms(gramian), _pairs(gramian)
     cosines = (gramian / length[:, None] / length).clamp(-1, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -20,47 +20,50 @@ from mmpareto.gradients._torch_compat import (
 
 
 @dataclass(frozen=True)
-class Trace:
-    """What the graph of an objective tells.
+class Graphs:
+    """What the graphs of a step's losses tell.
 
     Attributes:
-        leaves: Leaf tensors into which ``loss.backward()`` would accumulate, each once, in the
-            order of a depth-first walk.
-        custom: Whether functions written in Python are in it, which may write ``.grad`` themselves.
-        zeros: Whether some of the leaves may receive a zero gradient that a wrapper makes up.
+        reach: For each loss the leaf tensors into which its ``.backward()`` would accumulate, each
+            once, in the order of a depth-first walk.
+        custom: Whether functions written in Python are in them, which may write ``.grad``
+            themselves.
+        zeros: Whether leaves may receive a zero gradient that a wrapper makes up.
     """
 
-    leaves: list[Tensor]
-    custom: bool
-    zeros: bool
+    reach: dict[str, list[Tensor]]
+    custom: bool = False
+    zeros: bool = False
 
 
-def trace(loss: Tensor) -> Trace:
-    """Reads the graph of an objective, on the host: nothing is computed, no device is waited for.
+def read_graphs(losses: Mapping[str, Tensor]) -> Graphs:
+    """Reads graphs on the host: nothing is computed, no device is waited for.
 
     Args:
-        loss: Scalar that requires gradient.
+        losses: Scalars that require gradient.
 
     Raises:
-        MMParetoError: If a reentrant checkpoint hides a part of the graph.
+        MMParetoError: If a reentrant checkpoint hides a part of a graph.
 
     Example:
         >>> import torch
         >>> w, x = torch.ones(2, requires_grad=True), torch.ones(2)
-        >>> [leaf is w for leaf in trace((w * x).sum()).leaves]
-        [True]
+        >>> read_graphs({"joint": (w * x).sum()}).reach["joint"][0] is w
+        True
     """
-    leaves = []
+    reach: dict[str, list[Tensor]] = {}
     custom = zeros = False
-    for node in nodes(loss):
-        leaf = leaf_of(node)
-        if leaf is not None:
-            leaves.append(leaf)
-        elif is_custom(node):
-            _check_checkpoint(node)
-            custom = True
-            zeros = zeros or makes_up_zeros(node)
-    return Trace(leaves, custom, zeros)
+    for name, loss in losses.items():
+        reach[name] = []
+        for node in nodes(loss):
+            leaf = leaf_of(node)
+            if leaf is not None:
+                reach[name].append(leaf)
+            elif is_custom(node):
+                _check_checkpoint(node)
+                custom = True
+                zeros = zeros or makes_up_zeros(node)
+    return Graphs(reach, custom, zeros)
 
 
 def nodes(loss: Tensor) -> Iterator[Node]:

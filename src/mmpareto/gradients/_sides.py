@@ -11,12 +11,17 @@ import torch
 from torch import Tensor
 
 Sides = tuple[tuple[int, ...], ...]
-"""For each side the numbers of its objectives; an objective may be on none, and is on one at most."""
+"""For each side the numbers of its objectives; each objective is on one at most."""
 
 
-def is_each_alone(sides: Sides, count: int) -> bool:
-    """Whether each of `count` objectives is a side by itself, in order."""
-    return sides == tuple((number,) for number in range(count))
+def each_alone(count: int) -> Sides:
+    """Each of `count` objectives as a side by itself.
+
+    Example:
+        >>> each_alone(2)
+        ((0,), (1,))
+    """
+    return tuple((number,) for number in range(count))
 
 
 def side_gramians(gramians: Tensor, sides: Sides) -> Tensor:
@@ -38,7 +43,7 @@ def side_gramians(gramians: Tensor, sides: Sides) -> Tensor:
         tensor([[[2., 0.],
                  [0., 1.]]])
     """
-    if is_each_alone(sides, gramians.shape[-1]):
+    if sides == each_alone(gramians.shape[-1]):
         return gramians
     result = _sums(_sums(gramians, sides).transpose(-1, -2), sides)
     lengths = gramians.sum(0).diagonal().sqrt()
@@ -63,7 +68,7 @@ def objective_weights(weights: Tensor, sides: Sides, count: int) -> Tensor:
         >>> objective_weights(torch.tensor([2.0, 3.0]), ((0, 2), (1,)), 4)
         tensor([2., 3., 2., 0.])
     """
-    if is_each_alone(sides, count):
+    if sides == each_alone(count):
         return weights
     columns = [torch.zeros_like(weights[..., 0])] * count
     for side, weight in zip(sides, weights.unbind(-1), strict=True):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmpareto.balancing import GramianWeighting, LossWeighting, Method, as_method, check_required
 from mmpareto.distributed import Communicator, Group, agree
-from mmpareto.gradients import Gradients, Trace, add, not_compiled
+from mmpareto.gradients import Gradients, Graphs, add, not_compiled
 from mmpareto.partition import Encoder, Partition, as_partition
 from mmpareto.step._backward import EVERY_STEP
 from mmpareto.step._geometry import Geometry
@@ -62,7 +62,7 @@ class Accumulation:
         self._geometry.check_use(self._method, self._partition)
         self._group, self._average = group, average
         self._sums: dict[str, dict[Tensor, Tensor]] = {}
-        self._traces: list[Trace] = []
+        self._graphs = Graphs({})
 
     @not_compiled
     def add(self, losses: Mapping[str, Tensor], *, retain_graph: bool = False) -> None:
@@ -76,19 +76,19 @@ class Accumulation:
         Raises:
             MMParetoError: If the losses do not fit the encoders.
         """
-        traces = check_losses(losses, self._partition)
+        graphs = check_losses(losses, self._partition)
         communicator = self._communicator()
-        check_meaning(traces, self._partition, self._geometry, communicator)
-        reach = communicator.local_reach({name: trace.leaves for name, trace in traces.items()})
+        check_meaning(graphs, self._partition, self._geometry, communicator)
+        reach = communicator.local_reach(graphs.reach)
         later = needed_later(reach)
         gradients = {}
-        with hidden_gradients_refused(self._partition, traces.values()):
+        with hidden_gradients_refused(self._partition, graphs):
             for name, leaves in reach.items():
                 kept = retain_graph or later[name]
                 gradients[name], _ = communicator.collect(losses[name], leaves, retain_graph=kept)
         for name, gradient in gradients.items():  # when all are known: a pass may fail
             add(self._sums.setdefault(name, {}), gradient)
-        self._traces = list(traces.values())
+        self._graphs = graphs
 
     @not_compiled
     def backward(self) -> StepReport:
@@ -122,11 +122,10 @@ class Accumulation:
         reach = agree(
             communicator,
             self._partition,
-            lambda: {name: list(gradients) for name, gradients in sums.items()},
+            lambda: dict(zip(sums, map(list, sums.values()), strict=True)),
             self._geometry.settings(),
         )
         check_required(self._method, reach)
-        traces = dict(enumerate(self._traces))
         return Step(
             losses={},
             partition=self._partition,
@@ -134,6 +133,6 @@ class Accumulation:
             geometry=self._geometry,
             communicator=communicator,
             reach=reach,
-            traces={str(number): trace for number, trace in traces.items()},
+            graphs=self._graphs,
             retain_graph=False,
         )

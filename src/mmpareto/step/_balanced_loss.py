@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import torch
@@ -73,9 +74,9 @@ class BalancedLoss:
         Raises:
             MMParetoError: If the losses do not fit the encoders.
         """
-        traces = check_losses(losses, self.partition)
-        check_some(traces)
-        leaves = dict.fromkeys(leaf for trace in traces.values() for leaf in trace.leaves)
+        reach = check_losses(losses, self.partition).reach
+        check_some(reach)
+        leaves = dict.fromkeys(chain.from_iterable(reach.values()))
         value = torch.stack([loss.detach().reshape(()) for loss in losses.values()]).sum()
         # The losses stay outside of the new graph: autograd would pass through theirs once more.
         result: Tensor = _Balanced.apply(value.requires_grad_(), self, dict(losses), list(leaves))  # type: ignore[no-untyped-call]
@@ -125,7 +126,7 @@ class _Balanced(torch.autograd.Function):
                 "out, and do without second derivatives."
             )
         # Another term of the sum may pass through the losses' graph after this.
-        shared = keeps_graph() or any(is_passed_too(leaf) for leaf in ctx.leaves)
+        shared = keeps_graph() or any(map(is_passed_too, ctx.leaves))
         ctx.balanced.backward(losses, factor, retain_graph=shared)
         return None, None, None, None
 

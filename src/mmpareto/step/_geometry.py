@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import chain
 from typing import Any, Literal, get_args
 from weakref import ref
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from mmpareto.balancing import CustomWeighting, GradientIntegration, Method
 from mmpareto.errors import MMParetoError
-from mmpareto.gradients import Sides, objective_weights
+from mmpareto.gradients import Sides, each_alone, objective_weights, outside
 from mmpareto.partition import JOINT, Encoder, Partition, as_partition
 from mmpareto.step._report import EncoderReport, StepReport
 
@@ -122,8 +123,7 @@ class Geometry:
 
     def settings(self) -> tuple[object, ...]:
         """What has to be equal on all processes that share a step."""
-        objectives = {encoder: names for encoder, (names, _) in self._weights.items()}
-        return self.every, self.sides, self._age, objectives
+        return self.every, self.sides, self._age, self._objectives()
 
     def check_use(self, method: Method, partition: Partition) -> None:
         """Raises unless `method` and `partition` are those that this object was used with before.
@@ -144,11 +144,7 @@ class Geometry:
         if self.every == 1:
             return
         owner = _description(method, partition)
-        same_parameters = self._parameters is None or all(
-            weak() is parameter
-            for weak, parameter in zip(self._parameters, _parameters(partition), strict=False)
-        )
-        if self._owner is not None and (self._owner != owner or not same_parameters):
+        if self._owner is not None and (self._owner != owner or self._is_of_others(partition)):
             raise MMParetoError(
                 "Parameter `geometry` should be used with one method and partition: with `every` "
                 f"it remembers their weights. Found {owner['method']} after "
@@ -165,7 +161,17 @@ class Geometry:
         Args:
             objectives: For each encoder the objectives that reach it.
         """
-        return {encoder: names for encoder, (names, _) in self._weights.items()} == objectives
+        return self._objectives() == objectives
+
+    def _objectives(self) -> dict[str, tuple[str, ...]]:
+        return {encoder: names for encoder, (names, _) in self._weights.items()}
+
+    def _is_of_others(self, partition: Partition) -> bool:
+        """Whether it was used in this process with parameters that are not the partition's."""
+        if self._parameters is None:
+            return False
+        pairs = zip(self._parameters, chain.from_iterable(partition.values()), strict=False)
+        return any(weak() is not parameter for weak, parameter in pairs)
 
     def remembered(self, partition: Partition) -> dict[str, Tensor]:
         """For each encoder the weights [m] that were measured last, on the encoder's device."""
@@ -194,7 +200,7 @@ class Geometry:
             remembered[encoder] = (measured.objectives, weights)
         self._weights, self._age = remembered, 0
         self._owner = _description(method, partition)
-        self._parameters = [ref(parameter) for parameter in _parameters(partition)]
+        self._parameters = list(map(ref, chain.from_iterable(partition.values())))
 
     @torch.no_grad()
     def _finite(self, method: Method, encoder: str, measured: EncoderReport) -> Tensor:
@@ -217,15 +223,13 @@ class Geometry:
             >>> Geometry().sides_of("trunk", ("left", "right"))
             ((0,), (1,))
         """
-        numbers = range(len(objectives))
         if self.sides == "all" or encoder not in objectives:
-            return tuple((number,) for number in numbers)
+            return each_alone(len(objectives))
         own = objectives.index(encoder)
-        others = [number for number in numbers if number != own]
+        others = outside(range(len(objectives)), {own})
         if self.sides == "joint":
-            others = [number for number in others if objectives[number] == JOINT]
-        sides = [tuple(others), (own,)] if others else [(own,)]
-        return tuple(sorted(sides))
+            others = [objectives.index(JOINT)] if JOINT in objectives else []
+        return tuple(sorted([tuple(others), (own,)])) if others else ((own,),)
 
 
 def _neutral_weights(method: Method, measured: EncoderReport) -> Tensor:
@@ -234,7 +238,7 @@ def _neutral_weights(method: Method, measured: EncoderReport) -> Tensor:
     if not isinstance(method, GradientIntegration):
         return measured.applied
     count = len(measured.objectives)
-    sides = measured.sides or tuple((number,) for number in range(count))
+    sides = measured.sides or each_alone(count)
     eye = torch.eye(len(sides), dtype=gramian.dtype, device=gramian.device)
     return objective_weights(method.weights(eye[None]), sides, count)
 
@@ -248,17 +252,12 @@ def _check_probe(probe: Partition | None, partition: Partition) -> None:
             raise MMParetoError(
                 f"Parameter `probe` should name encoders, i.e. {known}. Found {name!r}."
             )
-        outside = set(parameters) - set(partition[name])
-        if outside:
+        alien = outside(parameters, set(partition[name]))
+        if alien:
             raise MMParetoError(
-                f"Probe of '{name}' should be a part of its encoder. Found {len(outside)} of its "
+                f"Probe of '{name}' should be a part of its encoder. Found {len(alien)} of its "
                 f"{len(parameters)} parameters outside."
             )
-
-
-def _parameters(partition: Partition) -> Iterator[Tensor]:
-    for parameters in partition.values():
-        yield from parameters
 
 
 def _description(method: Method, partition: Partition) -> dict[str, Any]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from mmpareto.errors import MMParetoError
-from mmpareto.gradients import Trace, trace
+from mmpareto.gradients import Graphs, read_graphs
 from mmpareto.partition import JOINT, Partition
 
 
-def check_losses(losses: Mapping[str, Tensor], partition: Partition) -> dict[str, Trace]:
+def check_losses(losses: Mapping[str, Tensor], partition: Partition) -> Graphs:
     """Checks the losses of a step and reads their graphs.
 
     Args:
@@ -20,23 +21,21 @@ def check_losses(losses: Mapping[str, Tensor], partition: Partition) -> dict[str
         partition: The encoders.
 
     Returns:
-        What each loss reaches.
+        What their graphs tell.
 
     Raises:
         MMParetoError: If one is no scalar, without a graph, or reaches no parameter; or if losses
             and encoders are on different devices.
     """
     _check_keys(losses, partition)
-    encoded: set[Tensor] = set()
-    for parameters in partition.values():
-        encoded.update(parameters)
-    traces = {}
     for name, loss in losses.items():
         _check_scalar(name, loss)
-        traces[name] = trace(loss)
-        _check_reach(name, traces[name].leaves, encoded)
+    graphs = read_graphs(losses)
+    encoded = set(chain.from_iterable(partition.values()))
+    for name, leaves in graphs.reach.items():
+        _check_reach(name, leaves, encoded)
     _check_devices(losses, partition)
-    return traces
+    return graphs
 
 
 def _check_keys(losses: Mapping[str, Tensor], partition: Partition) -> None:

@@ -1,4 +1,4 @@
-"""Names of losses that are probably meant for another: a loss under a wrong name is balanced wrongly."""
+"""Names of losses that are likely slips: under a wrong name a loss is balanced wrongly."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from torch import Tensor
 
 from mmpareto.errors import MMParetoError
+from mmpareto.gradients import among, outside
 from mmpareto.partition import JOINT, Partition
 
 _LIKE_JOINT = ("combined", "fused", "fusion", "joined", "main", "multimodal", "total")
@@ -28,32 +29,37 @@ def check_names(reach: Mapping[str, Collection[Tensor]], partition: Partition) -
             and one of a similar meaning.
     """
     touched = _touched(reach, partition)
-    unknown = [name for name in reach if name != JOINT and name not in partition]
-    if not unknown:
-        return
-    for encoder in partition:
-        reaching = [name for name in reach if encoder in touched[name]]
-        if encoder in reach or not reaching:
-            continue
-        candidates = [name for name in unknown if name in reaching]
-        similar = get_close_matches(encoder, candidates, 1, _CLOSE)
-        alone = [name for name in candidates if touched[name] == {encoder}]
-        if similar:
-            raise _misnamed(similar[0], encoder, "has nearly the name of an encoder")
-        if len(alone) == 1 and any(len(touched[name]) > 1 for name in reaching):
-            raise _misnamed(alone[0], encoder, "reaches one encoder alone")
-    if JOINT not in reach and any(encoder in reach for encoder in partition):
-        across = [name for name in unknown if len(touched[name]) > 1]
-        similar = get_close_matches(JOINT, across, 1, _CLOSE)
-        similar += [name for name in across if name.lower() in _LIKE_JOINT]
-        if similar:
-            raise _misnamed(similar[0], JOINT, "reaches several encoders, and no other is joint")
+    unknown = outside(reach, {JOINT, *partition})
+    for encoder in outside(partition, reach) if unknown else ():
+        _check_own(encoder, touched, unknown)
+    if unknown and JOINT not in reach and not partition.keys().isdisjoint(reach):
+        _check_joint(touched, unknown)
+
+
+def _check_own(encoder: str, touched: Mapping[str, set[str]], unknown: list[str]) -> None:
+    """Raises if the loss that an encoder lacks is likely there by another name."""
+    reaching = [name for name, encoders in touched.items() if encoder in encoders]
+    candidates = among(unknown, reaching)
+    similar = get_close_matches(encoder, candidates, 1, _CLOSE)
+    if similar:
+        raise _misnamed(similar[0], encoder, "has nearly the name of an encoder")
+    alone = [name for name in reaching if len(touched[name]) == 1]
+    if len(alone) == 1 and len(reaching) > 1 and alone[0] in candidates:
+        raise _misnamed(alone[0], encoder, "reaches one encoder alone")
+
+
+def _check_joint(touched: Mapping[str, set[str]], unknown: list[str]) -> None:
+    """Raises if the joint loss is likely there by another name."""
+    for name in unknown:
+        like_joint = name.lower() in _LIKE_JOINT or get_close_matches(JOINT, [name], 1, _CLOSE)
+        if like_joint and len(touched[name]) > 1:
+            raise _misnamed(name, JOINT, "reaches several encoders, and no other is joint")
 
 
 def _misnamed(name: str, meant: str, reason: str) -> MMParetoError:
     return MMParetoError(
-        f"Parameter `losses` should have the key '{meant}'. Found '{name}', which {reason}. Name it "
-        f"'{meant}', or, if all losses that reach an encoder are to be balanced alike, pass "
+        f"Parameter `losses` should have the key '{meant}'. Found '{name}', which {reason}. Name "
+        f"it '{meant}', or, if all losses that reach an encoder are to be balanced alike, pass "
         'geometry=mp.Geometry(sides="all").'
     )
 
@@ -63,6 +69,7 @@ def _touched(reach: Mapping[str, Collection[Tensor]], partition: Partition) -> d
     owner: dict[Tensor, str] = {}
     for encoder, parameters in partition.items():
         owner |= dict.fromkeys(parameters, encoder)
-    return {
-        name: {owner[leaf] for leaf in leaves if leaf in owner} for name, leaves in reach.items()
-    }
+    touched = {}
+    for name, leaves in reach.items():
+        touched[name] = set(map(owner.__getitem__, among(leaves, owner)))
+    return touched

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from mmpareto.gradients import Gradients, add, combine, gramians
-from mmpareto.step._step import ReachedEncoder, Step
+from mmpareto.gradients import Gradients, add, among, combine, gramians
+from mmpareto.partition import Partition
+from mmpareto.step._step import Step
 from mmpareto.step._weighing import Weigher, without_none
 
 
@@ -28,7 +30,7 @@ def pass_per_objective(
     Returns:
         What is to be added to ``.grad``, by parameter.
     """
-    held: dict[str, dict[str, list[Tensor | None]]] = {name: {} for name in step.encoders}
+    held: dict[str, dict[str, list[Tensor | None]]] = defaultdict(dict)
     balanced: dict[Tensor, Tensor] = {}
     rest: dict[Tensor, Tensor] = {}
     for objective, gradient in step.communicator.averages(step.reach, take):
@@ -48,16 +50,14 @@ def _settle(
     step: Step, weigher: Weigher, complete: dict[str, dict[str, list[Tensor | None]]]
 ) -> dict[Tensor, Tensor]:
     """Combines the gradients on encoders of which all objectives are known, releasing them."""
-    present = {}
-    for name, gradients in complete.items():
-        received = _received(gradients)
-        if received:
-            present[name] = received
-    complete.clear()
-    products = _measure(step, weigher, present)
+    for name in list(complete):
+        _drop_absent(complete[name])
+        if not complete[name]:
+            del complete[name]
+    products = _measure(step, weigher, complete)
     balanced: dict[Tensor, Tensor] = {}
-    for name in list(present):
-        gradients = present.pop(name)
+    for name in list(complete):
+        gradients = complete.pop(name)
         objectives, rows = tuple(gradients), list(gradients.values())
         gradients.clear()
         weights = weigher.weigh(name, objectives, products.get(name), rows)
@@ -66,13 +66,11 @@ def _settle(
     return balanced
 
 
-def _received(gradients: dict[str, list[Tensor | None]]) -> dict[str, list[Tensor | None]]:
-    """Without objectives that have no gradient here after all: a function may return none."""
-    return {objective: row for objective, row in gradients.items() if _has_any(row)}
-
-
-def _has_any(row: list[Tensor | None]) -> bool:
-    return any(gradient is not None for gradient in row)
+def _drop_absent(gradients: dict[str, list[Tensor | None]]) -> None:
+    """Drops objectives that have no gradient here after all: a function may return none."""
+    for objective in list(gradients):
+        if all(gradient is None for gradient in gradients[objective]):
+            del gradients[objective]
 
 
 def _measure(
@@ -83,17 +81,23 @@ def _measure(
         return {}
     parts, measured = [], []
     for name, rows in gradients.items():
-        encoder = step.encoders[name]
-        places = _probed(step, name, encoder)
-        parts.append(gramians([[row[place] for place in places] for row in rows.values()]))
-        measured.append([encoder.parameters[place] for place in places])
+        parameters = step.encoders[name].parameters
+        probed = _probed(step.geometry.probe, name, parameters)
+        parts.append(gramians([_at(row, parameters, probed) for row in rows.values()]))
+        measured.append(probed)
     return dict(zip(gradients, step.communicator.complete(parts, measured), strict=True))
 
 
-def _probed(step: Step, name: str, encoder: ReachedEncoder) -> list[int]:
-    """Places of the encoder's parameters at which its geometry is measured."""
-    probe = step.geometry.probe
+def _probed(probe: Partition | None, name: str, parameters: list[Tensor]) -> list[Tensor]:
+    """The parameters of an encoder on which its geometry is measured."""
     if probe is None or name not in probe:
-        return list(range(len(encoder.parameters)))
-    inside = set(probe[name])
-    return [place for place, p in enumerate(encoder.parameters) if p in inside]
+        return parameters
+    return among(parameters, set(probe[name]))
+
+
+def _at(
+    row: list[Tensor | None], parameters: list[Tensor], probed: list[Tensor]
+) -> list[Tensor | None]:
+    if probed is parameters:
+        return row
+    return list(map(dict(zip(parameters, row, strict=True)).__getitem__, probed))

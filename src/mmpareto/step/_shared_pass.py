@@ -12,7 +12,16 @@ from torch.autograd.graph import GradientEdge
 
 from mmpareto.distributed import unite
 from mmpareto.errors import MMParetoError
-from mmpareto.gradients import Gradients, add, collect_below, combine, cut_graph, gramians
+from mmpareto.gradients import (
+    Gradients,
+    add,
+    among,
+    collect_below,
+    combine,
+    cut_graph,
+    gramians,
+    outside,
+)
 from mmpareto.step._step import ReachedEncoder, Step
 from mmpareto.step._weighing import Rows, Weigher, without_none
 
@@ -66,7 +75,7 @@ def pass_shared(step: Step, weigher: Weigher) -> dict[Tensor, Tensor]:
     """
     cut = _agree_on_cut(step, _kept_above(step, weigher))
     above = set(chain.from_iterable(cut.above.values()))
-    below = set(chain.from_iterable(e.parameters for e in step.encoders.values())) - above
+    below = set(outside(step.encoded, above))
     upper = _pass_above(step, cut, below)
 
     total: dict[Tensor, Tensor] = {}
@@ -78,7 +87,7 @@ def pass_shared(step: Step, weigher: Weigher) -> dict[Tensor, Tensor]:
     with torch.no_grad():
         for part in upper.values():
             add(total, part.gradients)
-    ordered = [parameter for parameter in step.partition.parameters if parameter in below]
+    ordered = among(step.partition.parameters, below)
     lower = collect_below(at_edges, ordered, retain_graph=step.retain_graph)
     for parameter, gradient in step.communicator.average(lower).items():
         if gradient is not None:
@@ -88,13 +97,11 @@ def pass_shared(step: Step, weigher: Weigher) -> dict[Tensor, Tensor]:
 
 def _kept_above(step: Step, weigher: Weigher) -> dict[str, list[Tensor]]:
     """For each encoder the parameters whose gradients the weights are measured by."""
-    if weigher.remembered is not None:
-        return {name: [] for name in step.encoders}
     probe: Mapping[str, Sequence[Tensor]] = step.geometry.probe or {}
-    kept = {}
+    kept: dict[str, list[Tensor]] = {}
     for name, encoder in step.encoders.items():
-        inside = set(probe.get(name, encoder.parameters))
-        kept[name] = [parameter for parameter in encoder.parameters if parameter in inside]
+        probed = set(probe.get(name, encoder.parameters))
+        kept[name] = among(encoder.parameters, probed) if weigher.remembered is None else []
     return kept
 
 
@@ -102,13 +109,14 @@ def _agree_on_cut(step: Step, above: dict[str, list[Tensor]]) -> _Cut:
     """Cuts the graph below `above`, and below what cannot be shared on some process."""
     while True:
         owner: dict[Tensor, str] = {}
+        proposed: dict[str, list[Tensor]] = {}
         for name, encoder in step.encoders.items():
-            kept = set(above[name])
-            owner |= {p: name for p in encoder.parameters if p not in kept}
+            owner |= dict.fromkeys(outside(encoder.parameters, set(above[name])), name)
         cut = cut_graph(step.losses.values(), owner)
-        proposed = {name: above[name] + cut.above.get(name, []) for name in above}
+        for name, kept in above.items():
+            proposed[name] = kept + cut.above.get(name, [])
         agreed = unite(step.communicator, step.partition, proposed)
-        if all(len(agreed[name]) == len(above[name]) for name in above):
+        if sum(map(len, agreed.values())) == sum(map(len, above.values())):
             return _Cut(cut.edges, above)
         above = agreed
 
@@ -120,7 +128,7 @@ def _pass_above(step: Step, cut: _Cut, below: set[Tensor]) -> dict[str, _Upper]:
     for name, leaves in step.reach.items():
         gradients, values = step.communicator.collect(
             step.losses.get(name),
-            [leaf for leaf in leaves if leaf not in below],
+            outside(leaves, below),
             edges,
             retain_graph=step.retains(name),
         )
@@ -144,7 +152,7 @@ def _balance(
         _check_probed(name, encoder, rows)
         measured = gramians(rows)
     for row, objective in zip(rows, encoder.objectives, strict=True):
-        row.extend(upper[objective].at_edges[edge] for edge in edges)
+        row.extend(map(upper[objective].at_edges.__getitem__, edges))
     weights = weigher.weigh(name, encoder.objectives, measured, rows)
     combined = combine(rows, weights)
     split = len(parameters)
@@ -155,7 +163,7 @@ def _balance(
 
 def _check_probed(name: str, encoder: ReachedEncoder, rows: Rows) -> None:
     for objective, row in zip(encoder.objectives, rows, strict=True):
-        if not any(gradient is not None for gradient in row):
+        if all(gradient is None for gradient in row):
             raise MMParetoError(
                 f"Probe of '{name}' should be reached by every objective of its encoder. Found "
                 f"'{objective}', which passes it by. Choose another block, or do without `probe`."

@@ -20,7 +20,7 @@ from mmpareto.balancing import (
 )
 from mmpareto.distributed import Communicator, agree
 from mmpareto.errors import MMParetoError
-from mmpareto.gradients import Gradients, Trace, grads_put_aside
+from mmpareto.gradients import Gradients, Graphs, among, grads_put_aside
 from mmpareto.partition import Partition
 from mmpareto.step._geometry import Geometry
 from mmpareto.step._losses import check_losses
@@ -52,7 +52,7 @@ class Step:
         geometry: How their geometry is measured.
         communicator: The processes.
         reach: For each objective of any process the leaves that it reaches, the joint one first.
-        traces: What this process's graphs tell.
+        graphs: What this process's graphs tell.
         retain_graph: Whether the graph is to be kept after the step.
     """
 
@@ -62,21 +62,31 @@ class Step:
     geometry: Geometry
     communicator: Communicator
     reach: dict[str, list[Tensor]]
-    traces: Mapping[str, Trace]
+    graphs: Graphs
     retain_graph: bool
 
     @cached_property
     def encoders(self) -> dict[str, ReachedEncoder]:
         """The encoders that any objective reaches."""
-        leaves = {name: set(reached) for name, reached in self.reach.items()}
+        reached = set(chain.from_iterable(self.reach.values()))
         encoders = {}
         for encoder, parameters in self.partition.items():
-            objectives = [name for name in leaves if not leaves[name].isdisjoint(parameters)]
-            if objectives:
-                reached = set[Tensor]().union(*[leaves[name] for name in objectives])
-                live = [parameter for parameter in parameters if parameter in reached]
+            live = among(parameters, reached)
+            if live:
+                inside = set(live)
+                objectives = [
+                    o for o, leaves in self.reach.items() if not inside.isdisjoint(leaves)
+                ]
                 encoders[encoder] = ReachedEncoder(live, tuple(objectives))
         return encoders
+
+    @property
+    def encoded(self) -> list[Tensor]:
+        """All parameters of encoders that any objective reaches."""
+        encoded: list[Tensor] = []
+        for encoder in self.encoders.values():
+            encoded += encoder.parameters
+        return encoded
 
     @property
     def objectives(self) -> dict[str, tuple[str, ...]]:
@@ -92,12 +102,12 @@ class Step:
 
     def weigher(self, remembered: Mapping[str, Tensor] | None = None) -> Weigher:
         """What weighs the objectives, by their geometry or as `remembered`."""
-        made_up = any(trace.zeros for trace in self.traces.values())
-        return Weigher(self.method, self.geometry, made_up, remembered, {})
+        return Weigher(self.method, self.geometry, self.graphs.zeros, remembered, {})
 
     @cached_property
     def _needed_later(self) -> dict[str, bool]:
-        return needed_later({name: self.reach[name] for name in self.reach if name in self.losses})
+        local = among(self.reach, self.losses)
+        return needed_later(dict(zip(local, map(self.reach.__getitem__, local), strict=True)))
 
     def retains(self, objective: str) -> bool:
         """Whether the objective's graph is to be kept after its pass."""
@@ -111,7 +121,7 @@ class Step:
 
     def watched(self) -> AbstractContextManager[None]:
         """Refuses functions that write ``.grad`` themselves while the graphs are passed."""
-        return hidden_gradients_refused(self.partition, self.traces.values())
+        return hidden_gradients_refused(self.partition, self.graphs)
 
 
 def agree_on_step(
@@ -128,23 +138,24 @@ def agree_on_step(
     Raises:
         MMParetoError: On all processes, if something does not fit on one.
     """
-    traces: dict[str, Trace] = {}
-    checked: list[GradientIntegration | LossWeighting] = []
+    checked: list[tuple[GradientIntegration | LossWeighting, Graphs]] = []
 
     def describe() -> dict[str, list[Tensor]]:
-        checked.append(as_method(method))
-        geometry.check_use(checked[0], partition)
-        traces.update(check_losses(losses, partition))
-        check_meaning(traces, partition, geometry, communicator)
-        return {name: trace.leaves for name, trace in traces.items()}
+        known = as_method(method)
+        geometry.check_use(known, partition)
+        graphs = check_losses(losses, partition)
+        check_meaning(graphs, partition, geometry, communicator)
+        checked.append((known, graphs))
+        return graphs.reach
 
     reach = agree(communicator, partition, describe, geometry.settings())
-    check_required(checked[0], reach)
-    return Step(losses, partition, checked[0], geometry, communicator, reach, traces, retain_graph)
+    ((known, graphs),) = checked
+    check_required(known, reach)
+    return Step(losses, partition, known, geometry, communicator, reach, graphs, retain_graph)
 
 
 def check_meaning(
-    traces: Mapping[str, Trace],
+    graphs: Graphs,
     partition: Partition,
     geometry: Geometry,
     communicator: Communicator,
@@ -152,10 +163,9 @@ def check_meaning(
     """Raises if graphs lead to parameters that the partition should know, or names mislead."""
     if communicator.sharded:  # graphs end in gathered copies, of which nothing can be told
         return
-    reach = {name: trace.leaves for name, trace in traces.items()}
-    partition.check_fresh(set(chain.from_iterable(reach.values())))
+    partition.check_fresh(set(chain.from_iterable(graphs.reach.values())))
     if geometry.sides != "all":
-        check_names(reach, partition)
+        check_names(graphs.reach, partition)
 
 
 def needed_later(reach: Mapping[str, Iterable[Tensor]]) -> dict[str, bool]:
@@ -182,18 +192,17 @@ def needed_later(reach: Mapping[str, Iterable[Tensor]]) -> dict[str, bool]:
 
 
 @contextmanager
-def hidden_gradients_refused(partition: Partition, traces: Iterable[Trace]) -> Iterator[None]:
+def hidden_gradients_refused(partition: Partition, graphs: Graphs) -> Iterator[None]:
     """Refuses functions whose backward pass writes ``.grad`` itself, past what a step can see.
 
     Args:
         partition: The encoders.
-        traces: Of the graphs that are passed inside. Without functions written in Python nothing is
-            to be watched.
+        graphs: What is passed inside. Without functions written in Python nothing is watched.
 
     Raises:
         MMParetoError: If a ``.grad`` was written. What was in it before is put back.
     """
-    if not any(trace.custom for trace in traces):
+    if not graphs.custom:
         yield
         return
     with grads_put_aside(partition.parameters):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmpareto.balancing import LossWeighting
-from mmpareto.gradients import Gradients, add
+from mmpareto.gradients import Gradients, add, outside
 from mmpareto.step._step import Step
 
 
@@ -23,25 +23,23 @@ def pass_summed(step: Step, method: LossWeighting) -> dict[Tensor, Tensor]:
         What is to be added to ``.grad``, by parameter.
     """
     weights = method.loss_weights(list(step.reach))
-    inside = list(chain.from_iterable(encoder.parameters for encoder in step.encoders.values()))
-    encoded = set(inside)
-    leaves = dict.fromkeys(chain.from_iterable(step.reach.values()))
-    outside = [leaf for leaf in leaves if leaf not in encoded]
+    inside = step.encoded
+    rest = outside(dict.fromkeys(chain.from_iterable(step.reach.values())), set(inside))
     total: dict[Tensor, Tensor] = {}
     if len(set(weights)) == 1:  # one pass serves encoders and the rest
-        gradients = _collect(step, [1.0] * len(weights), [*inside, *outside], step.retain_graph)
+        gradients = _collect(step, [1.0] * len(weights), [*inside, *rest], step.retain_graph)
         add(total, {parameter: gradients.pop(parameter) for parameter in inside}, weights[0])
         add(total, gradients)
         return total
-    add(total, _collect(step, weights, inside, step.retain_graph or bool(outside)))
-    add(total, _collect(step, [1.0] * len(weights), outside, step.retain_graph))
+    add(total, _collect(step, weights, inside, step.retain_graph or bool(rest)))
+    add(total, _collect(step, [1.0] * len(weights), rest, step.retain_graph))
     return total
 
 
 def _collect(
     step: Step, weights: list[float], leaves: list[Tensor], retain_graph: bool
 ) -> Gradients:
-    loss = _weighted_sum([step.losses.get(name) for name in step.reach], weights)
+    loss = _weighted_sum(list(map(step.losses.get, step.reach)), weights)
     gradients, _ = step.communicator.collect(loss, leaves, retain_graph=retain_graph)
     return step.communicator.average(gradients)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from mmpareto.balancing import CustomWeighting, GradientIntegration, LossWeighting
-from mmpareto.gradients import Sides, nonzero, objective_weights, side_gramians
+from mmpareto.gradients import Sides, nonzero, objective_weights, outside, side_gramians
 from mmpareto.step._geometry import Geometry
 from mmpareto.step._report import EncoderReport
 
@@ -95,10 +96,7 @@ def without_none(gradients: dict[Place, Tensor | None]) -> dict[Place, Tensor]:
 
 def _left_out(sides: Sides, count: int) -> list[int]:
     """Numbers of the objectives that are on no side."""
-    taken: set[int] = set()
-    for side in sides:
-        taken.update(side)
-    return [number for number in range(count) if number not in taken]
+    return outside(range(count), set(chain.from_iterable(sides)))
 
 
 def _drop(rows: Rows, numbers: list[int]) -> None:
