@@ -39,6 +39,7 @@ check: venv  ## format, lint, types, import contracts
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/reading_rule.py
 
 format: venv  ## put the code into the format that `make check` asks for
 	$(BIN)/ruff format
