@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from mmpareto.data._recipe import DatasetRecipe, Progress, Splits
+from mmpareto.data.caching._download import download
 from mmpareto.data.caching._place import cache_folder
 from mmpareto.data.digits._coloured import DIGITS, Digits, check_variance, coloured_splits
-from mmpareto.data.digits._download import download
 from mmpareto.data.digits._mnist import IDX_FILES, LAYOUT, SIZES, read_mnist
 from mmpareto.errors import MMParetoError
 from mmpareto.specs import Classes, Shape
