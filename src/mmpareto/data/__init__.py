@@ -12,7 +12,7 @@ from mmpareto.data._manifest import Manifest as Manifest
 from mmpareto.data._modelnet40 import ModelNet40 as ModelNet40
 from mmpareto.data._recipe import Batch as Batch
 from mmpareto.data._recipe import DatasetRecipe as DatasetRecipe
-from mmpareto.data._recipe import Draw as Draw
+from mmpareto.data._recipe import EpochIndices as EpochIndices
 from mmpareto.data._recipe import Finding as Finding
 from mmpareto.data._recipe import Findings as Findings
 from mmpareto.data._recipe import MultimodalDataset as MultimodalDataset

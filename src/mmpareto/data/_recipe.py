@@ -4,9 +4,9 @@
 # derived one.
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, overload
 
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -26,32 +26,51 @@ Progress = Callable[[str, int, int], None]
 """Told what is being done, how many of it are done, and how many there are."""
 
 
-class Draw(list[int]):
+@dataclass(frozen=True)
+class EpochIndices(Sequence[int]):
     """The samples of one training batch, with what makes the random changes to them repeatable.
 
+    A slice keeps the seed and the epoch.
+
     Args:
-        indices: Of the samples.
-        seed: Of the training.
-        epoch: Of the training. A sample's change depends on the seed, the epoch and the sample
-            alone.
+        indices: Numbers of the samples.
+        seed: Seed of the training.
+        epoch: Number of the epoch, from 0. A sample's change depends on the seed, the epoch and the
+            sample alone.
 
     Example:
-        >>> draw = Draw([3, 1], seed=0, epoch=2)
-        >>> draw, draw.epoch
-        ([3, 1], 2)
+        >>> EpochIndices([3, 1, 4], seed=0, epoch=2)[:2]
+        EpochIndices(indices=[3, 1], seed=0, epoch=2)
     """
 
-    def __init__(self, indices: Iterable[int] = (), seed: int = 0, epoch: int = 0) -> None:
-        super().__init__(indices)
-        self.seed, self.epoch = seed, epoch
+    indices: Sequence[int]
+    seed: int = 0
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "EpochIndices": ...
+
+    def __getitem__(self, index: int | slice) -> "int | EpochIndices":
+        if isinstance(index, slice):
+            return replace(self, indices=self.indices[index])
+        return self.indices[index]
 
 
 class MultimodalDataset(Dataset[Batch], ABC):
-    """A map-style data set that can be indexed by one sample's number or by a whole batch of them."""
+    """A map-style data set that is indexed by the number of one sample, or by those of a batch."""
 
     @abstractmethod
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Batch:
-        """The sample, or the batch of samples, at `index`; augmented, if the data set does that, for a `Draw` alone."""
+        """The sample, or the batch of samples, at `index`.
+
+        A data set that augments samples does so for `EpochIndices` alone.
+        """
 
     @abstractmethod
     def __len__(self) -> int:
