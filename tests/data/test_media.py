@@ -30,7 +30,7 @@ from data.media import (
     write_video,
 )
 from mmpareto.data.caching._cache import Decoder, Source, Unreadable, cached
-from mmpareto.data.caching._decoding import Failure, attempt
+from mmpareto.data.caching._decoding import DecodingFailure, attempt
 from mmpareto.data.media._array import ArrayDecoder
 from mmpareto.data.media._audio import SpectrogramDecoder, read_audio, resampled
 from mmpareto.data.media._front_ends import OGMGE
@@ -199,7 +199,7 @@ def test_an_image_that_memory_does_not_suffice_for_is_named(tmp_path: Path) -> N
         reason = attempt(ImageDecoder(224), path)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
-    assert reason == Failure("is an image too large for the memory", temporary=True)
+    assert reason == DecodingFailure("is an image too large for the memory", temporary=True)
 
 
 def test_images_at_which_pillow_fails_by_other_errors_are_named(tmp_path: Path) -> None:
@@ -595,13 +595,13 @@ def test_damaged_files_work_or_are_named(kind: str, tmp_path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             outcomes.append(attempt(decoder, path))
-    named = [outcome.reason for outcome in outcomes if isinstance(outcome, Failure)]
+    named = [outcome.reason for outcome in outcomes if isinstance(outcome, DecodingFailure)]
     assert named
     assert all(reason and "\n" not in reason for reason in named)
     assert all(
         found.ndim == whole.ndim and np.isfinite(found).all()
         for found in outcomes
-        if not isinstance(found, Failure)
+        if not isinstance(found, DecodingFailure)
     )
 
 
@@ -615,11 +615,11 @@ def test_what_the_system_refuses_for_now_is_no_damage(kind: str, tmp_path: Path)
         refused = attempt(decoder, path)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    assert isinstance(refused, Failure)
+    assert isinstance(refused, DecodingFailure)
     assert refused.temporary
     assert "Too many open files" in refused.reason
     damaged = attempt(decoder, cut(path, 40))
-    assert isinstance(damaged, Failure)
+    assert isinstance(damaged, DecodingFailure)
     assert not damaged.temporary
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 
+from mmpareto.data._absolute import make_absolute
 from mmpareto.data._recipe import DatasetRecipe, Finding, Findings, Progress, Splits
 from mmpareto.data.digits._coloured import DIGITS, Digits
 from mmpareto.data.digits._fsdd import COUNT, Recording, read_recordings
@@ -81,10 +82,7 @@ class AVDigits(DatasetRecipe):
             raise MMParetoError(
                 f"Parameter `pairs` should be from 1 to {_MOST}. Found {self.pairs!r}."
             )
-        if self.root is not None:
-            object.__setattr__(
-                self, "root", Path(self.root).absolute()
-            )  # a run's folder outlives the working one
+        make_absolute(self, "root")
 
     @property
     def shapes(self) -> dict[str, Shape]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from mmpareto.data._absolute import make_absolute
 from mmpareto.data._recipe import DatasetRecipe, Progress, Splits
 from mmpareto.data.caching._download import download
 from mmpareto.data.caching._place import cache_folder
@@ -76,10 +77,7 @@ class CGMNIST(DatasetRecipe):
                 "Parameter `data.download` should be false where `data.root` says where MNIST is. "
                 f"Found {self.root}."
             )
-        if self.root is not None:
-            object.__setattr__(
-                self, "root", Path(self.root).absolute()
-            )  # a run's folder outlives the working one
+        make_absolute(self, "root")
 
     @property
     def shapes(self) -> dict[str, Shape]:

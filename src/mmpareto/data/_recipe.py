@@ -131,14 +131,17 @@ class DatasetRecipe(ABC):
     Attributes:
         name: What the command line calls the data set.
         citation: Where the data come from.
-        notes: What a reader of results must know; printed in every report.
         layout: Which files are expected where, for those who have to put them there.
     """
 
     name: ClassVar[str]
     citation: ClassVar[str]
-    notes: ClassVar[tuple[str, ...]] = ()
     layout: ClassVar[str] = "Nothing: the data come with a library."
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of results must know; printed in every report."""
+        return ()
 
     @property
     @abstractmethod

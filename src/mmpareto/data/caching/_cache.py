@@ -15,7 +15,7 @@ import numpy as np
 from mmpareto.data._recipe import Progress
 from mmpareto.data.caching._building import build, state_of
 from mmpareto.data.caching._decoding import Decoder as Decoder
-from mmpareto.data.caching._decoding import Failure, attempt
+from mmpareto.data.caching._decoding import DecodingFailure, attempt
 from mmpareto.data.caching._decoding import Source as Source
 from mmpareto.data.caching._decoding import Unreadable as Unreadable
 from mmpareto.data.caching._journal import Entry, Store
@@ -60,7 +60,7 @@ class Cache(Sequence[np.ndarray | None]):
         number = range(self._length)[index]
         entries, places, content = self._opened
         outcome = entries[number].outcome(content[places[number] :])
-        return None if isinstance(outcome, Failure) else outcome
+        return None if isinstance(outcome, DecodingFailure) else outcome
 
     @cached_property
     def damaged(self) -> dict[int, str]:
@@ -161,7 +161,7 @@ def _open_complete(
         return None
     for number in cache.temporary:
         outcome = attempt(decoder, sources[number].path)
-        if not isinstance(outcome, Failure) or not outcome.temporary:
+        if not isinstance(outcome, DecodingFailure) or not outcome.temporary:
             return None
     return cache
 

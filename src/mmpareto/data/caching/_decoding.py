@@ -59,7 +59,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Failure:
+class DecodingFailure:
     """Why there is no array.
 
     Args:
@@ -72,7 +72,7 @@ class Failure:
     temporary: bool = False
 
 
-Outcome = np.ndarray | Failure
+Outcome = np.ndarray | DecodingFailure
 """The array of a file, or why there is none."""
 
 
@@ -88,13 +88,13 @@ def attempt(decoder: Decoder, path: Path) -> Outcome:
     """
     # Unlike Path.exists, this takes names that no file can have.
     if not os.path.exists(path):  # noqa: PTH110
-        return Failure("no such file", temporary=True)
+        return DecodingFailure("no such file", temporary=True)
     try:
         return decoder(path)
     except Unreadable as error:
-        return Failure(str(error), temporary=_is_temporary(error))
+        return DecodingFailure(str(error), temporary=_is_temporary(error))
     except OSError as error:
-        return Failure(f"cannot be read: {error.strerror}", temporary=True)
+        return DecodingFailure(f"cannot be read: {error.strerror}", temporary=True)
     except Exception as error:
         error.add_note(f"This happened while {path} was decoded.")
         raise

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpareto.data.caching._decoding import Failure, Outcome
+from mmpareto.data.caching._decoding import DecodingFailure, Outcome
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Entry:
     def outcome(self, content: np.ndarray) -> Outcome:
         """The array, whose bytes are the first of `content`, or why there is none."""
         if self.reason:
-            return Failure(self.reason, self.temporary)
+            return DecodingFailure(self.reason, self.temporary)
         return content[: self.size].view(self.dtype).reshape(self.shape)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmpareto.data.caching._decoding import Failure, Outcome
+from mmpareto.data.caching._decoding import DecodingFailure, Outcome
 from mmpareto.data.caching._journal import Entry, Store
 
 
@@ -30,7 +30,7 @@ class Writer:
 
     def append(self, source: str, outcome: Outcome) -> None:
         """Adds what became of a source."""
-        if isinstance(outcome, Failure):
+        if isinstance(outcome, DecodingFailure):
             entry = Entry(source, reason=outcome.reason, temporary=outcome.temporary)
         else:
             entry = self._write(source, outcome)
