@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from mmpareto.data.caching._cache import Cache, Decoder, Source, Unreadable, cache_folder, cached
+from mmpareto.data.caching._journal import Entry
 from mmpareto.errors import MMParetoError
 
 TESTS = Path(__file__).parents[1]
@@ -289,6 +290,21 @@ def test_what_changed_is_decoded_anew(
     del old, cache
     folder.open([*sources, folder.source("last.txt", "last")])
     store()  # alone
+
+
+def test_journals_that_were_written_before_can_be_read() -> None:
+    """Lines of the form that caches on people's disks have."""
+    end = b'"dtype": "|u1", "shape": [0], "checksum": 0'
+    damaged = b'{"source": "a: 1 files", "reason": "is bad", ' + end + b"}\n"
+    missing = b'{"source": "b: missing", "reason": "no such file", ' + end + b', "passing": true}\n'
+    array = b'{"source": "c", "reason": "", "dtype": "<f4", "shape": [2, 3], "checksum": 5}\n'
+    entries = [Entry.parse(line) for line in (damaged, missing, array)]
+    assert [entry.line() for entry in entries] == [damaged, missing, array]
+    assert [entry.temporary for entry in entries] == [False, True, False]
+    assert (entries[2].shape, entries[2].size) == ((2, 3), 24)
+    for other in (b"5\n", b"[]\n", b'{"temporary": true}\n', missing.replace(b"true", b"1")):
+        with pytest.raises((TypeError, ValueError)):
+            Entry.parse(other)
 
 
 def test_other_settings_another_version_or_another_folder_make_another_cache(

@@ -361,3 +361,14 @@ def test_a_setting_that_is_none_is_refused(wrong: dict[str, object]) -> None:
 def test_notes_name_the_division_and_the_front_end() -> None:
     assert any("divided by actors" in note for note in CREMAD().notes)
     assert any("front end" in note for note in CREMAD(split="no/such/folder").notes)
+
+
+def test_a_recipe_reads_its_lists_when_it_is_asked_for_notes_not_when_it_is_made(
+    tmp_path: Path,
+) -> None:
+    made = CREMAD(split=tmp_path / "lists")
+    before = made.notes
+    write_lists(tmp_path / "lists", train=listed(NAMES[:30]), test=listed(NAMES[30:]))
+    assert any("30 train, 6 test clips" in note for note in made.notes)
+    assert not any("clips" in note for note in before)
+    assert "notes" not in vars(made)

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmpareto.data._recipe import DatasetRecipe, Finding, Findings, Progress, Splits
+from mmpareto.data._dataset import Splits
+from mmpareto.data._recipe import DatasetRecipe, Finding, Findings, Progress
 from mmpareto.data.folders._open_folder import OpenFolder, open_folder
 from mmpareto.data.folders._open_folder import Reader as Reader
 from mmpareto.data.folders._survey import Survey, without_links_out

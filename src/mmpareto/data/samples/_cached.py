@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate, get_worker_info
 
-from mmpareto.data._recipe import Batch, EpochIndices, MultimodalDataset
+from mmpareto.data._dataset import Batch, EpochIndices, MultimodalDataset
 from mmpareto.data.caching._cache import Cache
 from mmpareto.data.samples._transform import PendingBatch
 from mmpareto.data.samples._transform import Transform as Transform
