@@ -286,7 +286,8 @@ def test_bad_recordings_are_left_out_with_a_warning_and_listed(made: Path, tmp_p
     assert dict(findings.facts)["recordings"] == "718 of 3,000"
     with pytest.warns(
         UserWarning,
-        match=r"^2 recordings are left out, the first .*3_theo_7\.wav: it ends too early\. .*all\.$",
+        match=r"^2 recordings are left out, the first .*3_theo_7\.wav: it ends too early\. "
+        r".*all\.$",
     ):
         test = parts(recipe.load())["test"]
     assert {"3_theo_7", "4_theo_7"}.isdisjoint(test.recordings)
