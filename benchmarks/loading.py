@@ -21,7 +21,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from benchmarks.report import RESULTS, heading, markdown, write
-from mmpareto.data import Draw
+from mmpareto.data import EpochIndices
 from mmpareto.data.caching._cache import Source, cached
 from mmpareto.data.media._video import VideoDecoder
 from mmpareto.data.samples._augment import Frames
@@ -103,19 +103,20 @@ def from_cache(sources: Sequence[Source]) -> CachedDataset:
     return CachedDataset({"video": column}, torch.zeros(len(sources)), list(range(len(sources))))
 
 
-class Draws(Sampler[Draw]):
+class Draws(Sampler[EpochIndices]):
     """Training batches without end."""
 
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[EpochIndices]:
         for epoch in count():
             order = torch.randperm(
                 self.size, generator=torch.Generator().manual_seed(epoch)
             ).tolist()
             yield from (
-                Draw(order[start : start + BATCH], 0, epoch) for start in range(0, self.size, BATCH)
+                EpochIndices(order[start : start + BATCH], 0, epoch)
+                for start in range(0, self.size, BATCH)
             )
 
 

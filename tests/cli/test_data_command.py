@@ -116,7 +116,7 @@ def test_list_names_each_data_set_in_one_line(capsys: pytest.CaptureFixture[str]
 def test_info_needs_no_files(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "info", name]) == 0
     shown = "".join(capsys.readouterr().out.split())
-    for text in (name, KNOWN[name].citation, KNOWN[name].layout, *KNOWN[name].notes):
+    for text in (name, KNOWN[name].citation, KNOWN[name].layout, *KNOWN[name]().notes):
         assert "".join(text.split()) in shown
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from data.media import picture, shades, write_image, write_video
-from mmpareto.data import Draw
+from mmpareto.data import EpochIndices
 from mmpareto.data.caching._cache import Source, cached
 from mmpareto.data.media._image import ImageDecoder
 from mmpareto.data.media._inside import inside
@@ -21,7 +21,7 @@ from mmpareto.data.media._video import VideoDecoder
 from mmpareto.data.samples._augment import Frames, Plain, Spectrogram
 from mmpareto.data.samples._cached import CachedDataset, Column, Transform
 from mmpareto.data.samples._crops import choose_frames, random_crop
-from mmpareto.data.samples._memory import memory
+from mmpareto.data.samples._memory import batch_memory
 from mmpareto.errors import MMParetoError
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -295,15 +295,24 @@ def test_an_empty_batch(clips: CachedDataset) -> None:
 def test_only_draws_are_augmented(clips: CachedDataset) -> None:
     numbers = [0, 1, 3]
     assert same(clips[numbers], clips[numbers])
-    drawn = clips[Draw(numbers, seed=0, epoch=0)]
+    drawn = clips[EpochIndices(numbers, seed=0, epoch=0)]
     assert all(
         not same(drawn["inputs"][name], clips[numbers]["inputs"][name]) for name in clips.columns
     )
 
 
+def test_a_slice_is_augmented_as_the_whole(clips: CachedDataset) -> None:
+    indices = EpochIndices([0, 1, 3, 2, 6], seed=3, epoch=5)
+    assert list(indices[1:3]) == [1, 3]
+    assert (indices[-1], indices[1:3].seed, indices[1:3].epoch) == (6, 3, 5)
+    complete, part = clips[indices]["inputs"], clips[indices[1:3]]["inputs"]
+    for name in clips.columns:
+        assert same(part[name], complete[name][1:3])
+
+
 def test_what_is_random_depends_on_seed_epoch_and_sample_alone(clips: CachedDataset) -> None:
     def sample(place: int, *numbers: int, seed: int = 3, epoch: int = 5) -> dict[str, torch.Tensor]:
-        inputs = clips[Draw(numbers, seed, epoch)]["inputs"]
+        inputs = clips[EpochIndices(numbers, seed, epoch)]["inputs"]
         return {name: inputs[name][place] for name in ("image", "video", "table")}
 
     one = sample(0, 1)
@@ -328,15 +337,17 @@ def test_what_is_random_depends_on_seed_epoch_and_sample_alone(clips: CachedData
 
 def test_modalities_are_changed_independently(clips: CachedDataset) -> None:
     column = Column(torch.zeros(2, 3), torch.arange(2), Noise())
-    inputs = CachedDataset({"a": column, "b": column}, torch.zeros(2), ["x", "y"])[Draw([0, 1])][
-        "inputs"
-    ]
+    inputs = CachedDataset({"a": column, "b": column}, torch.zeros(2), ["x", "y"])[
+        EpochIndices([0, 1])
+    ]["inputs"]
     assert not same(inputs["a"], inputs["b"])
 
 
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_workers_give_the_same_bytes(clips: CachedDataset, context: str) -> None:
-    draws = [Draw([n % 7, (3 * n + 2) % 7, (n * n) % 7], seed=1, epoch=n // 3) for n in range(8)]
+    draws = [
+        EpochIndices([n % 7, (3 * n + 2) % 7, (n * n) % 7], seed=1, epoch=n // 3) for n in range(8)
+    ]
     alone = [clips[draw] for draw in draws]
     loader = DataLoader(
         clips, batch_size=None, sampler=draws, num_workers=2, multiprocessing_context=context
@@ -413,17 +424,17 @@ def test_files_stay_inside_of_the_root(tmp_path: Path) -> None:
 
 def test_memory_is_used_again_when_nobody_has_it_any_more() -> None:
     shape = (3, 1001)
-    first, second = memory(shape), memory(shape)
+    first, second = batch_memory(shape), batch_memory(shape)
     assert first.shape == second.shape == shape
     places = {first.data_ptr(), second.data_ptr()}
     assert len(places) == 2
     part = first[1:].fill_(7)
     del first
-    assert memory(shape).data_ptr() not in places
+    assert batch_memory(shape).data_ptr() not in places
     assert (part == 7).all()
     del part, second
-    again = [memory(shape) for _ in range(2)]
+    again = [batch_memory(shape) for _ in range(2)]
     assert places & {tensor.data_ptr() for tensor in again}
-    assert memory((4, 5)).shape == (4, 5)
-    many = [memory(shape).fill_(n) for n in range(20)]
+    assert batch_memory((4, 5)).shape == (4, 5)
+    many = [batch_memory(shape).fill_(n) for n in range(20)]
     assert [int(tensor.mean()) for tensor in many] == list(range(20))

@@ -65,7 +65,7 @@ def test_no_recording_and_no_image_is_in_two_parts(split: str, root: Path) -> No
         assert set(one.ids.tolist()).isdisjoint(other.ids.tolist())
     for part in found.values():
         assert len(set(part.ids.tolist())) == len(part)  # nor twice in one
-        used = Counter(part.chosen.tolist())
+        used = Counter(part.recording.tolist())
         assert set(used) == set(range(len(part.recordings)))
         assert max(used.values()) - min(used.values()) <= 1
     assert found["test"].ids.min() >= 60_000 > max(found["train"].ids.max(), found["val"].ids.max())
@@ -132,7 +132,7 @@ def test_images_are_mnists_with_noise_of_the_stated_size(root: Path) -> None:
     clean, noisy = (parts(AVDigits(root, noise=noise, pairs=1_000).load()) for noise in (0.0, 1.5))
     for name, part in noisy.items():
         assert part.ids.equal(clean[name].ids)
-        assert part.chosen.equal(clean[name].chosen)
+        assert part.recording.equal(clean[name].recording)
         noise = part.images - clean[name].images
         bound = 5 / math.sqrt(noise.numel())
         torch.testing.assert_close(noise.mean(), torch.tensor(0.0), rtol=0, atol=1.5 * bound)
@@ -286,7 +286,8 @@ def test_bad_recordings_are_left_out_with_a_warning_and_listed(made: Path, tmp_p
     assert dict(findings.facts)["recordings"] == "718 of 3,000"
     with pytest.warns(
         UserWarning,
-        match=r"^2 recordings are left out, the first .*3_theo_7\.wav: it ends too early\. .*all\.$",
+        match=r"^2 recordings are left out, the first .*3_theo_7\.wav: it ends too early\. "
+        r".*all\.$",
     ):
         test = parts(recipe.load())["test"]
     assert {"3_theo_7", "4_theo_7"}.isdisjoint(test.recordings)

@@ -233,8 +233,10 @@ def test_lists_divide_as_they_say_and_shared_actors_are_counted(
     with pytest.warns(UserWarning, match=f"cremad: {shared}"):
         found = ids(own.load())
     assert found == {
-        "train": [*NAMES[:15], *NAMES[18:20]], "val": list(NAMES[20:24]), "test": [*NAMES[15:18], *NAMES[24:]]
-    }  # fmt: skip
+        "train": [*NAMES[:15], *NAMES[18:20]],
+        "val": list(NAMES[20:24]),
+        "test": [*NAMES[15:18], *NAMES[24:]],
+    }
     assert any(
         problem.reason.startswith(shared) and not problem.fatal for problem in own.check().problems
     )
@@ -265,16 +267,27 @@ def test_without_a_validation_list_a_ninth_of_each_class_is_held_out(
     assert any("A ninth of the listed training clips" in note for note in own.notes)
 
 
+UNNAMED = "row 1 should begin with a name without folders. Found "
+ELSEWHERE = "should name a sample that is listed nowhere else"
 WRONG_LISTS = {
-    "path": (["../1001_DFA_ANG_XX,ANG"], "row 1 should begin with a name without folders. Found '../1001_DFA_ANG_XX'."),
-    "absolute": (["/etc/passwd,ANG"], "row 1 should begin with a name without folders. Found '/etc/passwd'."),
-    "label": ([*listed(NAMES[:2]), "1001_DFA_ANG_XX,SAD"], "row 3 should say ANG. Found 1001_DFA_ANG_XX,SAD."),
-    "name": (["clip id,label"], "row 1 should say a clip's name, as 1001_DFA_ANG_XX. Found clip id,label."),
-    "cells": (["1001_DFA_ANG_XX"], "row 1 should be clip id,emotion. Found 1 cells: 1001_DFA_ANG_XX"),
-    "twice": (listed([NAMES[0]] * 2), f"row 2 should name a sample that is listed nowhere else. Found {NAMES[0]},"),
-    "test": (listed([NAMES[-1]]), "test.csv, row 6 should name a sample that is listed nowhere else."),
+    "path": (["../1001_DFA_ANG_XX,ANG"], UNNAMED + "'../1001_DFA_ANG_XX'."),
+    "absolute": (["/etc/passwd,ANG"], UNNAMED + "'/etc/passwd'."),
+    "label": (
+        [*listed(NAMES[:2]), "1001_DFA_ANG_XX,SAD"],
+        "row 3 should say ANG. Found 1001_DFA_ANG_XX,SAD.",
+    ),
+    "name": (
+        ["clip id,label"],
+        "row 1 should say a clip's name, as 1001_DFA_ANG_XX. Found clip id,label.",
+    ),
+    "cells": (
+        ["1001_DFA_ANG_XX"],
+        "row 1 should be clip id,emotion. Found 1 cells: 1001_DFA_ANG_XX",
+    ),
+    "twice": (listed([NAMES[0]] * 2), f"row 2 {ELSEWHERE}. Found {NAMES[0]},"),
+    "test": (listed([NAMES[-1]]), f"test.csv, row 6 {ELSEWHERE}."),
     "empty": ([], "should hold samples for the train part. Found none."),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("wrong", WRONG_LISTS)
@@ -332,8 +345,10 @@ def test_a_root_that_is_none_is_said(root: str | None, distributed: Path, tmp_pa
     said = {
         None: "Parameter `data.root` should be the folder of cremad. Found none: add --data.root",
         "missing": f"Found no folder {tmp_path}/missing; `mmpareto data info cremad`",
-        "empty": f"{tmp_path}/empty/AudioWAV should be a folder of audio files. Found no such folder.",
-        "silent": f"{tmp_path}/silent should hold samples of cremad. Found none whose files are all there",
+        "empty": f"{tmp_path}/empty/AudioWAV should be a folder of audio files. Found no such "
+        "folder.",
+        "silent": f"{tmp_path}/silent should hold samples of cremad. Found none whose files are "
+        "all there",
     }
     recipe = CREMAD(root and tmp_path / root)
     with pytest.raises(MMParetoError) as error:
@@ -361,3 +376,14 @@ def test_a_setting_that_is_none_is_refused(wrong: dict[str, object]) -> None:
 def test_notes_name_the_division_and_the_front_end() -> None:
     assert any("divided by actors" in note for note in CREMAD().notes)
     assert any("front end" in note for note in CREMAD(split="no/such/folder").notes)
+
+
+def test_a_recipe_reads_its_lists_when_it_is_asked_for_notes_not_when_it_is_made(
+    tmp_path: Path,
+) -> None:
+    made = CREMAD(split=tmp_path / "lists")
+    before = made.notes
+    write_lists(tmp_path / "lists", train=listed(NAMES[:30]), test=listed(NAMES[30:]))
+    assert any("30 train, 6 test clips" in note for note in made.notes)
+    assert not any("clips" in note for note in before)
+    assert "notes" not in vars(made)

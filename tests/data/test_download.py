@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import subprocess
 import sys
@@ -13,10 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pooch
 import pytest
 from mirrors import Mirror, dead_address, mirror
 
-from mmpareto.data.digits._download import download
+from mmpareto.data.caching._download import download
 from mmpareto.errors import MMParetoError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -76,7 +78,7 @@ def test_the_next_mirror_gives_the_rest(server: Mirror, tmp_path: Path) -> None:
 
 def test_a_killed_download_continues(server: Mirror, tmp_path: Path) -> None:
     call = (
-        "import os, sys; from pathlib import Path; from mmpareto.data.digits._download import "
+        "import os, sys; from pathlib import Path; from mmpareto.data.caching._download import "
         "download\ndie = lambda what, done, total: done >= 150 and os._exit(9)\n"
         "download('file', sys.argv[1], [sys.argv[2]], Path(sys.argv[3]), die)"
     )
@@ -141,7 +143,7 @@ def test_others_wait_as_long_as_it_arrives(server: Mirror, tmp_path: Path) -> No
 
 def test_processes_that_ask_at_once_fetch_it_once(server: Mirror, tmp_path: Path) -> None:
     call = (
-        "import sys; from pathlib import Path; from mmpareto.data.digits._download import "
+        "import sys; from pathlib import Path; from mmpareto.data.caching._download import "
         "download\nprint(download('file', sys.argv[1], [sys.argv[2]], "
         "Path(sys.argv[3])).stat().st_size)"
     )
@@ -149,6 +151,24 @@ def test_processes_that_ask_at_once_fetch_it_once(server: Mirror, tmp_path: Path
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [process.communicate()[0].strip() for process in started] == ["300000", "300000"]
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.CRITICAL])
+def test_the_log_of_pooch_is_as_before(level: int, server: Mirror, tmp_path: Path) -> None:
+    logger = pooch.get_logger()
+    before = logger.level
+    logger.setLevel(level)
+    levels: list[int] = []
+    try:
+        tell = lambda what, done, total: levels.append(logger.level)  # noqa: E731
+        download("file", SHA256, [server.address], tmp_path, tell)
+        assert set(levels) == {logging.ERROR}
+        assert logger.level == level
+        with pytest.raises(MMParetoError):
+            download("none", SHA256, [server.address], tmp_path)
+        assert logger.level == level
+    finally:
+        logger.setLevel(before)
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ DOUBLE, SINGLE = np.finfo(np.float64).eps, np.finfo(np.float32).eps
 
 
 def signal(kind: str, rate: int, seconds: float) -> np.ndarray:
-    """A signal in [-1, 1]: noise, quiet noise, a sweep with an offset and some noise, or nothing."""
+    """A signal in [-1, 1]: noise, quiet noise, a sweep with offset and noise, or nothing."""
     times = np.arange(int(rate * seconds)) / rate
     noise = np.random.default_rng(0).uniform(-1, 1, len(times))
     sweep = 0.2 + 0.7 * np.sin(2 * math.pi * (100 + 1000 * times) * times) + 0.01 * noise

@@ -1,4 +1,4 @@
-"""Links out of a data set are not followed; the samples with them are named, the rest is unharmed."""
+"""Links out of a data set are not followed: samples with them are named, the rest is unharmed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""av-digits and cg-mnist, from files in the layout of the originals to a trained and tested model."""
+"""av-digits and cg-mnist, from files in the layout of the originals to a trained model."""
 
 from __future__ import annotations
 

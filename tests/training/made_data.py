@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmpareto.data import Batch, DatasetRecipe, Draw, MultimodalDataset, Splits
+from mmpareto.data import Batch, DatasetRecipe, EpochIndices, MultimodalDataset, Splits
 from mmpareto.specs import Classes, Labels, Number, Shape, Target, Text
 
 SHAPES: dict[str, Shape] = {"image": (1, 6, 6), "table": (3,), "text": Text(5, 12)}
@@ -62,7 +62,7 @@ class MadeDataset(MultimodalDataset):
             "table": hidden + 0.5 * torch.randn(3, generator=generator),
             "text": (6 + 2 * torch.randn(5, generator=generator) + hidden[1]).long().clamp(0, 11),
         }
-        if isinstance(draw, Draw):
+        if isinstance(draw, EpochIndices):
             noise = torch.Generator().manual_seed(draw.seed * 10**6 + draw.epoch * 10**4 + number)
             inputs["table"] = inputs["table"] + 0.1 * torch.randn(3, generator=noise)
         absent = {

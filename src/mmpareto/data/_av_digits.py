@@ -10,7 +10,9 @@ from typing import Literal
 
 import torch
 
-from mmpareto.data._recipe import DatasetRecipe, Finding, Findings, Progress, Splits
+from mmpareto.data._absolute import make_absolute
+from mmpareto.data._dataset import Splits
+from mmpareto.data._recipe import DatasetRecipe, Finding, Findings, Progress
 from mmpareto.data.digits._coloured import DIGITS, Digits
 from mmpareto.data.digits._fsdd import COUNT, Recording, read_recordings
 from mmpareto.data.digits._mnist import LAYOUT, SIZES, read_mnist
@@ -18,27 +20,28 @@ from mmpareto.data.digits._spoken import paired
 from mmpareto.errors import MMParetoError
 from mmpareto.specs import Classes, Shape
 
-_VAL, _TEST = 1_000, 2_000  # pairs
-_MOST = 40_000  # training pairs for which each digit has images enough
+_VAL_PAIRS, _TEST_PAIRS = 1_000, 2_000
+_MOST_TRAINING_PAIRS = 40_000
+"""So many pairs that no image is needed twice."""
 
-_TEST_SPEAKERS = ("theo", "yweweler")
 _VAL_IMAGES = 5_000
+_TEST_SPEAKERS = ("theo", "yweweler")
 
 
 @dataclass(frozen=True)
 class AVDigits(DatasetRecipe):
-    """Spoken digits with handwritten ones: Free Spoken Digit recordings and noisy MNIST images, paired by class.
+    """Spoken and handwritten digits: Free Spoken Digit recordings and noisy MNIST images, paired.
 
-    Pairs are drawn by a fixed seed: each recording of a part is used as often as the others, give
-    or take once, each image at most once, and no recording and no image is in two parts. Validation
-    images are 5,000 of MNIST's training part, test images those of its test part. There are 1,000
-    validation and 2,000 test pairs.
+    A pair is of one digit. Pairs are drawn by a fixed seed: each recording of a part is used as
+    often as the others or once more, each image at most once, and no recording and no image is in
+    two parts. Validation images are 5,000 of MNIST's training part, test images those of its test
+    part. There are 1,000 validation and 2,000 test pairs.
 
     Args:
         root: A folder with MNIST, as ``mnist.npz`` or its four official files, and with
             ``fsdd.zip`` or the folder ``recordings`` that is in it. Needed to load.
         noise: Standard deviation of the Gaussian noise on the normalized images, drawn once for
-            each.
+            each image.
         split: Which recordings are for what. ``speaker``: all of the speakers theo and yweweler
             test; of the other four, numbers 0 to 4 of each digit validate. ``official``: numbers 0
             to 4 of each speaker and digit test, as the data set's authors have it; 5 to 9 validate.
@@ -61,7 +64,10 @@ class AVDigits(DatasetRecipe):
         "speakers, test has speakers never heard: validation accuracy selects epochs without "
         "knowledge of those, and does not foretell test accuracy.",
     )
-    layout = f"In root: fsdd.zip, or its folder recordings with {{digit}}_{{speaker}}_{{number}}.wav; and {LAYOUT}"
+    layout = (
+        "In root: fsdd.zip, or its folder recordings with {digit}_{speaker}_{number}.wav; and "
+        f"{LAYOUT}"
+    )
 
     root: Path | str | None = None
     noise: float = 1.5
@@ -77,14 +83,12 @@ class AVDigits(DatasetRecipe):
             raise MMParetoError(
                 f"Parameter `split` should be speaker or official. Found {self.split!r}."
             )
-        if not 1 <= self.pairs <= _MOST:
+        if not 1 <= self.pairs <= _MOST_TRAINING_PAIRS:
             raise MMParetoError(
-                f"Parameter `pairs` should be from 1 to {_MOST}. Found {self.pairs!r}."
+                f"Parameter `pairs` should be from 1 to {_MOST_TRAINING_PAIRS}. Found "
+                f"{self.pairs!r}."
             )
-        if self.root is not None:
-            object.__setattr__(
-                self, "root", Path(self.root).absolute()
-            )  # a run's folder outlives the working one
+        make_absolute(self, "root")
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -114,17 +118,12 @@ class AVDigits(DatasetRecipe):
         try:
             recordings, problems = read_recordings(self._folder())
             spoken = Counter(recording.speaker for recording in recordings)
+            speakers = ", ".join(f"{name} {count}" for name, count in sorted(spoken.items()))
             facts.append(("recordings", f"{len(recordings):,} of {COUNT:,}"))
-            facts.append(
-                (
-                    "speakers",
-                    ", ".join(f"{speaker} {count}" for speaker, count in sorted(spoken.items())),
-                )
-            )
+            facts.append(("speakers", speakers))
             for part, dataset in vars(self._splits(recordings)).items():
-                facts.append(
-                    (part, f"{len(dataset):,} pairs of {len(dataset.recordings):,} recordings")
-                )
+                size = f"{len(dataset):,} pairs of {len(dataset.recordings):,} recordings"
+                facts.append((part, size))
         except MMParetoError as error:
             problems = [*problems, Finding(self.name, str(error), fatal=True)]
         return Findings(facts, problems)
@@ -141,22 +140,17 @@ class AVDigits(DatasetRecipe):
         mnist = read_mnist(self._folder())
         order = torch.randperm(SIZES["train"], generator=torch.Generator().manual_seed(0))
         val, train = order.tensor_split([_VAL_IMAGES])
-        drawn = {
-            "train": (train, self.pairs),
-            "val": (val, _VAL),
-            "test": (torch.arange(SIZES["test"]), _TEST),
-        }
+        images = {"train": train, "val": val, "test": torch.arange(SIZES["test"])}
+        pairs = {"train": self.pairs, "val": _VAL_PAIRS, "test": _TEST_PAIRS}
         datasets = {}
-        for seed, (part, (index, pairs)) in enumerate(drawn.items()):
-            images, labels = mnist["test" if part == "test" else "train"]
-            own = [recording for recording in recordings if self._part(recording) == part]
-            numbers = index + SIZES["train"] if part == "test" else index
+        for seed, (part, index) in enumerate(images.items()):
+            all_images, all_labels = mnist["test" if part == "test" else "train"]
             try:
                 datasets[part] = paired(
-                    own,
-                    Digits(images[index], labels[index]),
-                    numbers,
-                    pairs=pairs,
+                    [recording for recording in recordings if self._part(recording) == part],
+                    Digits(all_images[index], all_labels[index]),
+                    index + SIZES["train"] if part == "test" else index,
+                    pairs=pairs[part],
                     noise=self.noise,
                     seed=seed,
                 )

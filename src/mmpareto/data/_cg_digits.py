@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from mmpareto.data._recipe import DatasetRecipe, Splits
+from mmpareto.data._dataset import Splits
+from mmpareto.data._recipe import DatasetRecipe
 from mmpareto.data.digits._coloured import DIGITS, Digits, check_variance, coloured_splits
 from mmpareto.specs import Classes, Shape
 
@@ -16,7 +17,7 @@ class CGDigits(DatasetRecipe):
     """Scikit-learn's 1,797 handwritten digits, gray and coloured; nothing is downloaded.
 
     Args:
-        variance: Of the colours' jitter per channel, in units of full intensity squared.
+        variance: Variance of the colours' jitter per channel, in units of full intensity squared.
 
     Example:
         >>> splits = CGDigits().load()

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import torch
 
-from mmpareto.data._recipe import DatasetRecipe, Progress, Splits
+from mmpareto.data._absolute import make_absolute
+from mmpareto.data._dataset import Splits
+from mmpareto.data._recipe import DatasetRecipe, Progress
+from mmpareto.data.caching._download import download
 from mmpareto.data.caching._place import cache_folder
 from mmpareto.data.digits._coloured import DIGITS, Digits, check_variance, coloured_splits
-from mmpareto.data.digits._download import download
 from mmpareto.data.digits._mnist import IDX_FILES, LAYOUT, SIZES, read_mnist
 from mmpareto.errors import MMParetoError
 from mmpareto.specs import Classes, Shape
@@ -25,7 +27,7 @@ _SHA256 = {
     "test_images": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
     "test_labels": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
-"""Of the official files, packed."""
+"""Checksums of the official files, packed."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class CGMNIST(DatasetRecipe):
     Args:
         root: A folder with MNIST as ``mnist.npz`` or as its four official files, or an ``.npz``
             file of any name.
-        variance: Of the colours' jitter per channel, in units of full intensity squared.
+        variance: Variance of the colours' jitter per channel, in units of full intensity squared.
         download: Whether to fetch the official files (12 MB) into the cache folder, instead of
             naming a `root`.
 
@@ -76,10 +78,7 @@ class CGMNIST(DatasetRecipe):
                 "Parameter `data.download` should be false where `data.root` says where MNIST is. "
                 f"Found {self.root}."
             )
-        if self.root is not None:
-            object.__setattr__(
-                self, "root", Path(self.root).absolute()
-            )  # a run's folder outlives the working one
+        make_absolute(self, "root")
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -102,19 +101,16 @@ class CGMNIST(DatasetRecipe):
                 "--data.download true."
             )
         mnist = read_mnist(_fetched(progress) if self.root is None else Path(self.root))
-        images, labels = (
-            torch.cat(arrays) for arrays in zip(mnist["train"], mnist["test"], strict=True)
+        (train_images, train_labels), (test_images, test_labels) = mnist["train"], mnist["test"]
+        digits = Digits(
+            torch.cat([train_images, test_images]), torch.cat([train_labels, test_labels])
         )
         order = torch.randperm(SIZES["train"], generator=torch.Generator().manual_seed(0))
         val, train = order.tensor_split([_VAL])
-        parts = {"train": train, "val": val, "test": torch.arange(SIZES["train"], len(labels))}
+        test = torch.arange(SIZES["train"], len(digits.labels))
+        parts = {"train": train, "val": val, "test": test}
         return coloured_splits(
-            Digits(images, labels),
-            parts,
-            self.variance,
-            white=255,
-            gray_mean=0.1307,
-            gray_std=0.3081,
+            digits, parts, self.variance, white=255, gray_mean=0.1307, gray_std=0.3081
         )
 
 

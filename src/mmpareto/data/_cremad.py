@@ -4,15 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmpareto.data._recipe import Finding
-from mmpareto.data.folders._clips import (
-    check_clips,
-    clip_readers,
-    clip_shapes,
-    files_by_name,
-    without_files,
-)
-from mmpareto.data.folders._cremad_division import (
+from mmpareto.data._absolute import make_absolute
+from mmpareto.data._cremad_division import (
     CLIP,
     EMOTIONS,
     actor_of,
@@ -22,8 +15,16 @@ from mmpareto.data.folders._cremad_division import (
     read_division,
     shared_actors,
 )
-from mmpareto.data.folders._folder import FolderRecipe, Reader
-from mmpareto.data.folders._lists import fingerprint
+from mmpareto.data._recipe import Finding
+from mmpareto.data.folders._clips import (
+    check_clips,
+    clip_readers,
+    clip_shapes,
+    files_by_name,
+    without_files,
+)
+from mmpareto.data.folders._folder_recipe import FolderRecipe, Reader
+from mmpareto.data.folders._lists import fingerprint, rows_of
 from mmpareto.data.folders._survey import Sample, Survey
 from mmpareto.data.media._front_ends import AudioName
 from mmpareto.specs import Classes, Shape
@@ -37,12 +38,12 @@ class CREMAD(FolderRecipe):
         root: Folder with ``AudioWAV`` and ``VideoFlash`` as distributed. Needed to load.
         audio: The front end: MMPareto's authors' filter bank, OGM-GE's or PMR's spectrogram.
         frames: Number of frames of a sample.
-        fps: Frames per second that are decoded, to take the sample's from.
-        size: Height and width of a sample's frames.
-        split: Folder with lists train.csv, test.csv and, optionally, val.csv, whose rows are ``clip
-            id,emotion``; None to divide by actors.
-        seed: Of the division by actors, or of what is held out for validation where there is no
-            val.csv.
+        fps: Frames per second that are decoded; the sample's frames are taken from these.
+        size: Height and width of a sample's frames, in pixels.
+        split: Folder with lists train.csv, test.csv and, optionally, val.csv, whose rows are
+            ``clip id,emotion``; None to divide by actors.
+        seed: Seed of the division by actors, or of what is held out for validation where there is
+            no val.csv.
         video_folder: Folder in `root` with the clips, or with a folder of already extracted frames
             for each.
 
@@ -56,10 +57,6 @@ class CREMAD(FolderRecipe):
         "H. Cao, D. G. Cooper, M. K. Keutmann, R. C. Gur, A. Nenkova and R. Verma, CREMA-D: "
         "Crowd-sourced Emotional Multimodal Actors Dataset, IEEE Transactions on Affective "
         "Computing, 2014."
-    )
-    notes = (
-        "Results under another audio front end, or on another division of cremad, are not "
-        "comparable.",
     )
     layout = (
         "root/AudioWAV/1001_DFA_ANG_XX.wav, ...\n"
@@ -80,10 +77,11 @@ class CREMAD(FolderRecipe):
 
     def __post_init__(self) -> None:
         check_clips(self)
-        for name in ("root", "split"):
-            if (value := getattr(self, name)) is not None:
-                object.__setattr__(self, name, Path(value).absolute())
-        object.__setattr__(self, "notes", (*division_notes(self.split), *self.notes))
+        make_absolute(self, "root", "split")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (*division_notes(self.split), _COMPARABLE)
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -106,28 +104,31 @@ class CREMAD(FolderRecipe):
             "audio": files_by_name(root / "AudioWAV", "audio"),
             "video": files_by_name(root / self.video_folder, "video"),
         }
-        found = sorted(files["audio"] | files["video"])
-        clips = [name for name in found if CLIP.fullmatch(name)]
-        complete = [name for name in clips if all(name in own for own in files.values())]
-        listed = {row.name: row.where for rows in lists.values() for row in rows}
+        present = sorted(files["audio"] | files["video"])
+        clips = [name for name in present if CLIP.fullmatch(name)]
+        complete = sorted(files["audio"].keys() & files["video"].keys() & set(clips))
+        samples = []
+        for name in complete:
+            clip_files = {modality: by_name[name] for modality, by_name in files.items()}
+            samples.append(Sample(name, label_of(name), clip_files))
+        listed = {row.name: row.where for row in rows_of(lists)}
+        remarks = _difference(root, clips)
+        for name in present:
+            if not CLIP.fullmatch(name):
+                remarks.append(Finding(name, _STRANGE))
         return Survey(
-            [
-                Sample(
-                    name, label_of(name), {modality: own[name] for modality, own in files.items()}
-                )
-                for name in complete
-            ],
+            samples,
             divide(complete, lists, self.seed),
             missing=without_files(listed or dict(zip(clips, clips, strict=True)), files),
-            remarks=[
-                *_difference(root, clips),
-                *(Finding(name, _STRANGE) for name in found if name not in clips),
-            ],
+            remarks=remarks,
             warning=shared_actors(lists),
         )
 
 
 _STRANGE = "no clip of CREMA-D is called so: passed over"
+_COMPARABLE = (
+    "Results under another audio front end, or on another division of cremad, are not comparable."
+)
 
 
 def _difference(root: Path, clips: Sequence[str]) -> list[Finding]:
@@ -135,9 +136,5 @@ def _difference(root: Path, clips: Sequence[str]) -> list[Finding]:
     actors = len({actor_of(name) for name in clips})
     if (len(clips), actors) == (7_442, 91):
         return []
-    return [
-        Finding(
-            str(root),
-            f"{len(clips):,} clips of {actors} actors; as published there are 7,442 of 91",
-        )
-    ]
+    reason = f"{len(clips):,} clips of {actors} actors; as published there are 7,442 of 91"
+    return [Finding(str(root), reason)]

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmpareto.data._absolute import make_absolute
 from mmpareto.data._recipe import Finding
 from mmpareto.data.folders._clips import (
     check_clips,
@@ -11,44 +12,29 @@ from mmpareto.data.folders._clips import (
     files_by_name,
     without_files,
 )
-from mmpareto.data.folders._folder import FolderRecipe, Reader
-from mmpareto.data.folders._lists import Row, fingerprint, read_lists, with_validation
+from mmpareto.data.folders._folder_recipe import FolderRecipe, Reader
+from mmpareto.data.folders._lists import (
+    ListRow,
+    Lists,
+    fingerprint,
+    listed_numbers,
+    read_lists,
+    rows_of,
+    with_validation,
+)
 from mmpareto.data.folders._survey import Sample, Survey
 from mmpareto.data.media._front_ends import AudioName
 from mmpareto.errors import MMParetoError
 from mmpareto.specs import Classes, Shape
 
-_CLASSES = (
-    *(
-        "blowing nose",
-        "blowing out candles",
-        "bowling",
-        "chopping wood",
-        "dribbling basketball",
-        "laughing",
-    ),
-    *(
-        "mowing lawn",
-        "accordion",
-        "bagpipes",
-        "bass guitar",
-        "clarinet",
-        "drums",
-        "guitar",
-        "harmonica",
-        "keyboard",
-    ),
-    *("organ", "piano", "saxophone", "trombone", "trumpet", "violin", "xylophone", "ripping paper"),
-    *(
-        "shoveling snow",
-        "shuffling cards",
-        "singing",
-        "stomping grapes",
-        "tap dancing",
-        "tapping guitar",
-    ),
-    *("tapping pen", "tickling"),
+_CLASS_NAMES = (
+    "blowing nose, blowing out candles, bowling, chopping wood, dribbling basketball, "
+    "laughing, mowing lawn, accordion, bagpipes, bass guitar, clarinet, drums, guitar, "
+    "harmonica, keyboard, organ, piano, saxophone, trombone, trumpet, violin, xylophone, "
+    "ripping paper, shoveling snow, shuffling cards, singing, stomping grapes, tap dancing, "
+    "tapping guitar, tapping pen, tickling"
 )
+_CLASSES = tuple(_CLASS_NAMES.split(", "))
 _REPORTED = {"train": 14_799, "test": 2_597}
 
 
@@ -60,11 +46,11 @@ class KineticsSounds(FolderRecipe):
         root: Folder with the clips and the lists. Needed to load.
         audio: The front end: MMPareto's authors' filter bank, OGM-GE's or PMR's spectrogram.
         frames: Number of frames of a sample.
-        fps: Frames per second that are decoded, to take the sample's from.
-        size: Height and width of a sample's frames.
+        fps: Frames per second that are decoded; the sample's frames are taken from these.
+        size: Height and width of a sample's frames, in pixels.
         split: Folder with lists train.csv, test.csv and, optionally, val.csv, whose rows are
             ``name,seconds,class index``; None for `root`.
-        seed: Of what is held out for validation where there is no val.csv.
+        seed: Seed of what is held out for validation where there is no val.csv.
         video_folder: Folder in `root` with the clips, or with a folder of already extracted frames
             for each.
         audio_folder: Folder in `root` with sound files; where a clip has none, its own sound is
@@ -104,9 +90,7 @@ class KineticsSounds(FolderRecipe):
 
     def __post_init__(self) -> None:
         check_clips(self)
-        for name in ("root", "split"):
-            if (value := getattr(self, name)) is not None:
-                object.__setattr__(self, name, Path(value).absolute())
+        make_absolute(self, "root", "split")
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -130,32 +114,34 @@ class KineticsSounds(FolderRecipe):
         sound = {name: path for name, path in picture.items() if path.is_file()}
         if (root / self.audio_folder).is_dir():
             sound |= files_by_name(root / self.audio_folder, "audio")
-        labels = {row.name: _label(row) for rows in lists.values() for row in rows}
+        labels = {row.name: _label(row) for row in rows_of(lists)}
         names = sorted(labels.keys() & sound.keys() & picture.keys())
-        numbers = {name: number for number, name in enumerate(names)}
-        parts = {
-            part: [numbers[row.name] for row in rows if row.name in numbers]
-            for part, rows in lists.items()
-        }
+        samples = []
+        for name in names:
+            files = {"audio": sound[name], "video": picture[name]}
+            samples.append(Sample(name, labels[name], files))
+        parts = listed_numbers(lists, names)
+        wanted = {row.name: row.where for row in rows_of(lists)}
         return Survey(
-            [
-                Sample(name, labels[name], {"audio": sound[name], "video": picture[name]})
-                for name in names
-            ],
-            with_validation(parts, names, [labels[name] for name in names], self.seed),
-            missing=without_files(
-                {row.name: row.where for rows in lists.values() for row in rows},
-                {"audio": sound, "video": picture},
-            ),
-            remarks=[
-                Finding(f"{part}.csv", f"{len(lists[part]):,} clips; the paper has {size:,}")
-                for part, size in _REPORTED.items()
-                if len(lists[part]) != size
-            ],
+            samples,
+            with_validation(parts, names, [sample.label for sample in samples], self.seed),
+            missing=without_files(wanted, {"audio": sound, "video": picture}),
+            remarks=_difference(lists),
         )
 
 
-def _label(row: Row) -> int:
+def _difference(lists: Lists) -> list[Finding]:
+    """How far the lists are from those of the paper."""
+    remarks = []
+    for part, size in _REPORTED.items():
+        count = len(lists[part])
+        if count != size:
+            remarks.append(Finding(f"{part}.csv", f"{count:,} clips; the paper has {size:,}"))
+    return remarks
+
+
+def _label(row: ListRow) -> int:
+    """The class that a row names."""
     _, seconds, label = row.cells
     if not label.isascii() or not label.isdigit() or int(label) >= len(_CLASSES):
         raise MMParetoError(

@@ -4,70 +4,16 @@
 # derived one.
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from torch import Tensor
-from torch.utils.data import Dataset
-
+from mmpareto.data._dataset import Splits as Splits
 from mmpareto.errors import MMParetoError
 from mmpareto.specs import Classes, Shape, Target
 
-Batch = dict[str, Any]
-"""``{"inputs": {modality: Tensor [B, ...]}, "label": Tensor [B, ...], "id": Tensor [B] or B names}``.
-
-Where some of the samples lack a modality there is ``"rows": {modality: int64 Tensor [n]}``, which
-rows of its inputs are there (the others are zeros). What the whole batch lacks is in neither. One
-sample has no B and no rows.
-"""
-
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how many of it are done, and how many there are."""
-
-
-class Draw(list[int]):
-    """The samples of one training batch, with what makes the random changes to them repeatable.
-
-    Args:
-        indices: Of the samples.
-        seed: Of the training.
-        epoch: Of the training. A sample's change depends on the seed, the epoch and the sample
-            alone.
-
-    Example:
-        >>> draw = Draw([3, 1], seed=0, epoch=2)
-        >>> draw, draw.epoch
-        ([3, 1], 2)
-    """
-
-    def __init__(self, indices: Iterable[int] = (), seed: int = 0, epoch: int = 0) -> None:
-        super().__init__(indices)
-        self.seed, self.epoch = seed, epoch
-
-
-class MultimodalDataset(Dataset[Batch], ABC):
-    """A map-style data set that can be indexed by one sample's number or by a whole batch of them."""
-
-    @abstractmethod
-    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Batch:
-        """The sample, or the batch of samples, at `index`; augmented, if the data set does that, for a `Draw` alone."""
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """Number of samples."""
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The three parts of a data set.
-
-    Selection (of an epoch, a method, a setting) reads `val`; `test` is read once, at the end.
-    """
-
-    train: MultimodalDataset
-    val: MultimodalDataset
-    test: MultimodalDataset
+"""Called with what is being done, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +23,8 @@ class Finding:
     Args:
         where: File, or file and row.
         reason: What is wrong there, in one line.
-        fatal: Whether nothing can be trained as long as it is so; else what is found is left out,
-            or to be known.
+        fatal: Whether nothing can be trained as long as it is so; if not, a sample is left out, or
+            a reader of results should know.
     """
 
     where: str
@@ -112,14 +58,17 @@ class DatasetRecipe(ABC):
     Attributes:
         name: What the command line calls the data set.
         citation: Where the data come from.
-        notes: What a reader of results must know; printed in every report.
         layout: Which files are expected where, for those who have to put them there.
     """
 
     name: ClassVar[str]
     citation: ClassVar[str]
-    notes: ClassVar[tuple[str, ...]] = ()
     layout: ClassVar[str] = "Nothing: the data come with a library."
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of results must know; printed in every report."""
+        return ()
 
     @property
     @abstractmethod
@@ -133,7 +82,10 @@ class DatasetRecipe(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """Of the files that users edit, such as tables; results under another one are of other data."""
+        """A checksum of the files that users edit, such as tables.
+
+        Results under another one are of other data.
+        """
         return ""
 
     @abstractmethod
@@ -149,10 +101,10 @@ class DatasetRecipe(ABC):
 
     # Not abstract: most data sets have nothing to prepare.
     def prepare(self, workers: int = 0, progress: Progress | None = None) -> None:  # noqa: B027
-        """Decodes what has not been decoded yet, for data sets that keep a cache; by itself there is nothing to do.
+        """Decodes what has not been decoded yet, for data sets that keep a cache.
 
         Args:
-            workers: Processes that decode; 0 decodes in this one.
+            workers: Number of processes that decode; 0 decodes in this one.
             progress: Told how far it is.
 
         Raises:
@@ -163,18 +115,15 @@ class DatasetRecipe(ABC):
         """Looks for what is wrong with the data, without training.
 
         Returns:
-            What there is, and what is wrong; by itself what `load` says.
+            What there is, and what is wrong; by default what `load` says.
         """
         try:
             splits = self.load()
         except MMParetoError as error:
             return Findings((), (Finding(self.name, str(error), fatal=True),))
-        sizes = [
-            (part, f"{len(getattr(splits, part)):,} samples") for part in ("train", "val", "test")
-        ]
-        classes = (
-            [("classes", ", ".join(self.target.names))] if isinstance(self.target, Classes) else []
-        )
-        return Findings(
-            [*sizes, *classes, *((name, str(shape)) for name, shape in self.shapes.items())]
-        )
+        facts = [(part, f"{len(dataset):,} samples") for part, dataset in vars(splits).items()]
+        if isinstance(self.target, Classes):
+            facts.append(("classes", ", ".join(self.target.names)))
+        for name, shape in self.shapes.items():
+            facts.append((name, str(shape)))
+        return Findings(facts)

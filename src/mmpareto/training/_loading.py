@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from mmpareto.data import Batch, Draw, MultimodalDataset
+from mmpareto.data import Batch, EpochIndices, MultimodalDataset
 from mmpareto.errors import MMParetoError
 from mmpareto.partition import JOINT
 from mmpareto.specs import Shape, Text
@@ -18,7 +18,7 @@ from mmpareto.specs import Shape, Text
 _MOST, _NUMBERS = 500, 2**24  # samples of a batch in evaluation, and numbers in its inputs
 
 
-class EpochBatches(Sampler[Draw]):
+class EpochBatches(Sampler[EpochIndices]):
     """Batches of indices, shuffled anew in each epoch; a resumed training sees the batches it would have seen.
 
     Args:
@@ -30,9 +30,9 @@ class EpochBatches(Sampler[Draw]):
 
     Example:
         >>> batches = EpochBatches(size=5, batch_size=2, seed=0)
-        >>> first = list(batches)
+        >>> first = [list(batch) for batch in batches]
         >>> batches.set_epoch(1)
-        >>> len(first), first == list(batches)
+        >>> len(first), first == [list(batch) for batch in batches]
         (2, False)
         >>> shares = [list(EpochBatches(size=5, batch_size=2, seed=0, rank=rank, processes=2)) for rank in range(2)]
         >>> [[*ours, *theirs] for ours, theirs in zip(*shares)] == first
@@ -54,14 +54,14 @@ class EpochBatches(Sampler[Draw]):
         """Chooses the order of `epoch`; Lightning calls it."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[EpochIndices]:
         # Distinct seeds for all pairs in reach: an epoch of one seed must not repeat another
         # seed's.
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         order = torch.randperm(self.size, generator=generator)
         batches = order[: len(self) * self.batch_size].view(len(self), -1)
         for indices in batches[:, self.rank :: self.processes].tolist():
-            yield Draw(indices, self.seed, self.epoch)
+            yield EpochIndices(indices, self.seed, self.epoch)
 
     def __len__(self) -> int:
         return self.size // self.batch_size
@@ -92,7 +92,7 @@ def _loader(
     # A generator of its own: torch would draw from the global one, which would then depend on the
     # workers.
     generator = torch.Generator().manual_seed(0)
-    choose = partial(chosen, modalities=tuple(modalities))
+    choose = partial(select_modalities, modalities=tuple(modalities))
     return _Loader(
         dataset,
         batch_size=None,
@@ -113,7 +113,7 @@ def training_loader(
     processes: int = 1,
     workers: int = 0,
 ) -> DataLoader[Batch]:
-    """Shuffled batches, of each the share of process `rank`, as `chosen` leaves them."""
+    """Shuffled batches, of each the share of process `rank`, as `select_modalities` leaves them."""
     batches = EpochBatches(len(dataset), batch_size, seed, rank=rank, processes=processes)
     return _loader(dataset, batches, modalities, workers)
 
@@ -121,7 +121,7 @@ def training_loader(
 def evaluation_loader(
     dataset: MultimodalDataset, shapes: Mapping[str, Shape], *, workers: int = 0
 ) -> DataLoader[Batch]:
-    """All samples, in order, in batches of what fits into memory, as `chosen` leaves them.
+    """All samples, in order, in batches that fit into memory, as `select_modalities` leaves them.
 
     Args:
         dataset: The samples.
@@ -139,7 +139,7 @@ def evaluation_loader(
     return _loader(dataset, batches, shapes, workers)
 
 
-def chosen(batch: Batch, modalities: Iterable[str]) -> Batch:
+def select_modalities(batch: Batch, modalities: Iterable[str]) -> Batch:
     """The batch with the inputs of some modalities alone.
 
     Args:
@@ -152,7 +152,7 @@ def chosen(batch: Batch, modalities: Iterable[str]) -> Batch:
 
     Example:
         >>> batch = {"inputs": {"a": torch.ones(3, 1), "b": torch.ones(3, 1)}, "label": torch.ones(3)}
-        >>> chosen({**batch, "rows": {"a": torch.tensor([0, 2])}}, ["a"])["rows"]
+        >>> select_modalities({**batch, "rows": {"a": torch.tensor([0, 2])}}, ["a"])["rows"]
         {'a': tensor([0, 2]), 'joint': tensor([0, 2])}
     """
     inputs = {

@@ -1,1 +1,1 @@
-"""Files decoded once, kept as arrays that are mapped into memory: whole or not there."""
+"""Files decoded or fetched once: each is there completely or not at all."""

@@ -1,31 +1,33 @@
-"""How a store is filled: what is known already is taken over, the rest decoded."""
+"""How a store is filled: what was decoded before is taken over, the rest is decoded."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from itertools import takewhile
+from pathlib import Path
 
-import numpy as np
-
-from mmpareto.data.caching._decoding import Decoded, Decoder, Passing, Source, decode_all
+from mmpareto.data.caching._decoding import Decoder, Outcome, Source
 from mmpareto.data.caching._journal import Entry, Store
 from mmpareto.data.caching._place import remove_unless_held
+from mmpareto.data.caching._workers import decode_all
+from mmpareto.data.caching._writer import Writer
 
 
 def state_of(source: Source) -> str:
-    """A source's name and all that is seen of its content from outside."""
+    """A source's name, and all that is known of its content without reading it."""
     try:
-        files = [source.path, *(source.path.iterdir() if source.path.is_dir() else ())]
+        files = [source.path]
+        if source.path.is_dir():
+            files.extend(source.path.iterdir())
         stats = [file.stat() for file in files]
-        readable = os.access(source.path, os.R_OK)
-    except (OSError, ValueError):  # of a name that no file can have
+        locked = "" if os.access(source.path, os.R_OK) else ", locked"
+    except (OSError, ValueError):  # a ValueError for a name that no file can have
         return f"{source.name}: missing"
-    size, changed = sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
-    return f"{source.name}: {len(files)} files, {size} bytes, {changed} ns{'' if readable else ', locked'}"
+    size = sum(stat.st_size for stat in stats)
+    changed = max(stat.st_mtime_ns for stat in stats)
+    return f"{source.name}: {len(files)} files, {size} bytes, {changed} ns{locked}"
 
 
 def build(
@@ -36,79 +38,80 @@ def build(
     workers: int,
     tell: Callable[[int], None],
 ) -> None:
-    """Makes a store, beside which there are only those that somebody holds then."""
+    """Makes a store, and removes all others beside it that nobody holds.
+
+    Args:
+        store: Where the outcomes go, whatever is there now.
+        sources: Files to decode.
+        states: State of each source, see `state_of`.
+        decoder: What decodes them.
+        workers: Number of processes that decode; 0 decodes in this one.
+        tell: Called with the number of sources that are done.
+    """
     part = Store(store.folder.with_suffix(".part"))
     part.folder.mkdir(exist_ok=True)
-    as_before = takewhile(
-        lambda pair: pair[0][0].source == pair[1], zip(part.intact(), states, strict=False)
-    )
-    kept = [entry for (entry, _), _ in as_before]
-    rest = dict(zip(range(len(kept), len(states)), states[len(kept) :], strict=True))
-    others = [
-        Store(path)
-        for path in store.folder.parent.iterdir()
-        if path.is_dir() and path != part.folder
-    ]
-    wanted = set(rest.values())
-    known = {
-        entry.source: item
-        for other in others
-        for entry, item in other.intact()
-        if entry.source in wanted and not entry.passing
-    }
-    paths = [sources[number].path for number, state in rest.items() if state not in known]
-    with Writer(part, kept) as writer, closing(decode_all(decoder, paths, workers)) as decoded:
-        for number, state in rest.items():
-            tell(number)
-            writer.append(state, known[state] if state in known else next(decoded))
-        tell(len(states))
+    others = _stores_beside(part)
+    _fill(part, others, sources, states, decoder, workers, tell)
     old = store.folder.with_suffix(".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if store.folder.exists():
-        store.folder.rename(old)  # who has it open finds the same items in the new one
-    part.folder.rename(store.folder)
-    shutil.rmtree(old, ignore_errors=True)
+    _replace(store.folder, part.folder, old)
     for other in others:
         if other.folder not in (store.folder, old):
             remove_unless_held(other.folder, other.journal)
 
 
-class Writer:
-    """Appends to a store; a context that leaves all of it on the disk.
+def _stores_beside(part: Store) -> list[Store]:
+    """All stores in the folder of `part`, but for `part` itself."""
+    folders = [path for path in part.folder.parent.iterdir() if path.is_dir()]
+    return [Store(path) for path in folders if path != part.folder]
 
-    Args:
-        store: To append to; its folder exists.
-        kept: The store's first entries. What comes after them is cut off.
-    """
 
-    def __init__(self, store: Store, kept: Sequence[Entry]) -> None:
-        self._data, self._journal = store.data.open("ab"), store.journal.open("ab")
-        self._data.truncate(sum(entry.size for entry in kept))
-        self._journal.truncate(sum(len(entry.line()) for entry in kept))
+def _fill(
+    part: Store,
+    others: Sequence[Store],
+    sources: Sequence[Source],
+    states: Sequence[str],
+    decoder: Decoder,
+    workers: int,
+    tell: Callable[[int], None],
+) -> None:
+    """Writes what became of the sources, after what a call that was killed has written."""
+    kept = _matching(part, states)
+    known = _decoded_before(others, states[len(kept) :])
+    numbers = range(len(kept), len(states))
+    paths = [sources[number].path for number in numbers if states[number] not in known]
+    with Writer(part, kept) as writer, closing(decode_all(decoder, paths, workers)) as decoded:
+        for number in numbers:
+            tell(number)
+            state = states[number]
+            writer.append(state, known[state] if state in known else next(decoded))
+        tell(len(states))
 
-    def __enter__(self) -> Writer:
-        return self
 
-    def append(self, source: str, decoded: Decoded) -> None:
-        """Adds what became of a source."""
-        if isinstance(decoded, str):
-            entry = Entry(source, reason=str(decoded), passing=isinstance(decoded, Passing))
-        else:
-            entry = self._write(source, decoded)
-        self._journal.write(entry.line())
-        self._journal.flush()
+def _matching(part: Store, states: Sequence[str]) -> list[Entry]:
+    """The first entries of a store, as long as they are those of the sources."""
+    kept = []
+    for (entry, _), state in zip(part.intact(), states, strict=False):
+        if entry.source != state:
+            break
+        kept.append(entry)
+    return kept
 
-    def _write(self, source: str, array: np.ndarray) -> Entry:
-        content = array.tobytes()
-        entry = Entry(
-            source, dtype=array.dtype.str, shape=array.shape, checksum=zlib.crc32(content)
-        )
-        self._data.write(content)
-        self._data.flush()  # so that the journal never says more than there is
-        return entry
 
-    def __exit__(self, *error: object) -> None:
-        with self._data, self._journal:
-            for file in (self._data, self._journal):
-                file.flush()
-                os.fsync(file.fileno())
+def _decoded_before(stores: Iterable[Store], states: Sequence[str]) -> dict[str, Outcome]:
+    """What other stores hold of the sources in these states, but for temporary failures."""
+    wanted = set(states)
+    known = {}
+    for store in stores:
+        for entry, outcome in store.intact():
+            if entry.source in wanted and not entry.temporary:
+                known[entry.source] = outcome
+    return known
+
+
+def _replace(folder: Path, part: Path, old: Path) -> None:
+    """Moves `part` to `folder`; what was there is `old` for a moment, and then removed."""
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)  # whoever has it open finds the same items in the new one
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

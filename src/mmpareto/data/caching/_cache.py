@@ -15,7 +15,7 @@ import numpy as np
 from mmpareto.data._recipe import Progress
 from mmpareto.data.caching._building import build, state_of
 from mmpareto.data.caching._decoding import Decoder as Decoder
-from mmpareto.data.caching._decoding import Passing, attempt
+from mmpareto.data.caching._decoding import DecodingFailure, attempt
 from mmpareto.data.caching._decoding import Source as Source
 from mmpareto.data.caching._decoding import Unreadable as Unreadable
 from mmpareto.data.caching._journal import Entry, Store
@@ -32,14 +32,15 @@ class Cache(Sequence[np.ndarray | None]):
     processes leave the file where it is; for workers the object that was pickled sees to that.
 
     Args:
-        store: Where it is.
+        store: Where the arrays are.
         length: Number of items.
     """
 
     def __init__(self, store: Store, length: int) -> None:
         self._store, self._length = store, length
-        if (held := hold(store.journal)) is not None:
-            weakref.finalize(self, os.close, held)
+        descriptor = hold(store.journal)
+        if descriptor is not None:
+            weakref.finalize(self, os.close, descriptor)
 
     def __getstate__(self) -> dict[str, object]:
         return {"_store": self._store, "_length": self._length}
@@ -58,24 +59,26 @@ class Cache(Sequence[np.ndarray | None]):
             return [self[number] for number in range(self._length)[index]]
         number = range(self._length)[index]
         entries, places, content = self._opened
-        decoded = entries[number].decoded(content[places[number] :])
-        return None if isinstance(decoded, str) else decoded
+        outcome = entries[number].outcome(content[places[number] :])
+        return None if isinstance(outcome, DecodingFailure) else outcome
 
     @cached_property
     def damaged(self) -> dict[int, str]:
         """By the item's number, the reason why it could not be decoded."""
-        return {
-            number: entry.reason for number, entry in enumerate(self._opened[0]) if entry.reason
-        }
+        entries = self._opened[0]
+        return {number: entry.reason for number, entry in enumerate(entries) if entry.reason}
 
     @property
-    def passing(self) -> list[int]:
+    def temporary(self) -> list[int]:
         """Numbers of the damaged items whose reason may be gone the next time."""
-        return [number for number, entry in enumerate(self._opened[0]) if entry.passing]
+        return [number for number, entry in enumerate(self._opened[0]) if entry.temporary]
 
     @cached_property
     def _opened(self) -> tuple[list[Entry], list[int], np.ndarray]:
-        """Entries, their places and the bytes, read together: another process may put a better store there later."""
+        """Entries, the place where each one's bytes begin, and all bytes.
+
+        They are read together, because another process may put a better store there later.
+        """
         entries, content = self._store.entries(), self._store.content()
         places = [0, *accumulate(entry.size for entry in entries)]
         if len(entries) != self._length:
@@ -106,12 +109,12 @@ def cached(
     opened or read is tried again. Of several processes that ask for the same, one decodes.
 
     Args:
-        name: Of the cache, in the folder of all caches; together with the decoder and the folder of
-            the sources.
-        sources: What to decode.
-        decoder: How.
-        workers: Processes that decode; 0 decodes in this one. With more, a script has to do its
-            work below ``if __name__ == "__main__"``.
+        name: Name of the cache in the folder of all caches. The decoder and the folder of the
+            sources are added to it.
+        sources: Files to decode.
+        decoder: What decodes them.
+        workers: Number of processes that decode; 0 decodes in this one. With more, a script has to
+            do its work below ``if __name__ == "__main__"``.
         progress: Told the name, and how many sources are done.
 
     Returns:
@@ -131,19 +134,14 @@ def cached(
     root = str(sources[0].path.absolute()).removesuffix(sources[0].name) if sources else ""
     folder = cache_folder() / f"{name}-{_digest([repr(decoder), str(decoder.version), root])}"
     store = Store(folder / _digest(states))
-
-    def made() -> Cache | None:
-        cache = Cache(store, len(sources))  # first, so that nobody removes what is found whole
-        if not store.is_whole(states):
-            return None
-        tried = (attempt(decoder, sources[number].path) for number in cache.passing)
-        return cache if all(isinstance(decoded, Passing) for decoded in tried) else None
-
-    if (cache := made()) is not None:
-        return cache
+    complete = _open_complete(store, sources, states, decoder)
+    if complete is not None:
+        return complete
     with alone(folder):
-        if (cache := made()) is not None:  # by another process, while this one waited
-            return cache
+        # Another process may have built it, while this one waited.
+        complete = _open_complete(store, sources, states, decoder)
+        if complete is not None:
+            return complete
         try:
             build(store, sources, states, decoder, workers, tell)
         except OSError as error:
@@ -152,6 +150,20 @@ def cached(
                 "MMPARETO_CACHE to another folder; the same command continues."
             ) from error
         return Cache(store, len(sources))
+
+
+def _open_complete(
+    store: Store, sources: Sequence[Source], states: Sequence[str], decoder: Decoder
+) -> Cache | None:
+    """The cache, unless something is missing or a file can be read now that could not before."""
+    cache = Cache(store, len(sources))  # first, so that nobody removes what is complete
+    if not store.is_complete(states):
+        return None
+    for number in cache.temporary:
+        outcome = attempt(decoder, sources[number].path)
+        if not isinstance(outcome, DecodingFailure) or not outcome.temporary:
+            return None
+    return cache
 
 
 def _digest(parts: Sequence[str]) -> str:

@@ -1,28 +1,17 @@
-"""Many files decoded, in order, by this process or several."""
+"""One file decoded, or the reason why it cannot be."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from pathlib import Path
-from threading import Thread
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from mmpareto.errors import MMParetoError
-
-_AHEAD = 4
-"""Files in work per process; more would only fill memory behind a slow one."""
 
 
 class Unreadable(MMParetoError):  # noqa: N818  # what is wrong with a file, not with a call
@@ -36,7 +25,7 @@ class Decoder(ABC):
     Subclasses are frozen dataclasses that can be pickled; their fields are the settings.
 
     Attributes:
-        version: To be raised when the same file and settings give another array than before.
+        version: Number to be raised when the same file and settings give another array than before.
     """
 
     version: ClassVar[int]
@@ -46,7 +35,7 @@ class Decoder(ABC):
         """Decodes one file.
 
         Args:
-            path: Of the file.
+            path: Path of the file.
 
         Returns:
             An array of any shape.
@@ -61,7 +50,7 @@ class Source:
     """A file, or a folder that stands for one.
 
     Args:
-        name: What users call it, as its path relative to the data's root.
+        name: What users call it, such as its path relative to the data's root.
         path: Where it is.
     """
 
@@ -69,102 +58,64 @@ class Source:
     path: Path
 
 
-class Passing(str):
-    """A reason that may be gone the next time: the file could not be opened or read."""
-
-    __slots__ = ()
-
-
-Decoded = np.ndarray | str
-"""The array, or the reason why there is none."""
-
-
-def decode_all(decoder: Decoder, paths: Sequence[Path], workers: int) -> Generator[Decoded]:
-    """Decodes files.
+@dataclass(frozen=True)
+class DecodingFailure:
+    """Why there is no array.
 
     Args:
-        decoder: How.
-        paths: Of the files.
-        workers: Processes that decode; 0 decodes in this one.
-
-    Yields:
-        What comes of each file, in the order of the paths.
-
-    Raises:
-        MMParetoError: If a process ends while it decodes.
+        reason: One line, without the file's path.
+        temporary: Whether the reason may be gone the next time: the file could not be opened or
+            read.
     """
-    if not workers:
-        yield from (attempt(decoder, path) for path in paths)
-        return
-    spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_start) as pool:
-        running: deque[tuple[Path, Future[Decoded]]] = deque()
-        try:
-            for path in paths:
-                running.append((path, pool.submit(attempt, decoder, path)))
-                if len(running) >= _AHEAD * workers:
-                    yield running[0][1].result()
-                    running.popleft()
-            while running:
-                yield running[0][1].result()
-                running.popleft()
-        except BrokenProcessPool as error:
-            unfinished = [
-                str(path) for path, future in running if not future.done() or future.exception()
-            ]
-            names = ", ".join(unfinished[:workers])  # they are begun in order
-            raise MMParetoError(
-                "Decoding should not end the process that does it. One of these files did: "
-                f"{names}. Remove it, or decode with 0 workers to see more; what is decoded is "
-                "kept."
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+
+    reason: str
+    temporary: bool = False
 
 
-def attempt(decoder: Decoder, path: Path) -> Decoded:
-    """Decodes one file."""
-    if not os.path.exists(path):  # noqa: PTH110  # unlike Path.exists also of names that no file can have
-        return Passing("no such file")
+Outcome = np.ndarray | DecodingFailure
+"""The array of a file, or why there is none."""
+
+
+def attempt(decoder: Decoder, path: Path) -> Outcome:
+    """Decodes one file.
+
+    Args:
+        decoder: What decodes it.
+        path: Path of the file.
+
+    Returns:
+        The array; a failure where the file is missing or damaged. Other errors are raised.
+    """
+    # Unlike Path.exists, this takes names that no file can have.
+    if not os.path.exists(path):  # noqa: PTH110
+        return DecodingFailure("no such file", temporary=True)
     try:
         return decoder(path)
     except Unreadable as error:
-        return Passing(error) if _is_passing(error) else str(error)
+        return DecodingFailure(str(error), temporary=_is_temporary(error))
     except OSError as error:
-        return Passing(f"cannot be read: {error.strerror}")
+        return DecodingFailure(f"cannot be read: {error.strerror}", temporary=True)
     except Exception as error:
         error.add_note(f"This happened while {path} was decoded.")
         raise
 
 
-def _is_passing(error: BaseException) -> bool:
-    """Whether it was the system that refused to open or read a file, or had no memory; not what the file holds."""
-    causes = [error]
-    while (cause := causes[-1].__cause__) is not None:
-        causes.append(cause)
-    # Pillow says by an OSError without a number what is damaged, FFmpeg by classes of its own.
-    return any(
-        type(cause).__module__ == "builtins"
-        and (
-            isinstance(cause, MemoryError)
-            or (isinstance(cause, OSError) and cause.errno is not None)
-        )
-        for cause in causes
-    )
+def _is_temporary(error: BaseException) -> bool:
+    """Whether the system refused to open or read a file, or had no memory for it."""
+    return any(_is_from_system(cause) for cause in _causes(error))
 
 
-def _start() -> None:
-    """Prepares a process that decodes."""
-    torch.set_num_threads(1)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # the process that waits for this one answers for it
-    Thread(target=_follow, daemon=True).start()
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what caused it, what caused that, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
-def _follow() -> None:
-    """Ends this process with the one that started it, which may have been killed and cannot do so."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
+def _is_from_system(error: BaseException) -> bool:
+    """Whether an error speaks of the system, and not of what a file holds."""
+    if type(error).__module__ != "builtins":  # FFmpeg reports damage by classes of its own
+        return False
+    if isinstance(error, OSError):
+        return error.errno is not None  # Pillow reports damage without a number
+    return isinstance(error, MemoryError)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpareto.data.caching._decoding import Decoded
+from mmpareto.data.caching._decoding import DecodingFailure, Outcome
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class Entry:
     """What became of one source.
 
     Args:
-        source: Tells this state of this source from any other.
+        source: Text that tells this state of this source from any other.
         reason: Why there is no array; empty if there is one.
-        dtype: Of the array, as NumPy writes it.
-        shape: Of the array.
+        dtype: Data type of the array, as NumPy writes it.
+        shape: Shape of the array.
         checksum: CRC-32 of the array's bytes.
-        passing: Whether the reason may be gone the next time.
+        temporary: Whether the reason may be gone the next time.
     """
 
     source: str
@@ -32,28 +32,29 @@ class Entry:
     dtype: str = "|u1"
     shape: tuple[int, ...] = (0,)
     checksum: int = 0
-    passing: bool = False
+    temporary: bool = False
 
     @classmethod
     def parse(cls, line: bytes) -> Entry:
-        """The entry in a line.
+        """The entry in a line of a journal.
 
         Raises:
             ValueError: If there is none.
             TypeError: If there is none.
         """
-        entry = cls(**json.loads(line))
-        if (
-            entry.line() != line
-            or np.dtype(entry.dtype).hasobject
-            or min(entry.shape, default=0) < 0
-        ):
+        fields = {**json.loads(line)}
+        entry = cls(temporary=fields.pop(_TEMPORARY, False), **fields)
+        if entry.line() != line or np.dtype(entry.dtype).hasobject:
+            raise ValueError
+        if min(entry.shape, default=0) < 0:
             raise ValueError
         return replace(entry, shape=tuple(entry.shape))
 
     def line(self) -> bytes:
-        """The same as a line."""
-        fields = {name: value for name, value in asdict(self).items() if name != "passing" or value}
+        """The line of a journal that `parse` reads."""
+        fields = asdict(self)
+        if fields.pop("temporary"):
+            fields[_TEMPORARY] = True
         return json.dumps(fields).encode() + b"\n"
 
     @property
@@ -61,9 +62,15 @@ class Entry:
         """Bytes of the array."""
         return prod(self.shape) * np.dtype(self.dtype).itemsize
 
-    def decoded(self, content: np.ndarray) -> Decoded:
-        """The array, whose bytes begin `content`, or the reason why there is none."""
-        return self.reason or content[: self.size].view(self.dtype).reshape(self.shape)
+    def outcome(self, content: np.ndarray) -> Outcome:
+        """The array, whose bytes are the first of `content`, or why there is none."""
+        if self.reason:
+            return DecodingFailure(self.reason, self.temporary)
+        return content[: self.size].view(self.dtype).reshape(self.shape)
+
+
+_TEMPORARY = "passing"
+"""Name of `Entry.temporary` in journals; it is there only if true."""
 
 
 @dataclass(frozen=True)
@@ -71,28 +78,28 @@ class Store:
     """A folder with a data file and its journal.
 
     Args:
-        folder: The folder, which need not exist.
+        folder: Path of the folder, which need not exist.
     """
 
     folder: Path
 
     @property
     def data(self) -> Path:
-        """Arrays, one after the other."""
+        """File of the arrays, one after the other."""
         return self.folder / "data"
 
     @property
     def journal(self) -> Path:
-        """For each source a line, in the order of the arrays."""
+        """File with a line for each source, in the order of the arrays."""
         return self.folder / "journal"
 
     def entries(self) -> list[Entry]:
-        """What the journal says, up to the first line that says nothing."""
+        """What the journal says, up to the first line that is damaged."""
         entries = []
         try:
             with self.journal.open("rb") as lines:
                 for line in lines:
-                    entries.append(Entry.parse(line))  # noqa: PERF401  # what was read before an error counts
+                    entries.append(Entry.parse(line))  # noqa: PERF401  # lines before a damaged one count
         except (OSError, ValueError, TypeError):
             pass
         return entries
@@ -108,19 +115,19 @@ class Store:
         """Bytes of the data file."""
         return self.data.stat().st_size if self.data.exists() else 0
 
-    def is_whole(self, sources: Sequence[str]) -> bool:
-        """Whether it holds these sources, all of them, and nothing is cut off."""
+    def is_complete(self, sources: Sequence[str]) -> bool:
+        """Whether it holds exactly these sources, and nothing is cut off."""
         entries = self.entries()
-        return [entry.source for entry in entries] == list(sources) and self.size == sum(
-            entry.size for entry in entries
-        )
+        if [entry.source for entry in entries] != list(sources):
+            return False
+        return self.size == sum(entry.size for entry in entries)
 
-    def intact(self) -> Iterator[tuple[Entry, Decoded]]:
+    def intact(self) -> Iterator[tuple[Entry, Outcome]]:
         """The first entries, as long as the arrays' bytes are those that were written."""
         content = self.content()
         for entry in self.entries():
             stored = content[: entry.size]
             if len(stored) < entry.size or zlib.crc32(stored.data) != entry.checksum:
                 return
-            yield entry, entry.decoded(content)
+            yield entry, entry.outcome(content)
             content = content[entry.size :]

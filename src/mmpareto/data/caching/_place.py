@@ -8,69 +8,79 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock
+
 from mmpareto.errors import MMParetoError
+
+try:
+    import fcntl
+except ImportError:  # Windows, which removes no file that is open: to open it is to hold it
+    fcntl = None  # type: ignore[assignment]
 
 
 def cache_folder() -> Path:
-    """The folder for all that is decoded or downloaded: ``$MMPARETO_CACHE``, or ``~/.cache/mmpareto``."""
+    """The folder of what is decoded or fetched: ``$MMPARETO_CACHE``, or ``~/.cache/mmpareto``."""
     return Path(os.environ.get("MMPARETO_CACHE") or "~/.cache/mmpareto").expanduser().absolute()
-
-
-def hold(file: Path) -> int | None:
-    """Opens a file so that no process removes it by `remove_unless_held` until what is returned is closed.
-
-    Returns:
-        A file descriptor, or None where there is no such file or no such lock.
-    """
-    try:
-        import fcntl  # not everywhere
-
-        while True:
-            with file.open("rb") as opened:
-                fcntl.flock(opened, fcntl.LOCK_SH)
-                if os.path.samestat(
-                    os.fstat(opened.fileno()), file.stat()
-                ):  # not removed or replaced meanwhile
-                    return os.dup(opened.fileno())
-    except (ImportError, OSError):
-        return None
-
-
-def remove_unless_held(folder: Path, file: Path) -> None:
-    """Removes a folder, unless somebody holds this file in it."""
-    import fcntl
-
-    if not file.exists():
-        shutil.rmtree(folder)
-        return
-    with (
-        suppress(BlockingIOError),
-        file.open("r+b") as opened,
-    ):  # some file systems lock only what can be written
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder)
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Makes a folder and keeps other processes that ask for it waiting, until the block or this process ends.
+    """Makes a folder, and lets other processes that ask for it wait until the block ends.
+
+    A process that is killed keeps nobody waiting.
 
     Args:
-        folder: In the cache folder.
+        folder: Path of a folder in the cache folder.
 
     Raises:
         MMParetoError: If the folder cannot be written to.
     """
-    import fcntl  # not everywhere, and whoever reads needs none
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
+        acquired = FileLock(folder / "lock").acquire()
     except OSError as error:
         raise MMParetoError(
             f"The cache should be in a folder that can be written to. Found {folder}: "
             f"{error.strerror}. Set the environment variable MMPARETO_CACHE to another folder."
         ) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with acquired:
         yield
+
+
+def hold(file: Path) -> int | None:
+    """Opens a file, so that `remove_unless_held` leaves it until what is returned is closed.
+
+    Returns:
+        A file descriptor, or None where there is no such file or the file system has no locks.
+    """
+    try:
+        while True:
+            with file.open("rb") as opened:
+                if fcntl is not None:
+                    fcntl.flock(opened, fcntl.LOCK_SH)
+                descriptor = opened.fileno()
+                # Another process may have removed or replaced the file before it was locked.
+                if os.path.samestat(os.fstat(descriptor), file.stat()):
+                    return os.dup(descriptor)
+    except OSError:
+        return None
+
+
+def remove_unless_held(folder: Path, file: Path) -> None:
+    """Removes a folder, unless somebody holds a file in it.
+
+    Args:
+        folder: Path of the folder.
+        file: Path of the file that `hold` opens.
+    """
+    if fcntl is None:
+        with suppress(PermissionError):  # of Windows, because somebody has a file open
+            file.unlink(missing_ok=True)
+            shutil.rmtree(folder)
+    elif not file.exists():
+        shutil.rmtree(folder)
+    else:
+        # To be written to, because some file systems lock no other files.
+        with suppress(BlockingIOError), file.open("r+b") as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""Gray digits paired with a coloured copy, whose colour tells the class in training but not in the test."""
+"""Gray digits with a coloured copy, whose colour tells the class in training, not in the test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmpareto.data._recipe import Batch, MultimodalDataset, Splits
+from mmpareto.data._dataset import Batch, MultimodalDataset, Splits
 from mmpareto.errors import MMParetoError
 
 DIGITS = tuple("0123456789")
@@ -52,8 +52,8 @@ def colours(labels: Tensor, variance: float, generator: torch.Generator, *, bias
 
     Args:
         labels: Tensor [N] of digits.
-        variance: Of the normal jitter around the mean colour, per channel, in units of full
-            intensity squared.
+        variance: Variance of the normal jitter around the mean colour, per channel, in units of
+            full intensity squared.
         generator: Source of randomness.
         biased: Whether the mean colour is the digit's own, or that of a digit drawn at random.
 
@@ -73,15 +73,17 @@ def colours(labels: Tensor, variance: float, generator: torch.Generator, *, bias
 
 @dataclass(frozen=True, eq=False)
 class ColouredDigits(MultimodalDataset):
-    """Modalities ``gray`` [1, H, W] and ``colour`` [3, H, W] of the same digit on black ground, normalized.
+    """Modalities ``gray`` [1, H, W] and ``colour`` [3, H, W] of the same digit on black ground.
+
+    Both are normalized.
 
     Args:
-        digits: The images and their labels.
+        digits: Images and their labels.
         colours: Tensor [N, 3] in [0, 1].
         ids: Tensor [N], a sample's number in the data set as distributed.
-        white: The largest value of an image.
-        gray_mean: Subtracted from the gray image in [0, 1].
-        gray_std: Divides it then.
+        white: Largest value of an image.
+        gray_mean: What is subtracted from the gray image in [0, 1].
+        gray_std: What it is divided by then.
     """
 
     digits: Digits
@@ -94,7 +96,8 @@ class ColouredDigits(MultimodalDataset):
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Batch:
         gray = self.digits.images[index].unsqueeze(-3) / self.white
         colour = gray * self.colours[index][..., None, None]
-        mean, std = (torch.tensor(value)[:, None, None] for value in (COLOUR_MEAN, COLOUR_STD))
+        mean = torch.tensor(COLOUR_MEAN)[:, None, None]
+        std = torch.tensor(COLOUR_STD)[:, None, None]
         inputs = {"gray": (gray - self.gray_mean) / self.gray_std, "colour": (colour - mean) / std}
         return {"inputs": inputs, "label": self.digits.labels[index], "id": self.ids[index]}
 
@@ -116,8 +119,8 @@ def coloured_splits(
     Args:
         digits: All N digits.
         parts: Indices of ``"train"``, ``"val"`` and ``"test"``.
-        variance: Of the colours' jitter.
-        white: The largest value of an image.
+        variance: Variance of the colours' jitter.
+        white: Largest value of an image.
         gray_mean: Mean of the gray images in [0, 1].
         gray_std: Their standard deviation.
 
@@ -127,7 +130,7 @@ def coloured_splits(
     generator = torch.Generator().manual_seed(0)
     datasets = {}
     for part, index in parts.items():
-        own = Digits(digits.images[index], digits.labels[index])
-        shades = colours(own.labels, variance, generator, biased=part == "train")
-        datasets[part] = ColouredDigits(own, shades, index, white, gray_mean, gray_std)
+        in_part = Digits(digits.images[index], digits.labels[index])
+        shades = colours(in_part.labels, variance, generator, biased=part == "train")
+        datasets[part] = ColouredDigits(in_part, shades, index, white, gray_mean, gray_std)
     return Splits(**datasets)

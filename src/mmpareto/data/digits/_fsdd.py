@@ -22,14 +22,14 @@ RATE = 8_000
 """Samples per second."""
 
 COUNT = 3_000
-"""Recordings that there are."""
+"""Number of recordings."""
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 
 _NAME = re.compile(rf"(\d)_({'|'.join(SPEAKERS)})_(\d+)\.wav", re.ASCII)
 
 _LARGEST = 1_000_000
-"""Bytes, half a minute and more; nothing larger is unpacked."""
+"""Bytes of the largest file that is unpacked: more than half a minute."""
 
 _UNREADABLE = (
     wave.Error,
@@ -47,7 +47,7 @@ class Recording:
     """One spoken digit.
 
     Args:
-        name: Of the file, as ``7_theo_12``.
+        name: Name of the file, as ``7_theo_12``.
         digit: From 0 to 9.
         speaker: One of `SPEAKERS`.
         number: Which of the speaker's recordings of the digit; 0 to 4 are the official test part.
@@ -76,22 +76,30 @@ def read_recordings(root: Path) -> tuple[list[Recording], list[Finding]]:
     recordings, problems = [], []
     places: dict[str, str] = {}
     with ExitStack() as stack:
-        for name, where, read in sorted(_files(root, stack), key=lambda file: file[:2]):
-            if name in places:
-                problems.append(
-                    Finding(where, f"has the name of {places[name]}, which is read instead")
-                )
+        for file in sorted(_files(root, stack), key=lambda file: (file.name, file.where)):
+            if file.name in places:
+                reason = f"has the name of {places[file.name]}, which is read instead"
+                problems.append(Finding(file.where, reason))
                 continue
             try:
-                recordings.append(_decode(name, read()))
-                places[name] = where
+                recordings.append(_decode(file.name, file.read()))
+                places[file.name] = file.where
             except (*_UNREADABLE, ValueError) as error:
-                problems.append(Finding(where, str(error) or "it ends too early"))
+                problems.append(Finding(file.where, str(error) or "it ends too early"))
     return recordings, problems
 
 
-def _files(root: Path, stack: ExitStack) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
-    """The name, the place and a reader of each .wav file in a folder called recordings."""
+@dataclass(frozen=True)
+class _File:
+    """A .wav file: its name, its place for messages, and how its bytes are read."""
+
+    name: str
+    where: str
+    read: Callable[[], bytes]
+
+
+def _files(root: Path, stack: ExitStack) -> Iterator[_File]:
+    """Each .wav file in a folder called recordings; `stack` closes the archive."""
     archive, folder = root / "fsdd.zip", root / "recordings"
     if archive.is_file():
         try:
@@ -103,10 +111,10 @@ def _files(root: Path, stack: ExitStack) -> Iterator[tuple[str, str, Callable[[]
         for member in opened.infolist():
             path = PurePosixPath(member.filename)
             if path.parent.name == "recordings" and path.suffix == ".wav":
-                yield path.name, f"{archive}:{path}", partial(_unpack, opened, member)
+                yield _File(path.name, f"{archive}:{path}", partial(_unpack, opened, member))
     elif folder.is_dir():
         for file in folder.glob("*.wav"):
-            yield file.name, str(file), file.read_bytes
+            yield _File(file.name, str(file), file.read_bytes)
     else:
         raise MMParetoError(
             "Parameter `data.root` should be a folder with the Free Spoken Digit Dataset, as "
@@ -115,6 +123,7 @@ def _files(root: Path, stack: ExitStack) -> Iterator[tuple[str, str, Callable[[]
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """The bytes of a file in the archive; a ValueError if it should not be unpacked."""
     if ".." in PurePosixPath(member.filename).parts or member.filename.startswith("/"):
         raise ValueError("the path leads out of the archive's folder")
     if member.file_size > _LARGEST:
@@ -123,7 +132,11 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 
 def _decode(name: str, content: bytes) -> Recording:
-    """Raises one of `_UNREADABLE`, or a ValueError that says what is wrong."""
+    """The recording in a file.
+
+    Raises:
+        ValueError: If the file holds something else; so do the errors in `_UNREADABLE`.
+    """
     parts = _NAME.fullmatch(name)
     if not parts:
         raise ValueError(
@@ -131,16 +144,16 @@ def _decode(name: str, content: bytes) -> Recording:
             f"{', '.join(SPEAKERS)}"
         )
     with wave.open(io.BytesIO(content)) as file:
-        form = (file.getnchannels(), 8 * file.getsampwidth(), file.getframerate())
-        if form != (1, 16, RATE):
+        channels, bits, rate = file.getnchannels(), 8 * file.getsampwidth(), file.getframerate()
+        if (channels, bits, rate) != (1, 16, RATE):
             raise ValueError(
-                "should be 1 channel of 16 bits at {} Hz, found {}, {}, {}".format(RATE, *form)
+                f"should be 1 channel of 16 bits at {RATE} Hz, found {channels}, {bits}, {rate}"
             )
+        expected = 2 * file.getnframes()
         frames = file.readframes(file.getnframes())
-        if not 0 < len(frames) == 2 * file.getnframes():
+        if not 0 < len(frames) == expected:
             raise ValueError(
-                f"should hold {2 * file.getnframes()} bytes of samples, more than 0; found "
-                f"{len(frames)}"
+                f"should hold {expected} bytes of samples, more than 0; found {len(frames)}"
             )
     samples = np.frombuffer(frames, "<i2")
     return Recording(name.removesuffix(".wav"), int(parts[1]), parts[2], int(parts[3]), samples)

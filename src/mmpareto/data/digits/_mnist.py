@@ -32,8 +32,8 @@ LAYOUT = (
 )
 """What a folder with MNIST holds."""
 
-# Of an idx file: two zeros, 8 for uint8, and the number of dimensions.
 _MAGIC = {3: 0x0803, 1: 0x0801}
+"""First bytes of an idx file: two zeros, 8 for uint8, and the number of dimensions."""
 
 _UNREADABLE = (
     KeyError,
@@ -71,22 +71,20 @@ def read_mnist(root: Path) -> dict[str, Part]:
             "Parameter `data.root` should be a folder with MNIST, or an .npz file. Found no file "
             f"{root}."
         )
+    parts = {}
     for part in SIZES:
-        _check(
-            archive if archive.is_file() else root,
-            part,
-            arrays[f"{part}_images"],
-            arrays[f"{part}_labels"],
-        )
-    tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
-    return {part: (tensors[f"{part}_images"], tensors[f"{part}_labels"].long()) for part in SIZES}
+        images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+        _check(archive if archive.is_file() else root, part, images, labels)
+        parts[part] = (torch.from_numpy(images), torch.from_numpy(labels).long())
+    return parts
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The four arrays in an .npz file."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in IDX_FILES}
-    # What is no archive at all is taken for one array, which has no keys.
+    # A file that is no archive is taken for one array, which has no keys.
     except (*_UNREADABLE, TypeError, IndexError, AttributeError) as error:
         raise MMParetoError(
             f"{path} should be an .npz file with uint8 arrays {', '.join(IDX_FILES)}. Found: "
@@ -95,6 +93,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _idx_path(folder: Path, name: str) -> Path:
+    """The official file in a folder, packed or not."""
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
             return path
@@ -105,15 +104,18 @@ def _idx_path(folder: Path, name: str) -> Path:
 
 
 def _read_idx(path: Path, key: str) -> np.ndarray:
-    """The array of an idx file: a magic number, the sizes as big-endian int32, one byte per number."""
-    part, what = key.split("_")
-    expected = (SIZES[part], 28, 28) if what == "images" else (SIZES[part],)
+    """The array of an idx file.
+
+    The file has a magic number, the sizes as big-endian int32, and one byte per number.
+    """
+    part, kind = key.split("_")
+    expected = (SIZES[part], 28, 28) if kind == "images" else (SIZES[part],)
     start, count = np.array([_MAGIC[len(expected)], *expected], ">u4"), int(np.prod(expected))
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             header = file.read(start.nbytes)
-            # No more than is expected, whatever the file would unpack to; one byte more reaches its
-            # checksum.
+            # No more than is expected, whatever the file would unpack to. One byte more, so that
+            # the checksum at its end is read.
             content = file.read(count + 1) if header == start.tobytes() else b""
     except _UNREADABLE as error:
         raise MMParetoError(
@@ -134,6 +136,7 @@ def _read_idx(path: Path, key: str) -> np.ndarray:
 
 
 def _check(path: Path, part: str, images: np.ndarray, labels: np.ndarray) -> None:
+    """Raises unless the arrays are those of a part of MNIST."""
     size = SIZES[part]
     if images.shape != (size, 28, 28) or images.dtype != np.uint8 or labels.shape != (size,):
         raise MMParetoError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 from mmpareto.data._recipe import Finding
-from mmpareto.data.folders._folder import Reader
+from mmpareto.data.folders._open_folder import Reader
 from mmpareto.data.media._front_ends import AudioName, front_end
 from mmpareto.data.media._video import VideoDecoder
 from mmpareto.data.samples._augment import Frames, Plain
@@ -16,7 +16,7 @@ from mmpareto.errors import MMParetoError
 from mmpareto.specs import Shape
 
 
-class Clips(Protocol):
+class ClipSettings(Protocol):
     """Settings of a recipe for clips: see `CREMAD`."""
 
     name: ClassVar[str]
@@ -31,11 +31,12 @@ class Clips(Protocol):
     def size(self) -> int: ...
 
 
-def check_clips(recipe: Clips) -> None:
+def check_clips(recipe: ClipSettings) -> None:
     """Raises unless clips can be read with the settings."""
     front_end(recipe.audio)
     for name in ("frames", "size"):
-        if (value := getattr(recipe, name)) < 1:
+        value = getattr(recipe, name)
+        if value < 1:
             raise MMParetoError(f"Parameter `data.{name}` should be at least 1. Found {value!r}.")
     if not 0 < recipe.fps < float("inf"):
         raise MMParetoError(
@@ -43,7 +44,7 @@ def check_clips(recipe: Clips) -> None:
         )
 
 
-def clip_shapes(recipe: Clips) -> dict[str, Shape]:
+def clip_shapes(recipe: ClipSettings) -> dict[str, Shape]:
     """Shapes of a spectrogram [1, F, T] and of a video [3, frames, size, size]."""
     return {
         "audio": front_end(recipe.audio).shape,
@@ -51,38 +52,40 @@ def clip_shapes(recipe: Clips) -> dict[str, Shape]:
     }
 
 
-def clip_readers(recipe: Clips) -> dict[str, Reader]:
+def clip_readers(recipe: ClipSettings) -> dict[str, Reader]:
     """Readers of modalities ``audio`` and ``video``."""
+    video, frames = VideoDecoder(recipe.fps, recipe.size), Frames(recipe.frames, recipe.size)
     return {
         "audio": Reader(f"{recipe.name}-audio", front_end(recipe.audio), Plain()),
-        "video": Reader(
-            f"{recipe.name}-video",
-            VideoDecoder(recipe.fps, recipe.size),
-            Frames(recipe.frames, recipe.size),
-        ),
+        "video": Reader(f"{recipe.name}-video", video, frames),
     }
 
 
 def files_by_name(folder: Path, kind: Literal["audio", "video"]) -> dict[str, Path]:
-    """What is directly in `folder`, by its name without ending, where that is one of `kind`; and folders of frames.
+    """Files of one kind directly in a folder, by their names without ending.
+
+    Args:
+        folder: Path of the folder.
+        kind: What the files hold; for ``"video"``, a folder of frames counts as a file.
 
     Raises:
         MMParetoError: If there is no such folder, or a name is there twice.
     """
     if not folder.is_dir():
         raise MMParetoError(f"{folder} should be a folder of {kind} files. Found no such folder.")
-    found: dict[str, Path] = {}
+    endings = FILES[kind].split()
+    by_name: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        frames = kind == "video" and path.is_dir()
-        if path.name.startswith(".") or not (frames or path.suffix.lower() in FILES[kind].split()):
+        is_frames = kind == "video" and path.is_dir()
+        if path.name.startswith(".") or not (is_frames or path.suffix.lower() in endings):
             continue
-        name = path.name if frames else path.stem
-        if name in found:
+        name = path.name if is_frames else path.stem
+        if name in by_name:
             raise MMParetoError(
-                f"{folder} should hold each clip once. Found {found[name].name} and {path.name}."
+                f"{folder} should hold each clip once. Found {by_name[name].name} and {path.name}."
             )
-        found[name] = path
-    return found
+        by_name[name] = path
+    return by_name
 
 
 def without_files(
@@ -97,12 +100,9 @@ def without_files(
     Returns:
         A finding for each of the clips.
     """
-    lacking = {
-        name: [modality for modality, found in files.items() if name not in found]
-        for name in wanted
-    }
-    return [
-        Finding(wanted[name], f"{name} has no {' and no '.join(gaps)} file")
-        for name, gaps in lacking.items()
-        if gaps
-    ]
+    findings = []
+    for name, where in wanted.items():
+        lacking = [modality for modality, by_name in files.items() if name not in by_name]
+        if lacking:
+            findings.append(Finding(where, f"{name} has no {' and no '.join(lacking)} file"))
+    return findings

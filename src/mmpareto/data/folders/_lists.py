@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from mmpareto._files import digest, read_text
@@ -13,11 +14,11 @@ from mmpareto.errors import MMParetoError
 
 
 @dataclass(frozen=True)
-class Row:
+class ListRow:
     """One line of a list.
 
     Args:
-        where: Its file and number, for messages.
+        where: File and number of the line, for messages.
         cells: What it says; the first is the sample's name.
     """
 
@@ -26,15 +27,19 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Of the sample."""
+        """Name of the sample."""
         return self.cells[0]
 
 
-def read_lists(folder: Path, columns: Sequence[str]) -> dict[str, list[Row]]:
-    """Lists ``train.csv``, ``test.csv`` and, if it is there, ``val.csv``, without headings.
+Lists = Mapping[str, Sequence[ListRow]]
+"""The rows of each part."""
+
+
+def read_lists(folder: Path, columns: Sequence[str]) -> Lists:
+    """Reads ``train.csv``, ``test.csv`` and, if it is there, ``val.csv``, without headings.
 
     Args:
-        folder: Where they are.
+        folder: Folder of the lists.
         columns: What is in a row, beginning with the sample's name.
 
     Returns:
@@ -44,19 +49,43 @@ def read_lists(folder: Path, columns: Sequence[str]) -> dict[str, list[Row]]:
         MMParetoError: If a list is missing, a row has another number of cells or no plain file name
             in its first, or a sample is listed twice.
     """
-    paths = _paths(folder).items()
-    lists = {
-        part: _read_list(path, columns) for part, path in paths if part != "val" or path.exists()
-    }
-    known: dict[str, str] = {}
-    for row in (row for rows in lists.values() for row in rows):
-        if row.name in known:
+    lists = {}
+    for part, path in _paths(folder).items():
+        if part != "val" or path.exists():
+            lists[part] = _read_list(path, columns)
+    places: dict[str, str] = {}
+    for row in rows_of(lists):
+        if row.name in places:
             raise MMParetoError(
                 f"{row.where} should name a sample that is listed nowhere else. Found {row.name}, "
-                f"as in {known[row.name]}: delete one of the two."
+                f"as in {places[row.name]}: delete one of the two."
             )
-        known[row.name] = row.where
+        places[row.name] = row.where
     return lists
+
+
+def rows_of(lists: Lists) -> Iterator[ListRow]:
+    """The rows of all lists, one list after the other."""
+    return chain.from_iterable(lists.values())
+
+
+def listed_numbers(lists: Lists, names: Sequence[str]) -> dict[str, list[int]]:
+    """Numbers of the samples in each list.
+
+    Args:
+        lists: Lists of samples.
+        names: Names of the samples there are. Others are left out.
+
+    Example:
+        >>> rows = [ListRow("row 1", ("b",)), ListRow("row 2", ("c",))]
+        >>> listed_numbers({"test": rows}, ["a", "b"])
+        {'test': [1]}
+    """
+    numbers = {name: number for number, name in enumerate(names)}
+    parts = {}
+    for part, rows in lists.items():
+        parts[part] = [numbers[row.name] for row in rows if row.name in numbers]
+    return parts
 
 
 def fingerprint(folder: Path) -> str:
@@ -68,10 +97,10 @@ def _paths(folder: Path) -> dict[str, Path]:
     return {part: folder / f"{part}.csv" for part in ("train", "val", "test")}
 
 
-def _read_list(path: Path, columns: Sequence[str]) -> list[Row]:
+def _read_list(path: Path, columns: Sequence[str]) -> list[ListRow]:
     rows = []
     for number, line in enumerate(read_text(path).splitlines(), start=1):
-        cells = tuple(cell.strip() for cell in next(csv.reader([line]), ()))
+        cells = tuple(map(str.strip, next(csv.reader([line]), ())))
         where = f"{path}, row {number}"
         if not any(cells):
             continue
@@ -83,38 +112,36 @@ def _read_list(path: Path, columns: Sequence[str]) -> list[Row]:
             raise MMParetoError(
                 f"{where} should begin with a name without folders. Found {cells[0]!r}."
             )
-        rows.append(Row(where, cells))
+        rows.append(ListRow(where, cells))
     return rows
 
 
 def with_validation(
     parts: Mapping[str, Sequence[int]], names: Sequence[str], labels: Sequence[int], seed: int
 ) -> dict[str, Sequence[int]]:
-    """`parts` with a part ``"val"``: if there is none, a ninth of ``"train"``, at random, of every class alike.
+    """Adds a part ``"val"`` where there is none: a ninth of ``"train"``, drawn at random.
 
     Args:
         parts: Numbers of the samples in each part.
-        names: Of all samples.
-        labels: Of all samples.
-        seed: Of what is held out.
+        names: Names of all samples.
+        labels: Classes of all samples; of every class alike a ninth is held out.
+        seed: Seed of what is held out.
 
     Returns:
-        ``"train"``, ``"val"`` and ``"test"``.
+        Numbers of the samples in ``"train"``, ``"val"`` and ``"test"``.
 
     Example:
-        >>> names = [str(number) for number in range(19)]
-        >>> parts = with_validation({"train": range(18), "test": [18]}, names, [0] * 9 + [1] * 10, seed=0)
+        >>> names, labels = [str(number) for number in range(19)], [0] * 9 + [1] * 10
+        >>> parts = with_validation({"train": range(18), "test": [18]}, names, labels, seed=0)
         >>> [len(part) for part in parts.values()], [number // 9 for number in parts["val"]]
         ([16, 2, 1], [0, 1])
     """
     if "val" in parts:
         return dict(parts)
     train = parts["train"]
-    chosen = split(
-        [names[n] for n in train], [[str(labels[n])] for n in train], (8 / 9, 1 / 9, 0.0), seed
-    )
-    held = {
-        part: [n for n, own in zip(train, chosen, strict=True) if own == part]
-        for part in ("train", "val")
-    }
-    return {**held, "test": parts["test"]}
+    units = [names[number] for number in train]
+    strata = [[str(labels[number])] for number in train]
+    divided: dict[str, list[int]] = {"train": [], "val": []}
+    for number, part in zip(train, split(units, strata, (8 / 9, 1 / 9, 0.0), seed), strict=True):
+        divided[part].append(number)
+    return {**divided, "test": parts["test"]}

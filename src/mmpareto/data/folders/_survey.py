@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from mmpareto.data._recipe import Finding
@@ -45,35 +46,41 @@ class Survey:
     remarks: Sequence[Finding] = ()
     warning: str = ""
 
+    @property
+    def used(self) -> set[int]:
+        """Numbers of the samples that are in some part."""
+        return set(chain.from_iterable(self.parts.values()))
+
 
 def without_links_out(survey: Survey, root: Path) -> Survey:
-    """Leaves out samples with a file that is a link out of the data set; its folder may be a link to elsewhere."""
-    out = {
-        number: said
-        for number, sample in enumerate(survey.samples)
-        if (said := _leads_out(sample, root))
-    }
-    kept = [number for number in range(len(survey.samples)) if number not in out]
-    new = {number: place for place, number in enumerate(kept)}
-    used = {number for numbers in survey.parts.values() for number in numbers}
-    return replace(
-        survey,
-        samples=[survey.samples[number] for number in kept],
-        parts={
-            part: [new[number] for number in numbers if number in new]
-            for part, numbers in survey.parts.items()
-        },
-        missing=[*survey.missing, *(finding for number, finding in out.items() if number in used)],
-    )
+    """Leaves out samples with a file that is a link out of the data set.
+
+    The folder of such a file may be a link to elsewhere.
+    """
+    samples: list[Sample] = []
+    places: dict[int, int] = {}
+    linked: dict[int, Finding] = {}
+    for number, sample in enumerate(survey.samples):
+        finding = _leads_out(sample, root)
+        if finding is None:
+            places[number] = len(samples)
+            samples.append(sample)
+        else:
+            linked[number] = finding
+    parts = {}
+    for part, numbers in survey.parts.items():
+        parts[part] = [places[number] for number in numbers if number in places]
+    missing = [*survey.missing, *(linked[number] for number in sorted(linked.keys() & survey.used))]
+    return replace(survey, samples=samples, parts=parts, missing=missing)
 
 
 def _leads_out(sample: Sample, root: Path) -> Finding | None:
+    """What is wrong with the first of a sample's files that leads out of the data set."""
     for path in sample.files.values():
         try:
             if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
                 inside(root, path)
-        except (MMParetoError, OSError, RuntimeError) as error:  # a circle of links
-            return Finding(
-                str(path), f"leads out of the data set: {error} Put the file itself there."
-            )
+        except (MMParetoError, OSError, RuntimeError) as error:  # the latter for a circle of links
+            reason = f"leads out of the data set: {error} Put the file itself there."
+            return Finding(str(path), reason)
     return None

@@ -19,7 +19,7 @@ class ArrayDecoder(Decoder):
     Files with Python objects, which could be programs, are refused.
 
     Args:
-        shape: That the array should have.
+        shape: Shape that the array should have.
 
     Example:
         >>> ArrayDecoder((128,))

@@ -16,27 +16,27 @@ from mmpareto.data.caching._decoding import Decoder, Unreadable
 from mmpareto.data.media._container import decoded_frames
 
 _QUIETEST = 1e-4
-"""Of full scale, -80 dB; below the noise of nearly all microphones."""
+"""Share of full scale, -80 dB; below the noise of nearly all microphones."""
 
 _RATES = range(1_000, 768_001)
 """Samples per second that recordings are known to have; other rates are damage."""
 
-_FINEST = 50_000
+_LARGEST_TERM = 50_000
 """Largest term of a ratio of rates; the filter has 20 times as many numbers.
 
-Of a ratio with larger ones the nearest is
-taken, which is off by less than one part in so many."""
+A ratio with larger terms is replaced by the nearest, which is off by less than one in 50,000.
+"""
 
 
 def read_audio(path: Path, rate: int, most: int | None = None) -> np.ndarray:
     """Reads a recording, or the sound of a video, in whatever format it is.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         rate: Samples per second to bring it to, by a filter that removes what lies beyond half of
             it.
-        most: Samples that are returned of a longer recording; the rest is not decoded. None for
-            all.
+        most: Number of samples that are returned of a longer recording; the rest is not decoded.
+            None for all.
 
     Returns:
         float32 [samples], the mean of all channels, in [-1, 1] but for what the filter overshoots.
@@ -68,15 +68,15 @@ def read_audio(path: Path, rate: int, most: int | None = None) -> np.ndarray:
 
 
 def _needed(most: int, before: int, after: int) -> int:
-    """Of how many samples the first `most` are made by `resampled`."""
-    reach = (
-        0 if before == after else math.ceil(10 * max(1, before / after)) + 2
-    )  # of SciPy's filter, to either side
-    return math.ceil(most * before / after * (1 + 1 / _FINEST)) + reach
+    """Number of samples before `resampled` that its first `most` are made of."""
+    reach = 0  # of SciPy's filter, to either side
+    if before != after:
+        reach = math.ceil(10 * max(1, before / after)) + 2
+    return math.ceil(most * before / after * (1 + 1 / _LARGEST_TERM)) + reach
 
 
 def _mono(frame: Any) -> np.ndarray:
-    """Of a decoded frame, float64 [samples]."""
+    """The mean of a decoded frame's channels, float64 [samples]."""
     try:
         values = frame.to_ndarray()
     except ValueError as error:
@@ -94,24 +94,36 @@ def _mono(frame: Any) -> np.ndarray:
 
 
 def resampled(samples: np.ndarray, before: int, after: int) -> np.ndarray:
-    """Samples [N] taken `before` times a second as float32 [ceil(N * after / before)], taken `after` times."""
+    """Brings samples to another rate.
+
+    Args:
+        samples: Samples [N], taken `before` times a second.
+        before: Their rate.
+        after: The rate to bring them to.
+
+    Returns:
+        float32 [ceil(N * after / before)].
+    """
     if before != after:
         from scipy.signal import resample_poly
 
         up, down = Fraction(after, before).as_integer_ratio()
-        if max(up, down) <= _FINEST:
-            samples = resample_poly(samples, up, down)
-        else:
-            length = math.ceil(len(samples) * up / down)
-            ends = (
-                Fraction(min(up, down), max(up, down)).limit_denominator(_FINEST).as_integer_ratio()
-            )
-            near = ends if up < down else ends[::-1]
-            more = np.zeros(
-                len(samples) // _FINEST + 2
-            )  # so that it is long enough in spite of that
-            samples = resample_poly(np.concatenate([samples, more]), *near)[:length]
+        length = math.ceil(len(samples) * up / down)
+        if max(up, down) > _LARGEST_TERM:
+            up, down = _nearest_ratio(up, down)
+            # So that there are enough samples at a ratio that is a little smaller.
+            filling = np.zeros(len(samples) // _LARGEST_TERM + 2)
+            samples = np.concatenate([samples, filling])
+        samples = resample_poly(samples, up, down)[:length]
     return samples.astype(np.float32)
+
+
+def _nearest_ratio(up: int, down: int) -> tuple[int, int]:
+    """The ratio nearest to one of two numbers, with smaller numbers."""
+    smaller, larger = sorted((up, down))
+    ratio = Fraction(smaller, larger).limit_denominator(_LARGEST_TERM)
+    small, large = ratio.as_integer_ratio()
+    return (small, large) if up < down else (large, small)
 
 
 @dataclass(frozen=True)
@@ -123,9 +135,9 @@ class SpectrogramDecoder(Decoder):
 
     Args:
         rate: Samples per second that the recording is brought to.
-        seconds: What is longer is cut, what is shorter filled up with silence.
-        window: Seconds of a window.
-        hop: Seconds from one to the next.
+        seconds: Length that is used; what is longer is cut, what is shorter filled up with silence.
+        window: Length of a window, in seconds.
+        hop: Time from one window to the next, in seconds.
 
     Example:
         >>> SpectrogramDecoder(rate=16_000, seconds=3.0).shape
@@ -146,11 +158,12 @@ class SpectrogramDecoder(Decoder):
         return 1, window // 2 + 1, samples // hop + 1
 
     def _lengths(self) -> tuple[int, int, int]:
-        """Samples of a recording, of a window and from window to window."""
-        samples, window, hop = (
-            max(1, round(self.rate * time)) for time in (self.seconds, self.window, self.hop)
-        )
-        return samples, window, hop
+        """Numbers of samples of a recording, of a window and from window to window."""
+        return self._samples(self.seconds), self._samples(self.window), self._samples(self.hop)
+
+    def _samples(self, seconds: float) -> int:
+        """Number of samples in a time, at least one."""
+        return max(1, round(self.rate * seconds))
 
     def __call__(self, path: Path) -> np.ndarray:
         samples, window, hop = self._lengths()

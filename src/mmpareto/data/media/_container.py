@@ -16,8 +16,8 @@ def decoded_frames(path: Path, kind: Literal["audio", "video"]) -> Generator[Any
     """PyAV's frames of the first track of a kind, in the order in which they are shown or heard.
 
     Args:
-        path: Of the file, whose format is found from its content alone.
-        kind: Of the track.
+        path: Path of the file, whose format is found from its content alone.
+        kind: Kind of the track.
 
     Raises:
         Unreadable: If there is no such track, or one that cannot be decoded.
@@ -40,19 +40,14 @@ def decoded_frames(path: Path, kind: Literal["audio", "video"]) -> Generator[Any
 
 
 def _frames(av: Any, content: mmap.mmap, kind: str) -> Iterator[Any]:
+    options = {"protocol_whitelist": "none"}
     try:
-        with av.open(
-            content, options={"protocol_whitelist": "none"}, metadata_errors="replace"
-        ) as container:
+        with av.open(content, options=options, metadata_errors="replace") as container:
             track = next((stream for stream in container.streams if stream.type == kind), None)
-            if track is None or track.codec_context is None:  # of an unknown codec
+            if track is None or track.codec_context is None:  # the latter for an unknown codec
                 raise Unreadable(f"holds no {kind}")
-            track.codec_context.thread_count = 1  # processes are what there are several of
+            track.codec_context.thread_count = 1  # files are decoded by several processes
             yield from container.decode(track)
-    except (
-        av.FFmpegError,
-        ValueError,
-    ) as error:  # a ValueError if a place beyond the end is sought
-        raise Unreadable(
-            f"is no {kind} that can be decoded: {getattr(error, 'strerror', error)}"
-        ) from error
+    except (av.FFmpegError, ValueError) as error:  # a ValueError for a place beyond the end
+        reason = getattr(error, "strerror", error)
+        raise Unreadable(f"is no {kind} that can be decoded: {reason}") from error

@@ -24,8 +24,8 @@ class FrontEnd(Decoder):
 
     Attributes:
         rate: Samples per second that the recording is brought to first.
-        most: Samples that are used of a longer recording.
-        shape: Of the spectrogram.
+        most: Number of samples that are used of a longer recording.
+        shape: Shape of the spectrogram.
     """
 
     rate: ClassVar[int]
@@ -33,9 +33,8 @@ class FrontEnd(Decoder):
     shape: ClassVar[tuple[int, int, int]]
 
     def __call__(self, path: Path) -> np.ndarray:
-        return self.spectrogram(read_audio(path, self.rate, self.most).astype(np.float64)).astype(
-            np.float32
-        )[None]
+        samples = read_audio(path, self.rate, self.most).astype(np.float64)
+        return self.spectrogram(samples).astype(np.float32)[None]
 
     @abstractmethod
     def spectrogram(self, samples: Signal) -> Signal:
@@ -44,12 +43,13 @@ class FrontEnd(Decoder):
 
 @dataclass(frozen=True)
 class FilterBank(FrontEnd):
-    """The filter bank of MMPareto's authors: Kaldi's definition, 128 mel bands, 1,024 frames of 10 ms.
+    """The filter bank of MMPareto's authors: Kaldi's, 128 mel bands, 1,024 frames of 10 ms.
 
-    Of every 25 ms: their mean removed, pre-emphasis by 0.97, Hanning window, power spectrum,
+    For every 25 ms: the mean is removed, pre-emphasis by 0.97, Hanning window, power spectrum,
     triangles on the mel scale from 20 Hz to half the rate, logarithm; no dither. (The authors
-    remove the recording's mean first, to no effect where that of every frame is.) What is longer
-    than 1,024 frames is cut, what is shorter filled up with zeros; then all of it is normalized.
+    remove the recording's mean first, which changes nothing where each frame's mean is removed.)
+    What is longer than 1,024 frames is cut, what is shorter filled up with zeros; then all of it is
+    normalized.
 
     Example:
         >>> FilterBank().spectrogram(np.zeros(16_000)).shape
@@ -95,10 +95,10 @@ class OGMGE(FrontEnd):
 
 @dataclass(frozen=True)
 class PMR(FrontEnd):
-    """PMR's: 16 kHz, repeated to 10 s, power densities of 512 samples that overlap by 353, logarithm, standardized.
+    """PMR's: 16 kHz, repeated to 10 s, power densities of 512 samples, logarithm, standardized.
 
-    The window and the scale are the defaults of SciPy's spectrogram: a periodic Tukey window that
-    tapers a quarter, the mean of every 512 samples removed, power per hertz.
+    Windows overlap by 353 samples. All else is as SciPy's spectrogram has it: a periodic Tukey
+    window that tapers a quarter, the mean of every 512 samples removed, power per hertz.
 
     Example:
         >>> PMR().spectrogram(np.zeros(16_000)).shape
@@ -111,12 +111,11 @@ class PMR(FrontEnd):
     version = 1
 
     def spectrogram(self, samples: Signal) -> Signal:
-        frames = frames_of(_repeated(samples, self.most), 512, 512 - 353)
-        window = _tukey(512, 0.25)
-        spectrum = np.fft.rfft((frames - frames.mean(1, keepdims=True)) * window)
-        density = np.square(np.abs(spectrum)) / (self.rate * np.square(window).sum())
-        density[:, 1:-1] *= 2  # the negative frequencies
-        logarithm = np.log(density + 1e-7).T
+        from scipy.signal import spectrogram
+
+        repeated = _repeated(samples, self.most)
+        _, _, density = spectrogram(repeated, self.rate, nperseg=512, noverlap=353)
+        logarithm = np.log(density + 1e-7)
         standardized: Signal = (logarithm - logarithm.mean()) / (logarithm.std() + 1e-9)
         return standardized
 
@@ -144,12 +143,5 @@ def front_end(name: AudioName) -> FrontEnd:
 
 
 def _repeated(samples: Signal, length: int) -> Signal:
-    """`samples` as often as needed for so many of them; what resampling carried out of [-1, 1] is clipped."""
+    """`samples` repeated up to a length, and clipped: resampling may leave [-1, 1]."""
     return np.resize(samples, length).clip(-1, 1)
-
-
-def _tukey(length: int, taper: float) -> Signal:
-    """A periodic window of which a share of `taper` is a cosine, half of it at each end."""
-    phase = np.arange(length) / (taper * length / 2)
-    rise = np.minimum(phase, 2 / taper - phase).clip(max=1)
-    return 0.5 - 0.5 * np.cos(np.pi * rise)

@@ -21,11 +21,11 @@ class ImageDecoder(Decoder):
     """From an image file to uint8 [3, H, W], red, green and blue.
 
     The picture is turned as its EXIF data say. Gray of 16 bits is scaled to 8; what is transparent
-    is white, as on paper. Of several pictures in a file it is the first.
+    is white, as on paper. If a file holds several pictures, the first is taken.
 
     Args:
-        size: The shorter side is brought to this, with the proportions kept; an image that is
-            smaller stays as it is, as all do for None.
+        size: Length of the shorter side, in pixels, with the proportions kept; an image that is
+            smaller stays as it is. None leaves all as they are.
 
     Example:
         >>> ImageDecoder(224)
@@ -37,9 +37,8 @@ class ImageDecoder(Decoder):
     size: int | None
 
     def __call__(self, path: Path) -> np.ndarray:
-        return np.ascontiguousarray(
-            np.asarray(shrunk(read_image(path), self.size)).transpose(2, 0, 1)
-        )
+        image = shrunk(read_image(path), self.size)
+        return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
 def opened(path: Path) -> BinaryIO:
@@ -55,14 +54,17 @@ def opened(path: Path) -> BinaryIO:
 
 
 def shrunk(image: Image, size: int | None) -> Image:
-    """The image with its shorter side of at most `size`, its proportions kept, at least a pixel each way."""
+    """The image with a shorter side of at most `size`, but at least one pixel each way.
+
+    The proportions are kept.
+    """
     from PIL.Image import Resampling
 
     if size is None or min(image.size) <= size:
         return image
     scale = size / min(image.size)
-    width, height = (round(scale * side) for side in image.size)
-    return image.resize((width, height), Resampling.BILINEAR, reducing_gap=None)
+    size_in_pixels = (round(scale * image.width), round(scale * image.height))
+    return image.resize(size_in_pixels, Resampling.BILINEAR, reducing_gap=None)
 
 
 def read_image(path: Path) -> Image:
@@ -79,9 +81,8 @@ def read_image(path: Path) -> Image:
         ) from error
     try:
         with opened(path) as file, warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # about metadata, and about sizes that are still allowed
+            # They are about metadata, and about sizes that are still allowed.
+            warnings.simplefilter("ignore")
             image = Image.open(file)
             image.load()
             return _rgb(ImageOps.exif_transpose(image))
@@ -91,15 +92,13 @@ def read_image(path: Path) -> Image:
         raise
     except MemoryError as error:
         raise Unreadable("is an image too large for the memory") from error
-    except (
-        Exception
-    ) as error:  # Pillow fails at a damaged header as whatever its numbers are taken for
-        raise Unreadable(
-            f"is a damaged image: {' '.join(str(error).split()) or type(error).__name__}"
-        ) from error
+    except Exception as error:  # at a damaged header Pillow raises any error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise Unreadable(f"is a damaged image: {reason}") from error
 
 
 def _rgb(image: Image) -> Image:
+    """The image in red, green and blue of eight bits."""
     from PIL import Image
 
     if image.mode == "F":

@@ -8,7 +8,9 @@ from mmpareto.errors import MMParetoError
 
 
 def inside(root: Path, path: Path) -> Path:
-    """Checks that a path does not lead out of a folder, by ``..``, by a symbolic link or as an absolute path.
+    """Checks that a path does not lead out of a folder.
+
+    It could do so by ``..``, by a symbolic link, or as an absolute path.
 
     Args:
         root: The folder.
@@ -25,13 +27,10 @@ def inside(root: Path, path: Path) -> Path:
         PosixPath('data/a/../b.wav')
     """
     try:
-        found = path.resolve()
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # circles of links; characters that no name can have
+        resolved = path.resolve()
+    # For circles of links, and for characters that no name can have.
+    except (OSError, RuntimeError, ValueError) as error:
         raise MMParetoError(f"Files should be in {root}. Found {str(path)!r}: {error}.") from error
-    if not found.is_relative_to(root.resolve()):
-        raise MMParetoError(f"Files should be in {root}. Found {path}, which is {found}.")
+    if not resolved.is_relative_to(root.resolve()):
+        raise MMParetoError(f"Files should be in {root}. Found {path}, which is {resolved}.")
     return path

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _LONGEST = 3600
-"""Seconds without a new frame, beyond which it is not the picture that stands still but the times that are wrong."""
+"""Seconds that a frame may be shown; if one is shown longer, the times are wrong."""
 
 
 @dataclass(frozen=True)
 class VideoDecoder(Decoder):
     """From a video, or a folder of its frames, to uint8 [T, 3, H, W], red, green and blue.
 
-    Of a video, for each time 0, 1 / fps, 2 / fps, ... up to the last frame, the frame shown closest
-    to it. Of a folder, all images, in the order of the numbers in their names.
+    From a video, for each time 0, 1 / fps, 2 / fps, ... up to the last frame, the frame shown
+    closest to it. From a folder, all images, in the order of the numbers in their names.
 
     Args:
         fps: Frames per second.
-        size: The shorter side is brought to this, with the proportions kept; what is smaller stays
-            as it is.
+        size: Length of the shorter side, in pixels, with the proportions kept; what is smaller
+            stays as it is.
 
     Example:
         >>> VideoDecoder(fps=1.0, size=256)
@@ -47,11 +47,10 @@ class VideoDecoder(Decoder):
     size: int
 
     def __call__(self, path: Path) -> np.ndarray:
-        frames = (
-            _in_folder(path)
-            if path.is_dir()
-            else _at_times(decoded_frames(path, "video"), Fraction(self.fps))
-        )
+        if path.is_dir():
+            frames = _in_folder(path)
+        else:
+            frames = _at_times(decoded_frames(path, "video"), Fraction(self.fps))
         arrays = [np.asarray(shrunk(frame, self.size)).transpose(2, 0, 1) for frame in frames]
         if not arrays:
             raise Unreadable("holds no frame")
@@ -61,20 +60,22 @@ class VideoDecoder(Decoder):
 
 
 def _in_folder(folder: Path) -> Iterator[Image]:
-    """The images in a folder."""
+    """The images in a folder, in the order of the numbers in their names."""
     paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    numbers = {
-        path: [int(digits) for digits in re.findall(r"\d+", path.name, re.ASCII)] for path in paths
-    }
-    for path in sorted(paths, key=lambda path: (numbers[path], path.name)):
+    for path in sorted(paths, key=_numbers_and_name):
         try:
             yield read_image(_near(folder, path))
         except Unreadable as error:
             raise Unreadable(f"{path.name} in it {error}") from error
 
 
+def _numbers_and_name(path: Path) -> tuple[list[int], str]:
+    """All numbers in a file's name, and the name."""
+    return [int(digits) for digits in re.findall(r"\d+", path.name, re.ASCII)], path.name
+
+
 def _near(folder: Path, frame: Path) -> Path:
-    """The frame, which may be a link to a frame of another video; further a data set's links must not lead."""
+    """The frame, which may be a link to a frame of another video, but not to anywhere else."""
     if frame.is_symlink():
         try:
             inside(folder.resolve().parent, frame)
@@ -86,7 +87,7 @@ def _near(folder: Path, frame: Path) -> Path:
 
 
 def _at_times(frames: Iterable[Any], fps: Fraction) -> Iterator[Image]:
-    """Of PyAV's frames those closest to the multiples of 1 / fps, counted from the first."""
+    """PyAV's frames that are closest to the multiples of 1 / fps, counted from the first frame."""
     number, start, before, shown = 0, Fraction(0), Fraction(0), None
     for frame in frames:
         if frame.pts is None:

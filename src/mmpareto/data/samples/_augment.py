@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmpareto.data.samples._crops import choose_frames, random_crop
-from mmpareto.data.samples._memory import memory
+from mmpareto.data.samples._memory import batch_memory
 from mmpareto.data.samples._transform import Transform
 
 
@@ -29,9 +29,10 @@ class Plain(Transform):
 
 @dataclass(frozen=True)
 class Frames(Transform):
-    """From images uint8 [3, H, W] to [3, size, size], from videos [T, 3, H, W] to [3, count, size, size].
+    """Crops of images and videos.
 
-    A finished batch is float32 and normalized.
+    From an image uint8 [3, H, W] to [3, size, size], from a video [T, 3, H, W] to [3, count, size,
+    size]. A finished batch is float32 and normalized.
 
     Of a video, one frame is taken from each of `count` segments, see `choose_frames`. In training
     all of them are cut out by one random resized crop and, half the time, flipped. Else the whole
@@ -43,10 +44,10 @@ class Frames(Transform):
     clip are cropped alike.
 
     Args:
-        count: Frames of a sample.
-        size: Height and width of a sample.
-        mean: Of each channel, subtracted, where white is 1; by default ImageNet's.
-        std: Of each channel, divided by.
+        count: Number of frames of a sample.
+        size: Height and width of a sample, in pixels.
+        mean: What is subtracted from each channel, where white is 1; by default ImageNet's mean.
+        std: What each channel is divided by then.
 
     Example:
         >>> video = np.zeros((10, 3, 48, 64), np.uint8)
@@ -61,42 +62,39 @@ class Frames(Transform):
 
     def __call__(self, item: np.ndarray, random: np.random.Generator | None) -> Tensor:
         video = item[None] if item.ndim == 3 else item
-        chosen = choose_frames(len(video), self.count, random)
-        height, width = video.shape[2:]
-        top, left, height, width = (
-            (0, 0, height, width) if random is None else random_crop(height, width, random)
-        )
+        frames = choose_frames(len(video), self.count, random)
+        top, left, (height, width) = 0, 0, video.shape[2:]
+        if random is not None:
+            top, left, height, width = random_crop(height, width, random)
         # As bytes: a resize of these takes a quarter of the time of one of floats, and workers send
         # as much less.
-        cropped = torch.from_numpy(video[chosen, :, top : top + height, left : left + width])
-        resized = functional.interpolate(
-            cropped, (self.size, self.size), mode="bilinear", antialias=True
-        )
+        cropped = torch.from_numpy(video[frames, :, top : top + height, left : left + width])
+        size = (self.size, self.size)
+        resized = functional.interpolate(cropped, size, mode="bilinear", antialias=True)
         if random is not None and random.random() < 0.5:
             resized = resized.flip(-1)
         return resized[0] if item.ndim == 3 else resized.transpose(0, 1)
 
     def finish(self, batch: Tensor) -> Tensor:
         shape = (-1,) + (1,) * (batch.ndim - 2)
-        mean, std = (torch.tensor(values).view(shape) for values in (self.mean, self.std))
+        mean, std = torch.tensor(self.mean).view(shape), torch.tensor(self.std).view(shape)
         scale, shift = 1 / (255 * std), mean / std
-        finished = memory(tuple(batch.shape))
-        for row, frames in zip(
-            finished, batch, strict=True
-        ):  # one at a time, so that it stays in the processor's cache
+        finished = batch_memory(tuple(batch.shape))
+        # One sample at a time, so that it stays in the processor's cache.
+        for row, frames in zip(finished, batch, strict=True):
             row.copy_(frames).mul_(scale).sub_(shift)
         return finished
 
 
 @dataclass(frozen=True)
 class Spectrogram(Transform):
-    """Spectrograms [1, F, T], in training with stretches of time and bands of frequency replaced by the mean.
+    """Spectrograms [1, F, T], some of whose columns and rows are replaced by the mean in training.
 
     SpecAugment without its time warping (D. S. Park et al., Interspeech 2019).
 
     Args:
-        times: For each stretch its greatest length, in columns.
-        frequencies: For each band its greatest width, in rows.
+        times: Greatest length of each stretch of time that is replaced, in columns.
+        frequencies: Greatest width of each band of frequency that is replaced, in rows.
 
     Example:
         >>> transform = Spectrogram(times=(2,), frequencies=())
@@ -112,11 +110,13 @@ class Spectrogram(Transform):
 
     def __call__(self, item: np.ndarray, random: np.random.Generator | None) -> Tensor:
         spectrogram = torch.from_numpy(item.copy())
-        if random is not None:
-            mean = spectrogram.mean()
-            for axis, widths in ((2, self.times), (1, self.frequencies)):
-                for widest in widths:
-                    width = int(random.integers(min(widest, spectrogram.shape[axis]) + 1))
-                    start = int(random.integers(spectrogram.shape[axis] - width + 1))
-                    spectrogram.narrow(axis, start, width).fill_(mean)
+        if random is None:
+            return spectrogram
+        mean = spectrogram.mean()
+        for axis, widths in ((2, self.times), (1, self.frequencies)):
+            length = spectrogram.shape[axis]
+            for widest in widths:
+                width = int(random.integers(min(widest, length) + 1))
+                start = int(random.integers(length - width + 1))
+                spectrogram.narrow(axis, start, width).fill_(mean)
         return spectrogram

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import default_collate, get_worker_info
 
-from mmpareto.data._recipe import Batch, Draw, MultimodalDataset
+from mmpareto.data._dataset import Batch, EpochIndices, MultimodalDataset
 from mmpareto.data.caching._cache import Cache
-from mmpareto.data.samples._transform import Sent
+from mmpareto.data.samples._transform import PendingBatch
 from mmpareto.data.samples._transform import Transform as Transform
 from mmpareto.errors import MMParetoError
 
@@ -35,21 +35,28 @@ class Column:
     def tensor(self, sample: int, random: np.random.Generator | None) -> Tensor:
         """The modality of a sample that has it."""
         item = self.source[int(self.index[sample])]
-        assert item is not None  # CachedDataset has seen to it
+        assert item is not None  # CachedDataset refuses damaged items
         return self.transform(item.numpy() if isinstance(item, Tensor) else item, random)
+
+    def absent(self) -> list[int]:
+        """Places in `index` where there is no item, or a damaged one, in order."""
+        places = set(range(-1, len(self.source)))
+        if isinstance(self.source, Cache):
+            places -= self.source.damaged.keys()
+        return sorted(set(self.index.tolist()) - places)
 
 
 @dataclass(frozen=True, eq=False)
 class CachedDataset(MultimodalDataset):
-    """Samples whose modalities are made of cached items; augmented if they are asked for by a `Draw`.
+    """Samples whose modalities are made of cached items; `EpochIndices` augment them.
 
-    What is random about a sample depends on the draw's seed, its epoch, the modality and the
-    sample's number alone.
+    What is random about a sample depends on the seed, the epoch, the modality and the sample's
+    number alone.
 
     Args:
         columns: For each modality its items.
         labels: Tensor [N, ...].
-        ids: N of them.
+        ids: N names, or a tensor [N].
 
     Raises:
         MMParetoError: If the numbers of samples differ, or an item is not there.
@@ -77,12 +84,10 @@ class CachedDataset(MultimodalDataset):
                     f"{len(self.labels)} labels, {len(self.ids)} ids and {len(column.index)} of "
                     f"`{name}`."
                 )
-            known = set(range(-1, len(column.source))) - (
-                column.source.damaged.keys() if isinstance(column.source, Cache) else set()
-            )
-            if missing := sorted(set(column.index.tolist()) - known):
+            absent = column.absent()
+            if absent:
                 raise MMParetoError(
-                    f"Items of `{name}` should be there and undamaged. Found the numbers {missing}."
+                    f"Items of `{name}` should be there and undamaged. Found the numbers {absent}."
                 )
 
     def __len__(self) -> int:
@@ -91,42 +96,49 @@ class CachedDataset(MultimodalDataset):
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Batch:
         numbers = torch.arange(len(self))[list(index) if isinstance(index, Sequence) else index]
         if numbers.ndim == 0:
-            sample = int(numbers)
-            present = {
-                name: column for name, column in self.columns.items() if column.index[sample] >= 0
-            }
-            single = {
-                name: column.transform.finish(column.tensor(sample, None)[None])[0]
-                for name, column in present.items()
-            }
-            return {"inputs": single, "label": self.labels[sample], "id": self.ids[sample]}
-        samples, rows = numbers.tolist(), {}
+            return self._sample(int(numbers))
+        return self._batch(numbers, index if isinstance(index, EpochIndices) else None)
+
+    def _sample(self, sample: int) -> Batch:
+        inputs = {}
+        for name, column in self.columns.items():
+            if column.index[sample] >= 0:
+                batch = column.tensor(sample, None)[None]
+                inputs[name] = column.transform.finish(batch)[0]
+        return {"inputs": inputs, "label": self.labels[sample], "id": self.ids[sample]}
+
+    def _batch(self, numbers: Tensor, augmented_by: EpochIndices | None) -> Batch:
+        samples = numbers.tolist()
         inputs: dict[str, Any] = {}
+        rows: dict[str, Tensor] = {}
         for place, (name, column) in enumerate(self.columns.items()):
-            own = (column.index[numbers] >= 0).nonzero().flatten().tolist()
-            if not own:
+            present = (column.index[numbers] >= 0).nonzero().flatten().tolist()
+            if not present:
                 continue
-            if len(own) < len(samples):
-                rows[name] = torch.tensor(own)
-            tensors = [
-                column.tensor(samples[row], _random(index, place, samples[row])) for row in own
-            ]
+            if len(present) < len(samples):
+                rows[name] = torch.tensor(present)
+            tensors = []
+            for row in present:
+                random = _random(augmented_by, place, samples[row])
+                tensors.append(column.tensor(samples[row], random))
             # In a worker this puts them where the main process can read them, without a copy.
-            sent = Sent(column.transform, default_collate(tensors), own, len(samples))
-            inputs[name] = sent if get_worker_info() else sent.batch()
-        ids = (
-            self.ids[numbers]
-            if isinstance(self.ids, Tensor)
-            else [self.ids[sample] for sample in samples]
-        )
-        batch = {"inputs": inputs, "label": self.labels[numbers], "id": ids}
+            collated = default_collate(tensors)
+            pending = PendingBatch(column.transform, collated, present, len(samples))
+            inputs[name] = pending if get_worker_info() else pending.finished()
+        batch = {"inputs": inputs, "label": self.labels[numbers], "id": self._ids(numbers)}
         return batch | {"rows": rows} if rows else batch
 
+    def _ids(self, numbers: Tensor) -> list[str] | Tensor:
+        if isinstance(self.ids, Tensor):
+            return self.ids[numbers]
+        return [self.ids[sample] for sample in numbers.tolist()]
 
-def _random(index: Any, place: int, sample: int) -> np.random.Generator | None:
-    """What the random changes to a sample are drawn from, in its modality of a place; None unless it is drawn."""
-    if not isinstance(index, Draw):
+
+def _random(
+    augmented_by: EpochIndices | None, modality: int, sample: int
+) -> np.random.Generator | None:
+    """The generator of the random changes to one modality of one sample."""
+    if augmented_by is None:
         return None
-    return np.random.Generator(
-        np.random.Philox(key=[index.seed, index.epoch], counter=[0, 0, place, sample])
-    )
+    key = [augmented_by.seed, augmented_by.epoch]
+    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, modality, sample]))

@@ -13,22 +13,22 @@ from torch import Tensor
 
 
 class Transform(ABC):
-    """From cached items to what a model takes in: sample by sample, and what is left to do for the batch."""
+    """From cached items to what a model takes in."""
 
     @abstractmethod
     def __call__(self, item: np.ndarray, random: np.random.Generator | None) -> Tensor:
         """Transforms the item of one sample.
 
         Args:
-            item: As decoded; not to be written to.
-            random: What random changes are drawn from; None makes none.
+            item: Array as it was decoded; not to be written to.
+            random: Generator that random changes are drawn from; None makes none.
 
         Returns:
-            A tensor of its own, of the same shape for all items.
+            A tensor that shares no memory with the item, of one shape for all items.
         """
 
     def finish(self, batch: Tensor) -> Tensor:
-        """Does the rest, in the process that uses the batch; by itself there is none.
+        """Does what is left to do for a batch, in the process that uses it; by default nothing.
 
         What makes a batch larger belongs here, for what comes before may be sent from a worker.
 
@@ -42,13 +42,15 @@ class Transform(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class Sent:
-    """A modality of a batch on its way from a worker: what is unpickled is the tensor that it becomes.
+class PendingBatch:
+    """A modality of a batch that is not finished yet.
+
+    A worker sends it; what arrives in the other process is the finished tensor.
 
     Args:
-        transform: By which the batch is finished.
-        tensors: Of the samples that have the modality.
-        rows: Their numbers; a list, for every tensor that is sent costs a connection.
+        transform: What finishes the batch.
+        tensors: Transformed items of the n samples that have the modality, [n, ...].
+        rows: Rows of these samples; a list, for every tensor that is sent costs a connection.
         length: Number of all rows.
     """
 
@@ -57,18 +59,18 @@ class Sent:
     rows: Sequence[int]
     length: int
 
-    def batch(self) -> Tensor:
-        """All rows, with zeros where there is nothing."""
+    def finished(self) -> Tensor:
+        """All rows, with zeros where a sample lacks the modality."""
         finished = self.transform.finish(self.tensors)
         if len(self.rows) == self.length:
             return finished
-        return finished.new_zeros(self.length, *finished.shape[1:]).index_copy_(
-            0, torch.tensor(self.rows), finished
-        )
+        filled = finished.new_zeros(self.length, *finished.shape[1:])
+        return filled.index_copy_(0, torch.tensor(self.rows), finished)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _arrive, (self.transform, self.tensors, self.rows, self.length)
 
 
-def _arrive(*parts: Any) -> Tensor:
-    return Sent(*parts).batch()
+def _arrive(*fields: Any) -> Tensor:
+    """What a pending batch is unpickled as."""
+    return PendingBatch(*fields).finished()

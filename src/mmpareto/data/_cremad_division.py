@@ -6,7 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmpareto.data.folders._lists import Row, read_lists, with_validation
+from mmpareto.data.folders._lists import (
+    Lists,
+    listed_numbers,
+    read_lists,
+    rows_of,
+    with_validation,
+)
 from mmpareto.data.tables._splitting import PARTS, split
 from mmpareto.errors import MMParetoError
 
@@ -14,10 +20,11 @@ EMOTIONS = ("NEU", "HAP", "SAD", "FEA", "DIS", "ANG")
 CLIP = re.compile(rf"(\d{{4}})_[A-Z]{{3}}_({'|'.join(EMOTIONS)})_[A-Z]{{1,2}}")
 """A clip's name: actor, sentence, emotion, level."""
 
-Lists = Mapping[str, Sequence[Row]]
-
 _SHARES = (0.7, 0.1, 0.2)
-_BY_ACTOR = "cremad is divided by actors: nobody of the validation and the test part is in the training part."
+_BY_ACTOR = (
+    "cremad is divided by actors: nobody of the validation and the test part is in the training "
+    "part."
+)
 _HELD_OUT = (
     "A ninth of the listed training clips, of every class alike, is held out for validation."
 )
@@ -45,41 +52,40 @@ def read_division(folder: Path | str | None) -> Lists:
     Raises:
         MMParetoError: If there are none, or a row contradicts the clip's name.
     """
-    lists = {} if folder is None else read_lists(Path(folder), ("clip id", "emotion"))
-    for row in (row for rows in lists.values() for row in rows):
-        if (match := CLIP.fullmatch(row.name)) is None or row.cells[1] != match[2]:
-            said = match[2] if match else "a clip's name, as 1001_DFA_ANG_XX"
-            raise MMParetoError(f"{row.where} should say {said}. Found {','.join(row.cells)}.")
+    if folder is None:
+        return {}
+    lists = read_lists(Path(folder), ("clip id", "emotion"))
+    for row in rows_of(lists):
+        match = CLIP.fullmatch(row.name)
+        if match is None or row.cells[1] != match[2]:
+            expected = match[2] if match else "a clip's name, as 1001_DFA_ANG_XX"
+            raise MMParetoError(f"{row.where} should say {expected}. Found {','.join(row.cells)}.")
     return lists
 
 
 def divide(names: Sequence[str], lists: Lists, seed: int) -> Mapping[str, Sequence[int]]:
-    """Numbers of the clips in each part: as in `lists`, or by actors, of whom 70, 10 and 20 percent.
+    """Numbers of the clips in each part: as in `lists`, or 70, 10 and 20 percent of the actors.
 
     Args:
-        names: Of the clips there are.
-        lists: The user's; empty to divide by actors.
-        seed: Of the division, or of what is held out for validation where there is no list of it.
+        names: Names of the clips there are.
+        lists: The user's lists; empty to divide by actors.
+        seed: Seed of the division, or of what is held out where there is no list for validation.
     """
     labels = [label_of(name) for name in names]
-    if not lists:
-        own = split(
-            [actor_of(name) for name in names], [[str(label)] for label in labels], _SHARES, seed
-        )
-        return {part: [number for number, of in enumerate(own) if of == part] for part in PARTS}
-    numbers = {name: number for number, name in enumerate(names)}
-    parts = {
-        part: [numbers[row.name] for row in rows if row.name in numbers]
-        for part, rows in lists.items()
-    }
-    return with_validation(parts, names, labels, seed)
+    if lists:
+        return with_validation(listed_numbers(lists, names), names, labels, seed)
+    actors = [actor_of(name) for name in names]
+    strata = [[str(label)] for label in labels]
+    parts: dict[str, list[int]] = {part: [] for part in PARTS}
+    for number, part in enumerate(split(actors, strata, _SHARES, seed)):
+        parts[part].append(number)
+    return parts
 
 
 def shared_actors(lists: Lists) -> str:
-    """What is wrong with a test part some of whose actors are in the training part; empty where none is."""
-    train, test = (
-        {actor_of(row.name) for row in lists.get(part, ())} for part in ("train", "test")
-    )
+    """A warning if actors of the test part are in the training part; empty if there are none."""
+    train = {actor_of(row.name) for row in lists.get("train", ())}
+    test = {actor_of(row.name) for row in lists.get("test", ())}
     if not train & test:
         return ""
     return (
@@ -89,18 +95,27 @@ def shared_actors(lists: Lists) -> str:
 
 
 def division_notes(folder: Path | str | None) -> list[str]:
-    """What a reader of results must know about the division; empty where the lists cannot be read."""
+    """What a reader of results must know about the division.
+
+    Args:
+        folder: Folder of the user's lists; None for a division by actors.
+
+    Returns:
+        Sentences; none where the lists cannot be read.
+    """
     if folder is None:
         return [_BY_ACTOR]
     try:
         lists = read_division(folder)
     except MMParetoError:
-        return []  # to be said by whoever loads or checks
+        return []  # whoever loads or checks the data raises it
     sizes = {part: len(rows) for part, rows in lists.items()}
     known = ", like the split in circulation" if sizes == _CIRCULATING else ""
     counts = ", ".join(f"{size:,} {part}" for part, size in sizes.items())
-    notes = [
-        f"cremad is divided by the user's lists ({counts} clips{known}).",
-        shared_actors(lists),
-    ]
-    return [*filter(None, notes), *([] if "val" in lists else [_HELD_OUT])]
+    notes = [f"cremad is divided by the user's lists ({counts} clips{known})."]
+    warning = shared_actors(lists)
+    if warning:
+        notes.append(warning)
+    if "val" not in lists:
+        notes.append(_HELD_OUT)
+    return notes
