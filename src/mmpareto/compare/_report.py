@@ -6,16 +6,16 @@ import base64
 import json
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-
-import jinja2
+from typing import TYPE_CHECKING, Any
 
 from mmpareto._files import make_folder, write_atomically
-from mmpareto.compare._folder import Folder, read_folder
-from mmpareto.compare._illustrations import Illustration, illustrations
+from mmpareto.compare._comparison import Comparison, read_comparison
 from mmpareto.compare._results import modalities, score_of
 from mmpareto.compare._table import build_table
 from mmpareto.compare._wording import datasets
+
+if TYPE_CHECKING:
+    from mmpareto.compare._illustrations import Illustration
 
 
 def write_report(out: str | Path) -> Path:
@@ -36,9 +36,13 @@ def write_report(out: str | Path) -> Path:
         MMParetoError: If there is no such folder, a file in it is malformed or the report cannot be
             written.
     """
+    # Loads matplotlib, which the processes that train have no use for.
+    from mmpareto.compare._illustrations import illustrations
+
     out = Path(out)
-    folder = read_folder(out)
-    page = _page(folder, pictures := illustrations(folder))
+    comparison = read_comparison(out)
+    pictures = illustrations(comparison)
+    page = _page(comparison, pictures)
     make_folder(out / "figures")
     for name, picture in pictures.items():
         write_atomically(out / "figures" / f"{name}.png", picture.png)
@@ -46,23 +50,29 @@ def write_report(out: str | Path) -> Path:
     return out / "report.html"
 
 
-def _page(folder: Folder, pictures: dict[str, Illustration]) -> str:
-    environment = jinja2.Environment(
+def _page(comparison: Comparison, pictures: dict[str, Illustration]) -> str:
+    import jinja2
+
+    jinja = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = environment.from_string(
-        files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-    )
-    return template.render(
-        folder=folder,
-        dataset=datasets(folder.results),
-        modalities=modalities(folder.results),
-        table=build_table(folder.results),
-        score=score_of(folder.results).title,
-        images={name: base64.b64encode(picture.png).decode() for name, picture in pictures.items()},
-        alts={name: picture.alt for name, picture in pictures.items()},
-        command=folder.environment.get("command"),
-        environment={name: _text(v) for name, v in folder.environment.items() if name != "command"},
+    page = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
+    environment = dict(comparison.environment)
+    command = environment.pop("command", None)
+    images, alts = {}, {}
+    for name, picture in pictures.items():
+        images[name] = base64.b64encode(picture.png).decode()
+        alts[name] = picture.alt
+    return jinja.from_string(page).render(
+        comparison=comparison,
+        dataset=datasets(comparison.results),
+        modalities=modalities(comparison.results),
+        table=build_table(comparison.results),
+        score=score_of(comparison.results).title,
+        images=images,
+        alts=alts,
+        command=command,
+        environment={name: _text(value) for name, value in environment.items()},
     )
 
 
