@@ -1,4 +1,4 @@
-"""``mmpareto data``: which data sets there are, where their files belong, decoding these once, and what is wrong."""
+"""``mmpareto data``: names, describes, decodes and checks data sets."""
 
 from __future__ import annotations
 

@@ -97,14 +97,13 @@ def run_cell(base: RunConfig, cell: Cell, folder: Path) -> Metrics:
     """
     from mmpareto.training.run import run
 
-    trained = []
+    seconds = 0.0
     for out, config in configurations(base, cell, folder).items():
-        trained.append(run(config, out, progress=False))
-    if cell.method != ENSEMBLE:
-        return trained[0]
-    seconds = sum(metrics["train"]["seconds"] for metrics in trained)
-    metrics = {"train": {"seconds": seconds}, **_average(base, folder)}
-    write_json(folder / METRICS, metrics)
+        metrics = run(config, out, progress=False)
+        seconds += metrics["train"]["seconds"]
+    if cell.method == ENSEMBLE:
+        metrics = {"train": {"seconds": seconds}, **_average(base, folder)}
+        write_json(folder / METRICS, metrics)
     return metrics
 
 
@@ -114,11 +113,12 @@ def _average(base: RunConfig, folder: Path) -> Metrics:
     A sample's average is over the modalities that it has.
     """
     splits, target = base.data.load(), base.data.target
-    models = {modality: load_run(folder / modality) for modality in base.shapes}
-    metrics = {}
-    for part in ("val", "test"):
-        alone = {}
-        for modality, (config, model) in models.items():
-            alone[modality] = predict(config, model, getattr(splits, part))
-        metrics[part] = averaged(alone, target).scores(target)
-    return metrics
+    val, test = {}, {}
+    for modality in base.shapes:
+        config, model = load_run(folder / modality)
+        val[modality] = predict(config, model, splits.val)
+        test[modality] = predict(config, model, splits.test)
+    return {
+        "val": averaged(val, target).scores(target),
+        "test": averaged(test, target).scores(target),
+    }

@@ -124,11 +124,10 @@ def _shown_run(out: Path, results: Sequence[Result]) -> str:
 
 
 def _magnitudes(path: Path) -> list[Magnitude]:
-    rows = read_records(path, Magnitude) if path.exists() else []
-    if not rows:
-        return []
-    shown = min((row.method for row in rows), key=_preference)
-    return [row for row in rows if row.method == shown]
+    by_method: dict[str, list[Magnitude]] = {}
+    for row in read_records(path, Magnitude) if path.exists() else []:
+        by_method.setdefault(row.method, []).append(row)
+    return by_method[min(by_method, key=_preference)] if by_method else []
 
 
 def _read_json(path: Path, kind: type, default: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 
 from mmpareto._files import make_folder
@@ -50,8 +51,8 @@ def compare(
     """
     _check_request(base, methods, seeds, jobs)
     base.data.load()  # missing files are found here, and not in every cell
-    # Seeds outside, so that an interrupted grid leaves whole seeds, which can be compared.
-    cells = [Cell(method, seed) for seed in range(seeds) for method in methods]
+    # Seed by seed, so that an interrupted grid leaves complete seeds, which can be compared.
+    cells = [Cell(method, seed) for seed, method in product(range(seeds), methods)]
     record = Record(base, out, cells, earlier_results(base, cells, out))
     for cell in cells:
         metrics = finished(base, cell, record.folder(cell))

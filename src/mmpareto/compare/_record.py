@@ -46,12 +46,13 @@ class Record:
 
     def write_description(self, notes: Sequence[str]) -> None:
         """Writes what is compared, as `mmpareto compare --config` takes it."""
-        cells = [Cell(result.method, result.seed) for result in self.earlier]
-        cells.extend(self.cells)
-        methods = dict.fromkeys(cell.method for cell in cells)
+        methods: dict[str, int] = {}
+        entries: list[Result | Cell] = [*self.earlier, *self.cells]
+        for entry in entries:
+            methods[entry.method] = max(entry.seed, methods.get(entry.method, 0))
         config = {
             "methods": ",".join(methods),
-            "seeds": 1 + max(cell.seed for cell in cells),
+            "seeds": 1 + max(methods.values()),
             **_common_settings(self.base),
             "notes": list(notes),
         }
@@ -77,8 +78,7 @@ class Record:
 
         It is uniform's, where both gradients act as they are, if that is trained.
         """
-        candidates = self.done.keys() & set(self.cells)
-        candidates -= {cell for cell in candidates if cell.method == ENSEMBLE}
+        candidates = [cell for cell in self.done if cell.method != ENSEMBLE]
         if not candidates:
             return
         order = self.cells.index

@@ -67,7 +67,7 @@ def read_results(path: str | Path) -> list[Result]:
 
 
 def write_results(path: str | Path, results: Iterable[Result]) -> None:
-    """Writes ``results.csv``, replacing the file in one step; reading it gives back the same numbers.
+    """Writes ``results.csv``, replacing the file in one step; reading gives back the same numbers.
 
     Args:
         path: The file, in a folder that exists.
@@ -103,18 +103,14 @@ def values(
     """
     wanted = (method, metric, split)
     selected = [r for r in results if (r.method, r.metric, r.split) == wanted]
-    by_seed = {r.seed: r.value for r in sorted(selected, key=_seed)}
+    by_seed = {r.seed: r.value for r in selected}
     if len(by_seed) < len(selected):
         names = sorted({f"'{r.dataset}'" for r in selected})
         raise MMParetoError(
             f"`results` should hold one {split} {metric} of '{method}' per seed. Found several, on "
             f"{', '.join(names)}. Report one data set at a time."
         )
-    return by_seed
-
-
-def _seed(result: Result) -> int:
-    return result.seed
+    return dict(sorted(by_seed.items()))
 
 
 class Score(NamedTuple):
@@ -166,6 +162,11 @@ def scores(results: Sequence[Result], method: str, objective: str = JOINT) -> di
 def methods(results: Iterable[Result]) -> list[str]:
     """The methods in the order of the tables: the library's own, then others by name."""
     return in_order({result.method for result in results})
+
+
+def measured(results: Sequence[Result], objective: str = JOINT) -> list[str]:
+    """The methods that have a test score of an objective, in the order of the tables."""
+    return [name for name in methods(results) if scores(results, name, objective)]
 
 
 def modalities(results: Sequence[Result]) -> list[str]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mmpareto.compare._drawing import PALE, finite, literal, looks, panels, styled
-from mmpareto.compare._results import Result, methods, modalities, score_of, scores
+from mmpareto.compare._results import Result, measured, methods, modalities, score_of, scores
 from mmpareto.compare._roles import ENSEMBLE, JOINT_LOSS
 from mmpareto.compare._statistics import Spread, half_width, spread
 from mmpareto.partition import JOINT
@@ -30,8 +30,8 @@ def accuracy_figure(results: Sequence[Result]) -> Figure:
         single loss: the joint score of ``joint`` (vertical), the modality's in ``ensemble``
         (horizontal).
     """
-    names = [name for name in methods(results) if scores(results, name)]
-    shown = [part for part in modalities(results) if _is_scored(results, names, part)]
+    names = measured(results)
+    shown = [part for part in modalities(results) if set(measured(results, part)) & set(names)]
     figure, axes = panels(shown, 3.2)
     look, title = looks(names), score_of(results).title
     for modality, ax in axes.items():
@@ -43,10 +43,6 @@ def accuracy_figure(results: Sequence[Result]) -> Figure:
     handles += _first_dashed(axes.values())
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4))
     return figure
-
-
-def _is_scored(results: Sequence[Result], names: Sequence[str], modality: str) -> bool:
-    return any(scores(results, name, modality) for name in names)
 
 
 def _spread(results: Sequence[Result], method: str, objective: str = JOINT) -> Spread:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mmpareto.compare._results import Result, methods, modalities, scores, values
+from mmpareto.compare._results import Result, measured, methods, modalities, scores, values
 from mmpareto.compare._roles import CONTRASTS, REFERENCE
 from mmpareto.compare._statistics import Difference, Spread, paired_difference, spread
 
@@ -55,10 +55,10 @@ def comparisons(results: Sequence[Result]) -> int:
 
     These are each method's from ``uniform``, and MMPareto's from ``scaled-uniform``.
     """
-    measured = {name for name in methods(results) if scores(results, name)}
-    pairs = {(name, REFERENCE) for name in measured - {REFERENCE}}
+    names = set(measured(results))
+    pairs = {(name, REFERENCE) for name in names - {REFERENCE}}
     for _, _, method, control in CONTRASTS:
-        if {method, control} <= measured:
+        if {method, control} <= names:
             pairs.add((method, control))
     return max(1, len(pairs))
 

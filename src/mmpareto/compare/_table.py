@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmpareto.compare._results import Result, modalities, score_of
+from mmpareto.compare._results import Result, methods, modalities, score_of
 from mmpareto.compare._roles import REFERENCE, ROLES
 from mmpareto.compare._statistics import Difference
 from mmpareto.compare._summary import MethodSummary, attribution, comparisons, table_rows
@@ -69,7 +69,7 @@ def build_table(results: Sequence[Result]) -> ComparisonTable:
     return ComparisonTable(
         headline=headline(results, summaries),
         caption=_caption(results, summaries),
-        notes=_notes(summaries, comparisons(results)),
+        notes=_notes(methods(results), comparisons(results)),
         header=header,
         rows=tuple(rows),
         attribution=tuple(attribution_sentences(results, attribution(results))),
@@ -84,7 +84,7 @@ def _columns(
     headings = ["method", "seeds", "joint", f"joint minus\n{REFERENCE} (points)", *parts]
     headings += [f"conflict\n{part}" for part in parts]
     headings.append("seconds")
-    same_seeds = len({row.joint.count for row in summaries}) == 1
+    same_seeds = len(_counts(summaries)) == 1
     rows = [_cells(row, parts, same_seeds) for row in summaries]
     columns = zip(headings, *rows, strict=True)
     return [column for column in columns if set(column[1:]) - {NONE}]
@@ -117,8 +117,13 @@ def _difference(difference: Difference | None, count: int) -> str:
     return "\n".join(lines)
 
 
+def _counts(summaries: Sequence[MethodSummary]) -> list[int]:
+    """The numbers of seeds that methods have, ascending."""
+    return sorted({row.joint.count for row in summaries} or {0})
+
+
 def _caption(results: Sequence[Result], summaries: Sequence[MethodSummary]) -> str:
-    counts = sorted({row.joint.count for row in summaries} or {0})
+    counts = _counts(summaries)
     number = seeds(counts[-1])
     if len(counts) > 1:
         number = f"{counts[0]} to {number}"
@@ -126,14 +131,13 @@ def _caption(results: Sequence[Result], summaries: Sequence[MethodSummary]) -> s
     return f"{content}: mean and ± sample standard deviation over {number}."
 
 
-def _notes(summaries: Sequence[MethodSummary], count: int) -> str:
+def _notes(shown: Sequence[str], count: int) -> str:
     sentences = [
         f"Differences from {REFERENCE} are paired by seed; their 95% intervals and p-values "
         f"(paired t test) hold for all differences of this report together, {count} here "
         "(Bonferroni). Not resolved: the interval contains zero, or there is none. Conflict: "
         "percent of the measured steps. Seconds: mean wall-clock of one training."
     ]
-    shown = {row.method for row in summaries}
     for name, role in ROLES.items():
         if role.note and name in shown:
             sentences.append(role.note)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mmpareto.compare._results import Result, methods, score_of, scores
+from mmpareto.compare._results import Result, measured, score_of
 from mmpareto.compare._roles import REFERENCE
 from mmpareto.compare._statistics import Difference, Spread
 from mmpareto.compare._summary import Contribution, MethodSummary
@@ -84,10 +84,10 @@ def headline(results: Sequence[Result], rows: Sequence[MethodSummary]) -> str:
         Which method has the highest mean, and whether it differs from ``uniform``.
     """
     title = score_of(results).title
-    measured = [row for row in rows if math.isfinite(row.joint.mean)]
-    if not measured:
+    scored = [row for row in rows if math.isfinite(row.joint.mean)]
+    if not scored:
         return f"No training has a test {title} yet: there is nothing to compare."
-    best = max(measured, key=lambda row: row.joint.mean)
+    best = max(scored, key=lambda row: row.joint.mean)
     sentence = (
         f"{best.method} has the highest mean joint {title} on the test split of "
         f"{datasets(results)}: {percent(best.joint.mean)}% over {seeds(best.joint.count)}."
@@ -117,10 +117,10 @@ def attribution_sentences(
         Sentences that name what is missing and what is not resolved.
     """
     title = score_of(results).title
-    measured = [name for name in methods(results) if scores(results, name)]
+    names = measured(results)
     sentences = []
     for part in contributions:
-        missing = [name for name in (part.method, part.control) if name not in measured]
+        missing = [name for name in (part.method, part.control) if name not in names]
         finding = verdict(part.difference, title)
         if missing:
             finding = f"cannot be told: no test results of {' and '.join(missing)}"
