@@ -20,10 +20,26 @@ else:
     Record = TypeVar("Record")
 
 
-def _name(text: str) -> str:
-    if not text:
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # noqa: RUF001
+_QUOTE = "'"
+"""Spreadsheets take what follows it for text, whatever it begins with."""
+
+
+def guarded(text: str) -> str:
+    """Text as a cell that no spreadsheet computes.
+
+    Example:
+        >>> guarded("=1+1"), guarded("audio")
+        ("'=1+1", 'audio')
+    """
+    return _QUOTE + text if text.startswith((*_FORMULA, _QUOTE)) else text
+
+
+def _name(cell: str) -> str:
+    """The text of which a cell is the `guarded` one."""
+    if not cell:
         raise ValueError
-    return text
+    return cell[1:] if cell.startswith(_QUOTE) and guarded(cell[1:]) == cell else cell
 
 
 _FLAGS = {"0": False, "false": False, "0.0": False, "1": True, "true": True, "1.0": True}
@@ -97,7 +113,8 @@ def _check_length(row: Mapping[str | None, Any], where: str) -> None:
 def write_records(path: Path, kind: type[Record], records: Iterable[Record]) -> None:
     """Writes records as CSV, the fields of `kind` as header, replacing the file in one step.
 
-    Numbers are written so that reading them gives the same bits; flags as 0 and 1.
+    Numbers are written so that reading them gives the same bits; flags as 0 and 1;
+    text so that no spreadsheet computes it.
 
     Args:
         path: The file, in a folder that exists.
@@ -116,4 +133,6 @@ def write_records(path: Path, kind: type[Record], records: Iterable[Record]) -> 
 
 
 def _cell(value: Any) -> Any:
-    return int(value) if isinstance(value, bool) else value
+    if isinstance(value, bool):
+        return int(value)
+    return guarded(value) if isinstance(value, str) else value

@@ -9,12 +9,16 @@ from pathlib import Path
 from mmpareto import balancing
 from mmpareto._catalogue import catalogue, find
 from mmpareto._files import write_json
+from mmpareto._names import file_name
 from mmpareto.balancing import Joint, Method
+from mmpareto.compare._claimed_run import is_finished, run_claimed
+from mmpareto.compare._comparison import run_name
 from mmpareto.compare._roles import ENSEMBLE
 from mmpareto.errors import MMParetoError
 from mmpareto.training import (
     METRICS,
     Metrics,
+    Predictions,
     RunConfig,
     averaged,
     check_same,
@@ -42,7 +46,7 @@ class Cell:
     @property
     def name(self) -> str:
         """Name of its folder."""
-        return f"{self.method}-seed{self.seed}"
+        return run_name(self.method, self.seed)
 
 
 def method_names() -> list[str]:
@@ -70,7 +74,7 @@ def configurations(base: RunConfig, cell: Cell, folder: Path) -> dict[Path, RunC
         alone = replace(base, method=Joint(), seed=cell.seed)
         trainings = {}
         for modality in base.shapes:
-            trainings[folder / modality] = replace(alone, modalities=(modality,))
+            trainings[folder / file_name(modality)] = replace(alone, modalities=(modality,))
         return trainings
     method = base.method
     if method.name != cell.method:
@@ -84,9 +88,10 @@ def finished(base: RunConfig, cell: Cell, folder: Path) -> Metrics | None:
     Raises:
         MMParetoError: If the cell's folder holds another training.
     """
-    for out, config in configurations(base, cell, folder).items():
+    trainings = configurations(base, cell, folder)
+    for out, config in trainings.items():
         check_same(config, out)
-    return stored_metrics(folder)
+    return stored_metrics(folder) if all(map(is_finished, trainings)) else None
 
 
 def run_cell(base: RunConfig, cell: Cell, folder: Path) -> Metrics:
@@ -95,11 +100,9 @@ def run_cell(base: RunConfig, cell: Cell, folder: Path) -> Metrics:
     Returns:
         Metrics by split.
     """
-    from mmpareto.training.run import run
-
     seconds = 0.0
     for out, config in configurations(base, cell, folder).items():
-        metrics = run(config, out, progress=False)
+        metrics = run_claimed(config, out, progress=False)
         seconds += metrics["train"]["seconds"]
     if cell.method == ENSEMBLE:
         metrics = {"train": {"seconds": seconds}, **_average(base, folder)}
@@ -115,10 +118,22 @@ def _average(base: RunConfig, folder: Path) -> Metrics:
     splits, target = base.data.load(), base.data.target
     val, test = {}, {}
     for modality in base.shapes:
-        config, model = load_run(folder / modality)
+        config, model = load_run(folder / file_name(modality))
         val[modality] = predict(config, model, splits.val)
         test[modality] = predict(config, model, splits.test)
+        _check_finite(modality, val[modality], test[modality])
     return {
         "val": averaged(val, target).scores(target),
         "test": averaged(test, target).scores(target),
     }
+
+
+def _check_finite(modality: str, *parts: Predictions) -> None:
+    """Raises if a network has diverged: the average with its predictions would be no number."""
+    for predictions in parts:
+        for values in predictions.values.values():
+            if not values.isfinite().all():
+                raise MMParetoError(
+                    f"The network of modality '{modality}' has diverged: its predictions are not "
+                    "finite. Lower the learning rate."
+                )

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mmpareto._csv import read_records
 from mmpareto._files import read_text
+from mmpareto._names import file_name
+from mmpareto._yaml import parse_yaml
 from mmpareto.compare._results import Result, methods, read_results
 from mmpareto.compare._roles import REFERENCE, SUBJECT
 from mmpareto.diagnostics import GeometryRow
@@ -77,6 +77,11 @@ class Comparison:
     environment: dict[str, Any]
 
 
+def run_name(method: str, seed: int) -> str:
+    """Name of the folder of a training."""
+    return f"{file_name(method)}-seed{seed}"
+
+
 def read_comparison(out: Path) -> Comparison:
     """Reads a comparison's folder. Any of its files may be absent.
 
@@ -117,7 +122,7 @@ def _shown_run(out: Path, results: Sequence[Result]) -> str:
     cells = sorted({(result.method, result.seed) for result in results})
     for method in sorted(methods(results), key=_preference):
         for name, seed in cells:
-            run = f"{name}-seed{seed}"
+            run = run_name(name, seed)
             if name == method and (out / "runs" / run / "geometry.csv").is_file():
                 return run
     return ""
@@ -160,12 +165,7 @@ def read_failures(path: Path) -> list[Failure]:
 
 
 def _notes(path: Path, config: str) -> list[str]:
-    try:
-        content = yaml.safe_load(config)
-    except yaml.YAMLError as error:
-        raise MMParetoError(
-            f"{path} should be YAML. Found: {' '.join(str(error).split())}."
-        ) from error
+    content = parse_yaml(config, str(path))
     notes = content.get("notes") if isinstance(content, dict) else None
     if isinstance(notes, str):
         return [notes]

@@ -7,10 +7,11 @@ from itertools import product
 from pathlib import Path
 
 from mmpareto._files import make_folder
+from mmpareto._lock import workplace
 from mmpareto.compare._cell import Cell, check_methods, finished, run_cell
 from mmpareto.compare._comparison import Failure
 from mmpareto.compare._launch import launch
-from mmpareto.compare._record import Record, earlier_results
+from mmpareto.compare._record import Record, open_record, work_of
 from mmpareto.errors import MMParetoError
 from mmpareto.training import RunConfig
 
@@ -31,7 +32,8 @@ def compare(
     """Trains every method with every seed and writes the results.
 
     What is done already is not repeated. Methods and seeds may be added to a comparison later:
-    results that its folder has already stay.
+    results that its folder has already stay. The folder is locked meanwhile; another comparison of
+    the same trainings waits, and then adds to it.
 
     Args:
         base: The training, but for its method and seed.
@@ -47,26 +49,26 @@ def compare(
 
     Raises:
         MMParetoError: If the request makes no sense, or `out` holds trainings with another
-            configuration.
+            configuration; if a process at other work holds it.
     """
     _check_request(base, methods, seeds, jobs)
     base.data.load()  # missing files are found here, and not in every cell
     # Seed by seed, so that an interrupted grid leaves complete seeds, which can be compared.
     cells = [Cell(method, seed) for seed, method in product(range(seeds), methods)]
-    record = Record(base, out, cells, earlier_results(base, cells, out))
-    for cell in cells:
-        metrics = finished(base, cell, record.folder(cell))
-        if metrics:
-            record.done[cell] = metrics
-    make_folder(out)
-    record.write_description(base.data.notes if notes is None else notes)
-    if len(record.done) < len(cells) or not (out / "environment.json").exists():
-        record.write_environment()
-    for cell in record.done:
-        listener(cell, "done before")
-    _train(record, jobs, listener)
-    record.write_results()
-    record.write_magnitudes()
+    with workplace(out, work_of(base)):
+        record = open_record(base, cells, out)
+        for cell in cells:
+            metrics = finished(base, cell, record.folder(cell))
+            if metrics:
+                record.done[cell] = metrics
+        record.write_description(base.data.notes if notes is None else notes)
+        if len(record.done) < len(cells) or not (out / "environment.json").exists():
+            record.write_environment()
+        for cell in record.done:
+            listener(cell, "done before")
+        _train(record, jobs, listener)
+        record.write_results()
+        record.write_magnitudes()
     return record.failures
 
 

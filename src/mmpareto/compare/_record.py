@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,8 +12,9 @@ import yaml
 
 from mmpareto._csv import write_records
 from mmpareto._files import write_atomically, write_json
+from mmpareto._yaml import read_yaml
 from mmpareto.compare._cell import SET_BY_GRID, Cell, configurations
-from mmpareto.compare._comparison import Failure, Magnitude
+from mmpareto.compare._comparison import Failure, Magnitude, read_failures
 from mmpareto.compare._environment import environment
 from mmpareto.compare._results import Result, read_results, write_results
 from mmpareto.compare._roles import ENSEMBLE, REFERENCE
@@ -29,6 +31,7 @@ class Record:
         out: The folder.
         cells: The cells of this grid.
         earlier: Results in the folder that are of other cells.
+        earlier_failures: Failures in the folder that are of other cells.
         done: Metrics of the cells of this grid that are trained.
         failures: The cells of this grid that failed.
     """
@@ -37,6 +40,7 @@ class Record:
     out: Path
     cells: Sequence[Cell]
     earlier: Sequence[Result]
+    earlier_failures: Sequence[Failure]
     done: dict[Cell, Metrics] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
 
@@ -71,23 +75,31 @@ class Record:
         for cell in sorted(self.done, key=lambda cell: (cell.seed, cell.method)):
             results.extend(_results(self.base.data.name, cell, self.done[cell]))
         write_results(self.out / "results.csv", results)
-        write_json(self.out / "failures.json", list(map(asdict, self.failures)))
+        failures = [*self.earlier_failures, *self.failures]
+        write_json(self.out / "failures.json", list(map(asdict, failures)))
 
     def write_magnitudes(self) -> None:
         """Writes the lengths of gradients at one trained model, for figure 1(d).
 
-        It is uniform's, where both gradients act as they are, if that is trained.
+        It is uniform's, where both gradients act as they are, if that is trained. What an earlier
+        grid has written of uniform stays.
         """
-        candidates = [cell for cell in self.done if cell.method != ENSEMBLE]
-        if not candidates:
+        cell = min(self.done, key=self._rank, default=None)
+        if cell is None or cell.method == ENSEMBLE:
             return
-        order = self.cells.index
-        cell = min(candidates, key=lambda cell: (cell.method != REFERENCE, cell.seed, order(cell)))
+        earlier = {result.method for result in self.earlier}
+        if cell.method != REFERENCE and earlier - {ENSEMBLE}:
+            return
         rows = []
         for row in magnitudes(self.folder(cell)):
             for objective, norm in (("joint", row.norm_joint), ("unimodal", row.norm_unimodal)):
                 rows.append(Magnitude(cell.method, row.modality, objective, row.step, norm))
         write_records(self.out / "magnitudes.csv", Magnitude, rows)
+
+    def _rank(self, cell: Cell) -> tuple[bool, bool, int, int]:
+        """The place of a cell among those whose gradients may be shown."""
+        is_other, is_ensemble = cell.method != REFERENCE, cell.method == ENSEMBLE
+        return is_ensemble, is_other, cell.seed, self.cells.index(cell)
 
 
 def _results(dataset: str, cell: Cell, metrics: Metrics) -> list[Result]:
@@ -103,28 +115,37 @@ def _common_settings(base: RunConfig) -> dict[str, Any]:
     return {key: value for key, value in describe(base).items() if key not in SET_BY_GRID}
 
 
-def earlier_results(base: RunConfig, cells: Sequence[Cell], out: Path) -> list[Result]:
-    """Results in the folder that are of other cells.
+def work_of(base: RunConfig) -> str:
+    """What the cells of a comparison do: their common settings that change results."""
+    settings = _common_settings(base)
+    for name in FREE:
+        del settings[name]
+    return json.dumps(settings, sort_keys=True)
+
+
+def open_record(base: RunConfig, cells: Sequence[Cell], out: Path) -> Record:
+    """The record of a new grid in a folder that may hold earlier ones.
 
     Raises:
-        MMParetoError: If they come from other trainings than `base`, or from data that have changed
-            since.
+        MMParetoError: If the folder's results come from other trainings than `base`, or from data
+            that have changed since; if a file in it is malformed.
     """
-    if not (out / "config.yaml").exists() or not (out / "results.csv").exists():
-        return []
-    _check_settings(base, out)
-    earlier = []
-    for result in read_results(out / "results.csv"):
-        cell = Cell(result.method, result.seed)
-        if cell not in cells:
-            earlier.append(result)
-            for folder in configurations(base, cell, out / "runs" / cell.name):
-                check_data(base, folder)
-    return earlier
+    results: list[Result] = []
+    failures: list[Failure] = []
+    if (out / "config.yaml").exists() and (out / "results.csv").exists():
+        _check_settings(base, out)
+        results = read_results(out / "results.csv")
+        failures = read_failures(out / "failures.json")
+    earlier = [result for result in results if Cell(result.method, result.seed) not in cells]
+    for cell in dict.fromkeys(Cell(result.method, result.seed) for result in earlier):
+        for folder in configurations(base, cell, out / "runs" / cell.name):
+            check_data(base, folder)
+    others = [failure for failure in failures if Cell(failure.method, failure.seed) not in cells]
+    return Record(base, out, cells, earlier, others)
 
 
 def _check_settings(base: RunConfig, out: Path) -> None:
-    stored, settings = yaml.safe_load((out / "config.yaml").read_text()), _common_settings(base)
+    stored, settings = read_yaml(out / "config.yaml"), _common_settings(base)
     changes = []
     for key, value in settings.items():
         if value != stored.get(key) and key not in FREE:
