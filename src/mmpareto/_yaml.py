@@ -29,7 +29,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """Plain values from YAML: no tags that make objects, no aliases that multiply without end.
+    """Plain values from YAML.
 
     Args:
         text: The YAML.
@@ -42,16 +42,25 @@ def parse_yaml(text: str, source: str) -> Any:
         MMParetoError: If the text is no such YAML.
     """
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        if root is not None and _size(root, {}) > _MOST_NODES:
-            raise MMParetoError(
-                f"{source} should be YAML of at most {_MOST_NODES:,} values. Found aliases that "
-                "multiply to more."
-            )
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        return load_yaml(text)
+    except yaml.YAMLError as error:
         message = " ".join(str(error).split())
         raise MMParetoError(f"{source} should be YAML. Found: {message}.") from error
+
+
+def load_yaml(text: str) -> Any:
+    """Plain values from YAML: no tags that make objects, no aliases that multiply without end.
+
+    Raises:
+        yaml.YAMLError: If the text is no such YAML.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None and _size(root, {}) > _MOST_NODES:
+            raise yaml.YAMLError(f"aliases that multiply to more than {_MOST_NODES:,} values")
+        return yaml.safe_load(text)
+    except (RecursionError, ValueError) as error:  # nested too deeply; a date that is none
+        raise yaml.YAMLError(str(error)) from error
 
 
 def _size(node: yaml.Node, sizes: dict[int, float]) -> float:

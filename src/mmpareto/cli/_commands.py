@@ -12,8 +12,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from mmpareto._catalogue import catalogue
+from mmpareto._names import printable
 from mmpareto.balancing import MMPareto
 from mmpareto.cli._config_file import CATALOGUES
 from mmpareto.training import RunConfig
@@ -23,14 +25,13 @@ TITLES = {"data": "Data sets", "method": "Methods", "model": "Models"}
 
 def train(settings: Any) -> int:
     """Trains one model."""
-    from mmpareto.training.run import run
+    from mmpareto.compare import run_claimed
 
     config = RunConfig(**_run_settings(settings))
-    metrics = run(config, settings.out, progress=sys.stderr.isatty())
+    metrics = run_claimed(config, settings.out, progress=sys.stderr.isatty())
     if metrics:  # of several processes the first has them
-        console = Console()
-        console.print(_scores(config, {"test": metrics["test"]}))
-        console.print(f"Results are in {settings.out}", soft_wrap=True)
+        Console().print(_scores(config, {"test": metrics["test"]}))
+        _say(f"Results are in {settings.out}")
     return 0
 
 
@@ -43,10 +44,9 @@ def evaluate(settings: Any) -> int:
     with training.threads(config.threads):
         predictions = training.predict(config, model, config.data.load().test)
     computed = predictions.scores(config.data.target)
-    console = Console()
-    console.print(_scores(config, {"stored": stored, "computed": computed}))
+    Console().print(_scores(config, {"stored": stored, "computed": computed}))
     if json.dumps(stored) == json.dumps(computed):  # of which NaN equals NaN
-        console.print("The checkpoint gives the stored numbers.")
+        _say("The checkpoint gives the stored numbers.")
         return 0
     Console(stderr=True).print("The checkpoint does not give the stored numbers.", style="bold")
     return 1
@@ -71,10 +71,10 @@ def compare(settings: Any) -> int:
         )
     report = comparison.write_report(settings.out)
     comparison.print_table(settings.out)
-    console.print(f"\nReport: {report.resolve().as_uri()}", soft_wrap=True)
+    _say(f"\nReport: {report.resolve().as_uri()}")
     for failure in failures:
         line = f"Failed: {failure.method}, seed {failure.seed}: {failure.error}"
-        Console(stderr=True).print(line, style="bold", markup=False, soft_wrap=True)
+        Console(stderr=True).print(_text(line), style="bold", soft_wrap=True)
     return 1 if failures else 0
 
 
@@ -92,7 +92,7 @@ def show(settings: Any) -> int:
             f"--{kind}", "", box=None, padding=(0, 2), title=TITLES[kind], title_justify="left"
         )
         for name, entry in catalogue(package, base).items():
-            table.add_row(name, (entry.__doc__ or "").splitlines()[0])
+            table.add_row(_text(name), _text((entry.__doc__ or "").splitlines()[0]))
         console.print(table, "")
     return 0
 
@@ -113,7 +113,7 @@ def _grid_progress(console: Console, total: int) -> Iterator[Callable[[Any, str]
             bar.advance(task)
             done = int(bar.tasks[0].completed)
             line = f"[{done}/{total}] {cell.method}, seed {cell.seed}: {outcome}"
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(_text(line), soft_wrap=True)
 
         yield listener
 
@@ -126,8 +126,17 @@ def _scores(config: RunConfig, columns: dict[str, dict[str, float]]) -> Table:
         table.add_column(heading, justify="right")
     for metric in next(iter(columns.values())):
         cells = [_percent(scores.get(metric)) for scores in columns.values()]
-        table.add_row(metric.removesuffix(f"_{target.metric}"), *cells)
+        table.add_row(_text(metric.removesuffix(f"_{target.metric}")), *cells)
     return table
+
+
+def _say(line: str) -> None:
+    Console().print(_text(line), soft_wrap=True)
+
+
+def _text(text: str) -> Text:
+    """Text in which brackets are no markup and control characters are written out."""
+    return Text(printable(text))
 
 
 def _percent(fraction: float | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from mmpareto.cli import _commands
 from mmpareto.cli._data import data_command
 from mmpareto.cli._options import make_parser
-from mmpareto.cli._parser import expand, expand_name, fail
+from mmpareto.cli._parser import expand, expand_name, fail, say
 from mmpareto.errors import MMParetoError
 
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MMParetoError, OSError) as error:
         fail(str(error))
     except KeyboardInterrupt:
-        print("mmpareto: interrupted; the same command continues where it stopped", file=sys.stderr)  # noqa: T201
+        say("interrupted; the same command continues where it stopped")
         return 130
 
 
@@ -50,7 +50,7 @@ def _warner() -> Callable[..., None]:
         text = " ".join(str(message).split())
         if text not in shown:
             shown.add(text)
-            print(f"mmpareto: warning: {text}", file=sys.stderr)  # noqa: T201
+            say(f"warning: {text}")
 
     return warn
 

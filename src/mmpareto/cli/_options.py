@@ -107,7 +107,7 @@ def _about_one(action: str, description: str) -> Parser:
         description=description,
         usage=f"mmpareto data {action} {name} [--data.SETTING VALUE ...] [options]",
     )
-    parser.add_argument("--config", action="config", help="YAML file with any of these options.")
+    _add_config(parser)
     parser.add_argument(
         "--data", type=DatasetRecipe, required=True, help=f"The data set; {name} stands for it."
     )
@@ -119,8 +119,17 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _add_config(parser: Parser) -> None:
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="YAML file with any of these options. It may name a class of your own if you give "
+        "--trust CLASS.PATH, which imports it.",
+    )
+
+
 def _add_files(parser: Parser) -> None:
-    parser.add_argument("--config", action="config", help="YAML file with any of these options.")
+    _add_config(parser)
     parser.add_argument(
         "--out", type=Path, required=True, help="Folder for the results; continued if interrupted."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from typing import Any, NoReturn
 import jsonargparse
 
 from mmpareto._catalogue import catalogue
+from mmpareto._names import printable
+from mmpareto.cli._config_check import check_config_file, trust
 from mmpareto.cli._config_file import CATALOGUES, class_path
 from mmpareto.errors import MMParetoError
 
@@ -24,8 +27,13 @@ _NOUNS = {"out": "--out", "run": "the folder of a training", "data": "the name o
 
 def fail(message: str) -> NoReturn:
     """Ends the program as after a wrong command: one line, exit code 2."""
-    print(f"mmpareto: error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    say(f"error: {message}")
     raise SystemExit(2)
+
+
+def say(message: str) -> None:
+    """Prints one line on standard error, without what would steer the terminal."""
+    print(f"mmpareto: {printable(' '.join(message.split()))}", file=sys.stderr)  # noqa: T201
 
 
 class _Formatter(jsonargparse.DefaultHelpFormatter):
@@ -81,7 +89,8 @@ def expand(arguments: Sequence[str]) -> list[str]:
         The arguments in jsonargparse's terms.
 
     Raises:
-        MMParetoError: If a name is unknown; the message lists those known.
+        MMParetoError: If a name is unknown; the message lists those known. If a file holds more
+            than plain settings.
 
     Example:
         >>> expand(["train", "--data.root", "mnist.npz", "--data", "cg-mnist"])
@@ -89,7 +98,9 @@ def expand(arguments: Sequence[str]) -> list[str]:
     """
     reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     reader.add_argument("--config", action="append", default=[])
+    reader.add_argument("--trust", action="append", default=[])
     reader.add_argument("--modalities")
+    reader.add_argument("--out")
     for kind in CATALOGUES:
         reader.add_argument(f"--{kind}")
         reader.add_argument(f"--{kind}.help")
@@ -98,6 +109,17 @@ def expand(arguments: Sequence[str]) -> list[str]:
     except argparse.ArgumentError as error:
         raise MMParetoError(str(error)) from error
     first = [f"--config={file}" for file in given.config]  # what stands beside a file prevails
+    for path in given.trust:
+        trust(path)
+    for file in filter(os.path.isfile, given.config):
+        check_config_file(Path(file))
+    if given.out is not None:
+        if not given.out:
+            raise MMParetoError(
+                "Parameter `out` should be a folder to write to. Found an empty name. Write `.` "
+                "for this folder."
+            )
+        first.append(f"--out={given.out}")
     if given.modalities is not None:
         first.append(f"--modalities={json.dumps(given.modalities.split(','))}")
     for option, value in vars(given).items():

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.text import Text
 
-from mmpareto.compare._comparison import read_comparison
+from mmpareto._names import printable
+from mmpareto.compare._comparison import Failure, read_comparison
 from mmpareto.compare._results import Result
 from mmpareto.compare._table import ComparisonTable, build_table
 from mmpareto.compare._wording import MINUS, NONE
@@ -36,13 +37,17 @@ def print_table(
         MMParetoError: If the folder holds a malformed file, or the results are on several data
             sets.
     """
+    failures: Sequence[Failure] = ()
     if isinstance(out_or_results, str | Path):
-        out_or_results = read_comparison(Path(out_or_results)).results
+        comparison = read_comparison(Path(out_or_results))
+        out_or_results, failures = comparison.results, comparison.failures
     if console is None:
         console = Console()
         console = console if console.is_terminal else Console(width=_PLAIN_WIDTH)
-    table = build_table(out_or_results)
+    table = build_table(out_or_results, failures)
     console.print(_text(table.headline, console, "bold"), end="\n\n")
+    if table.failed:
+        console.print(_text(table.failed, console, "bold"), end="\n\n")
     for part in _parts(table, console):
         console.print(part)
         console.print()
@@ -85,5 +90,7 @@ def _style(cell: str) -> str:
 
 def _text(text: str, console: Console, style: str = "") -> Text:
     """Text in which brackets are no markup, in characters that the console can show."""
-    shown = text if console.encoding.lower().startswith("utf") else text.translate(_ASCII)
+    shown = printable(text)
+    if not console.encoding.lower().startswith("utf"):
+        shown = shown.translate(_ASCII)
     return Text(shown.encode(console.encoding, "replace").decode(console.encoding), style)

@@ -17,6 +17,7 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmpareto._names import printable
 from mmpareto.compare._roles import BLUE as BLUE
 from mmpareto.compare._roles import GREY as GREY
 from mmpareto.compare._roles import ORANGE as ORANGE
@@ -111,5 +112,5 @@ def finite(numbers: Iterable[float]) -> list[float]:
 
 
 def literal(name: str) -> str:
-    """A name in which a dollar sign is no formula."""
-    return name.replace("$", r"\$")
+    """A name as a figure shows it: a dollar sign is no formula, control characters are written out."""
+    return printable(name).replace("$", r"\$")

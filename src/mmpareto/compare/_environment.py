@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,14 +12,19 @@ from typing import Any
 
 import torch
 
+from mmpareto.compare._disclosure import shareable_command
+
 _PACKAGES = ("mmpareto", "torch", "lightning", "numpy", "scikit-learn")
 
 
 def environment() -> dict[str, Any]:
-    """Date, command, machine and versions: what a number must be stated with."""
+    """Date, command, machine and versions: what a number must be stated with.
+
+    It holds no path, host name or secret of the command line.
+    """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shareable_command([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
         "packages": dict(zip(_PACKAGES, map(version, _PACKAGES), strict=True)),
         "system": platform.platform(),

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from mmpareto._files import make_folder, write_atomically
+from mmpareto._names import printable
+from mmpareto._yaml import parse_yaml
 from mmpareto.compare._comparison import Comparison, read_comparison
+from mmpareto.compare._disclosure import shareable
 from mmpareto.compare._results import modalities, score_of
 from mmpareto.compare._table import build_table
 from mmpareto.compare._wording import datasets
@@ -21,9 +27,10 @@ if TYPE_CHECKING:
 def write_report(out: str | Path) -> Path:
     """Writes ``report.html`` and ``figures/*.png`` from the other files of a comparison's folder.
 
-    The report is one file: style and figures are inside, nothing is loaded from elsewhere. Running
-    it again on the same files gives the same bytes. What is missing in the folder is named in the
-    report as missing.
+    The report is one file: style and figures are inside, nothing is loaded from elsewhere. It can
+    be sent to anyone: of absolute paths it has the last component alone, and no secret of a command
+    line. Running it again on the same files gives the same bytes. What is missing in the folder is
+    named in the report as missing.
 
     Args:
         out: The folder, with any of ``results.csv``, ``config.yaml``, ``environment.json``,
@@ -54,26 +61,46 @@ def _page(comparison: Comparison, pictures: dict[str, Illustration]) -> str:
     import jinja2
 
     jinja = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        finalize=_show,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     page = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-    environment = dict(comparison.environment)
+    environment = shareable(comparison.environment)
     command = environment.pop("command", None)
     images, alts = {}, {}
     for name, picture in pictures.items():
         images[name] = base64.b64encode(picture.png).decode()
         alts[name] = picture.alt
     return jinja.from_string(page).render(
-        comparison=comparison,
+        comparison=_shareable_comparison(comparison),
         dataset=datasets(comparison.results),
         modalities=modalities(comparison.results),
-        table=build_table(comparison.results),
+        table=build_table(comparison.results, comparison.failures),
         score=score_of(comparison.results).title,
         images=images,
         alts=alts,
         command=command,
         environment={name: _text(value) for name, value in environment.items()},
     )
+
+
+def _show(value: Any) -> Any:
+    """Text without control characters; what is HTML already stays."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return printable(value) if is_text else value
+
+
+def _shareable_comparison(comparison: Comparison) -> Comparison:
+    """The comparison as it may be sent to anyone."""
+    failures = [replace(failure, error=shareable(failure.error)) for failure in comparison.failures]
+    settings = parse_yaml(comparison.config, "config.yaml")
+    config = comparison.config
+    if isinstance(settings, dict):
+        config = yaml.safe_dump(shareable(settings), sort_keys=False, width=100)
+    return replace(comparison, failures=failures, config=config, notes=shareable(comparison.notes))
 
 
 def _text(value: Any) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmpareto.compare._comparison import Failure
 from mmpareto.compare._results import Result, methods, modalities, score_of
 from mmpareto.compare._roles import REFERENCE, ROLES
 from mmpareto.compare._statistics import Difference
@@ -14,6 +15,7 @@ from mmpareto.compare._wording import (
     NONE,
     attribution_sentences,
     datasets,
+    failed_sentence,
     headline,
     interval,
     mean_sd,
@@ -36,6 +38,7 @@ class ComparisonTable:
         rows: Cells, the first of each row being its name; a newline parts a number from its
             verdict.
         attribution: Sentences on what the gain comes from.
+        failed: Which trainings failed and are in no row; empty if none did.
     """
 
     headline: str
@@ -44,13 +47,15 @@ class ComparisonTable:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     attribution: tuple[str, ...]
+    failed: str
 
 
-def build_table(results: Sequence[Result]) -> ComparisonTable:
+def build_table(results: Sequence[Result], failures: Sequence[Failure] = ()) -> ComparisonTable:
     r"""The table of a comparison.
 
     Args:
         results: Results on one data set; may be empty.
+        failures: The trainings that failed.
 
     Returns:
         The table, with columns only for what was measured.
@@ -73,6 +78,7 @@ def build_table(results: Sequence[Result]) -> ComparisonTable:
         header=header,
         rows=tuple(rows),
         attribution=tuple(attribution_sentences(results, attribution(results))),
+        failed=failed_sentence(failures),
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from mmpareto.compare._comparison import Failure
 from mmpareto.compare._results import Result, measured, score_of
-from mmpareto.compare._roles import REFERENCE
+from mmpareto.compare._roles import REFERENCE, in_order
 from mmpareto.compare._statistics import Difference, Spread
 from mmpareto.compare._summary import Contribution, MethodSummary
 
@@ -102,6 +103,25 @@ def datasets(results: Sequence[Result]) -> str:
     """The name of the data set."""
     names = dict.fromkeys(result.dataset for result in results)
     return ", ".join(names) or "no data set"
+
+
+def failed_sentence(failures: Sequence[Failure]) -> str:
+    """Which trainings failed, so that none of them is taken for measured.
+
+    Example:
+        >>> failed_sentence([Failure("mgda", 3, "the loss is not finite")])
+        'Failed and in no number here: mgda (seed 3).'
+    """
+    if not failures:
+        return ""
+    by_method: dict[str, list[str]] = {}
+    for failure in failures:
+        by_method.setdefault(failure.method, []).append(str(failure.seed))
+    parts = []
+    for name in in_order(set(by_method)):
+        noun = "seed" if len(by_method[name]) == 1 else "seeds"
+        parts.append(f"{name} ({noun} {', '.join(by_method[name])})")
+    return f"Failed and in no number here: {', '.join(parts)}."
 
 
 def attribution_sentences(
