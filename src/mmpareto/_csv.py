@@ -20,7 +20,8 @@ else:
     Record = TypeVar("Record")
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # noqa: RUF001
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a formula begins with; the last four are the full-width forms."""
 _QUOTE = "'"
 """Spreadsheets take what follows it for text, whatever it begins with."""
 
@@ -124,12 +125,15 @@ def write_records(path: Path, kind: type[Record], records: Iterable[Record]) -> 
     Raises:
         MMParetoError: If the file cannot be written.
     """
+    lines = [_line(field.name for field in fields(kind))]
+    lines += [_line(map(_cell, astuple(record))) for record in records]
+    write_atomically(path, "".join(lines))
+
+
+def _line(cells: Iterable[Any]) -> str:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(kind))
-    for record in records:
-        writer.writerow(map(_cell, astuple(record)))
-    write_atomically(path, text.getvalue())
+    csv.writer(text).writerow(cells)  # its own line ending has a carriage return quoted in a cell
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _cell(value: Any) -> Any:

@@ -34,7 +34,7 @@ def faults(folder: Path, names: Sequence[str]) -> list[str]:
     """
     try:
         checksums = _checksums(folder / SEAL)
-    except (ValueError, MMParetoError):
+    except (ValueError, TypeError, MMParetoError):
         return [f"{SEAL} is damaged"]
     phrases = []
     for name in names:
