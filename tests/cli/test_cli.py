@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from rich.console import Console
 
 from mmpareto import __main__ as entry
-from mmpareto import __version__, data
+from mmpareto import __version__, data, recipes
 from mmpareto._catalogue import catalogue
-from mmpareto.cli import _main, main
+from mmpareto.cli import _commands, _main, main
 from mmpareto.cli._parser import expand
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
@@ -113,6 +114,9 @@ def test_a_warning_is_one_line_and_shown_once(
             ["train", "--out", "/proc/none"],
             "`out` should be a folder to write to. Found /proc/none",
         ),
+        (["train", "--out", ""], "`out` should be a folder to write to. Found an empty name"),
+        (["train", "--out="], "`out` should be a folder to write to. Found an empty name"),
+        (["train", "--out"], "argument --out: expected one argument"),
         (["evaluate", "none"], "Found no file none/config.yaml"),
         (["compare", "--methods", "joint,nonsense", "--out", "x"], "Found 'nonsense'"),
         (["compare", "--data", "cg-mnist", "--data.root", "none.npz", "--out", "x"], "/none.npz."),
@@ -128,6 +132,16 @@ def test_a_wrong_command_ends_with_one_line_and_code_two(
     monkeypatch.chdir(tmp_path)
     assert said in refused(arguments, capsys)
     assert not (tmp_path / "x").exists()
+
+
+def test_names_are_no_markup_and_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "left[/eye]\x1b]0;taken\x07[red]"
+    table = _commands._scores(recipes.cg_digits(), {"test": {f"{name}_accuracy": 0.5}})
+    Console(width=100).print(table)
+    _commands._say(f"Results are in {name}")
+    captured = capsys.readouterr().out
+    assert captured.count("left[/eye]\\x1b]0;taken\\x07[red]") == 2
+    assert refused(["train", "--data", f"{name}\n", "--out", "x"], capsys).isascii()
 
 
 def test_train_then_evaluate_gives_the_stored_numbers(

@@ -184,6 +184,26 @@ def test_failed_cells_are_listed(out):
     assert "Failed trainings" not in parsed(out).words
 
 
+def test_failed_trainings_are_named_beside_the_table(out):
+    sentence = "Failed and in no number here: mgda (seed 3)."
+    assert sentence in parsed(out).words
+    assert sentence in " ".join(printed(out).split())
+    (out / "failures.json").write_text("[]")
+    assert "Failed and" not in parsed(out).words
+    assert "Failed and" not in printed(out)
+
+
+def test_names_steer_no_terminal(tmp_path):
+    name = "left\x1b]0;taken\x07eye\u202e"
+    write_comparison(tmp_path, methods=("uniform", name), modalities=(name, "b"), dataset=name)
+    (tmp_path / "failures.json").write_text(
+        json.dumps([{"method": name, "seed": 0, "error": name}])
+    )
+    for shown in (printed(tmp_path, width=400), write_report(tmp_path).read_text()):
+        assert "left\\x1b]0;taken\\x07eye\\u202e" in shown
+        assert all(line.isprintable() for line in shown.split("\n"))
+
+
 def test_writing_again_gives_the_same_bytes(out, tmp_path):
     first = write_report(out).read_bytes()
     assert write_report(str(out)).read_bytes() == first
@@ -324,6 +344,7 @@ def test_a_narrow_console_gets_the_table_in_parts(out):
 
 
 def test_results_are_printed_as_their_folder_is(out):
+    (out / "failures.json").write_text("[]")  # which results alone do not tell
     assert printed(read_results(out / "results.csv")) == printed(out)
 
 
