@@ -15,7 +15,7 @@ from mmpareto.step._report import EncoderReport, StepReport
 
 @dataclass(frozen=True)
 class GeometryRow:
-    """Geometry of one step on one encoder, between its joint and its own unimodal objective."""
+    """Geometry of one step on one encoder, between the joint and its own unimodal objective."""
 
     step: int
     modality: str
@@ -33,7 +33,7 @@ class GeometryLog:
         self._pending: list[tuple[int, str, Tensor]] = []
 
     def record(self, step: int, report: StepReport) -> None:
-        """Adds the encoders of `report` that both the joint and their own unimodal objective reach."""
+        """Adds the encoders of `report` that the joint and their own unimodal objective reach."""
         for modality, encoder in report.items():
             if {JOINT, modality} <= set(encoder.objectives):
                 self._pending.append((step, modality, _numbers(modality, encoder)))
@@ -41,12 +41,12 @@ class GeometryLog:
     def rows(self) -> list[GeometryRow]:
         """All rows so far; the one place where the device is waited for."""
         if self._pending:
-            numbers = torch.stack([values for _, _, values in self._pending]).tolist()
-            for (step, modality, _), (cosine, conflict, joint, unimodal) in zip(
-                self._pending, numbers, strict=True
-            ):
+            steps, modalities, measured = zip(*self._pending, strict=True)
+            numbers = torch.stack(measured).tolist()
+            for step, modality, row in zip(steps, modalities, numbers, strict=True):
+                angle, in_conflict, joint, unimodal = row
                 self._rows.append(
-                    GeometryRow(step, modality, cosine, bool(conflict), joint, unimodal)
+                    GeometryRow(step, modality, angle, bool(in_conflict), joint, unimodal)
                 )
             self._pending.clear()
         return self._rows
@@ -60,10 +60,15 @@ class GeometryLog:
         flags: dict[str, list[bool]] = {}
         for row in self.rows():
             flags.setdefault(row.modality, []).append(row.conflict)
-        return {modality: sum(values) / len(values) for modality, values in flags.items()}
+        rates: dict[str, float] = {}
+        for modality, values in flags.items():
+            rates[modality] = sum(values) / len(values)
+        return rates
 
 
 def _numbers(modality: str, encoder: EncoderReport) -> Tensor:
-    pair = [encoder.objectives.index(JOINT), encoder.objectives.index(modality)]
-    two = torch.stack([encoder.gramian[i, j] for i in pair for j in pair]).view(2, 2)
-    return torch.stack([cosine(two), conflict(two).to(two.dtype), *norms(two)])
+    """Cosine, conflict and the two norms [4], of the joint and the modality's own objective."""
+    joint, unimodal = encoder.objectives.index(JOINT), encoder.objectives.index(modality)
+    pairs = ((joint, joint), (joint, unimodal), (unimodal, joint), (unimodal, unimodal))
+    gramian = torch.stack([encoder.gramian[pair] for pair in pairs]).view(2, 2)
+    return torch.stack([cosine(gramian), conflict(gramian).to(gramian.dtype), *norms(gramian)])
