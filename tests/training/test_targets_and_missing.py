@@ -37,8 +37,8 @@ from mmpareto.training import (
     save_config,
     stored_metrics,
 )
-from mmpareto.training._loading import chosen
-from mmpareto.training._module import MeanLosses
+from mmpareto.training._loading import select_modalities
+from mmpareto.training._mean_losses import MeanLosses
 from mmpareto.training._predictions import Collector
 from mmpareto.training.run import run
 from processes import run_together
@@ -239,7 +239,7 @@ def test_predictions_of_batches_are_put_together_with_the_samples_they_are_of() 
         {"joint": 1, "image": 2, "table": 3},
     )
     for start, stop in ((0, 1), (1, 6), (6, 11)):  # the first sample has a table and a text
-        batch = chosen(dataset[list(range(start, stop))], ["image", "table"])
+        batch = select_modalities(dataset[list(range(start, stop))], ["image", "table"])
         given = {
             name: torch.arange(float(stop - start)) + start for name in ("joint", *batch["inputs"])
         }
@@ -269,12 +269,12 @@ def test_a_batch_of_chosen_modalities() -> None:
     assert {m: rows.tolist() for m, rows in batch["rows"].items()} == {
         "image": [1, 2, 4, 5], "table": [0, 2, 3, 5], "text": [0, 2, 4],
     }  # fmt: skip
-    assert "joint" not in chosen(batch, SHAPES)["rows"]
-    two = chosen(batch, ["text", "image"])
+    assert "joint" not in select_modalities(batch, SHAPES)["rows"]
+    two = select_modalities(batch, ["text", "image"])
     assert list(two["inputs"]) == ["text", "image"]
     assert two["rows"]["joint"].tolist() == [0, 1, 2, 4, 5]
     assert two["label"].equal(batch["label"])
-    none = chosen(Made(rare=1000).load().val[[0, 1]], ["text"])
+    none = select_modalities(Made(rare=1000).load().val[[0, 1]], ["text"])
     assert (none["inputs"], none["rows"]) == ({}, {})
 
 

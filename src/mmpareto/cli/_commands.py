@@ -39,9 +39,14 @@ def evaluate(settings: Any) -> int:
     config, model = training.load_run(settings.run)
     stored = (training.stored_metrics(settings.run) or {}).get("test", {})
     with training.threads(config.threads):
-        computed = training.predict(config, model, config.data.load().test).scores(
-            config.data.target
-        )
+        target = config.data.target
+        computed = training.predict(
+            model,
+            config.data.load().test,
+            config.shapes,
+            target.outputs,
+            workers=config.workers,
+        ).scores(target)
     console = Console()
     console.print(_scores(config, {"stored": stored, "computed": computed}))
     if json.dumps(stored) == json.dumps(computed):  # of which NaN equals NaN

@@ -15,7 +15,7 @@ from mmpareto.cli._data import data_command
 from mmpareto.cli._parser import Parser, expand, expand_name, fail
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
-from mmpareto.training import NOT_COMPARED, RunConfig, describe
+from mmpareto.training import SET_BY_GRID, RunConfig, describe
 
 _DEFAULT_METHODS = "joint,uniform,scaled-uniform,mgda,mmpareto,ensemble"
 
@@ -122,9 +122,9 @@ def _compare() -> Parser:
     parser.add_argument(
         "--notes", type=list[str] | None, help="Caveats for the report; by default the data set's."
     )
-    parser.add_class_arguments(RunConfig, skip=set(NOT_COMPARED))
+    parser.add_class_arguments(RunConfig, skip=set(SET_BY_GRID))
     defaults = describe(recipes.cg_digits())
-    parser.set_defaults({key: value for key, value in defaults.items() if key not in NOT_COMPARED})
+    parser.set_defaults({key: value for key, value in defaults.items() if key not in SET_BY_GRID})
     return parser
 
 

@@ -96,7 +96,9 @@ def _average(base: RunConfig, folder: Path) -> Metrics:
     metrics = {}
     for part in ("val", "test"):
         found = {
-            m: predict(config, model, getattr(splits, part))
+            m: predict(
+                model, getattr(splits, part), config.shapes, target.outputs, workers=config.workers
+            )
             for m, (config, model) in models.items()
         }
         metrics[part] = averaged(found, target).scores(target)

@@ -19,8 +19,8 @@ from mmpareto.compare._launch import launch
 from mmpareto.compare._results import Result, read_results, write_results
 from mmpareto.errors import MMParetoError
 from mmpareto.training import (
-    FREE,
-    NOT_COMPARED,
+    NOT_IN_RESULT,
+    SET_BY_GRID,
     Metrics,
     RunConfig,
     check_data,
@@ -132,7 +132,7 @@ def _earlier(base: RunConfig, cells: Sequence[Cell], out: Path) -> dict[Cell, li
     if not (out / "config.yaml").exists() or not (out / "results.csv").exists():
         return {}
     there, here = yaml.safe_load((out / "config.yaml").read_text()), _training(base)
-    differ = [key for key in here if here[key] != there.get(key) and key not in FREE]
+    differ = [key for key in here if here[key] != there.get(key) and key not in NOT_IN_RESULT]
     if changes := [f"{key} {there.get(key)} there, {here[key]} now" for key in differ]:
         raise MMParetoError(
             "Parameter `out` should be a new folder, or one with this very comparison. Found in "
@@ -150,7 +150,7 @@ def _earlier(base: RunConfig, cells: Sequence[Cell], out: Path) -> dict[Cell, li
 
 def _training(base: RunConfig) -> dict[str, Any]:
     """What all cells have in common."""
-    return {key: value for key, value in describe(base).items() if key not in NOT_COMPARED}
+    return {key: value for key, value in describe(base).items() if key not in SET_BY_GRID}
 
 
 def _describe(base: RunConfig, cells: Sequence[Cell], notes: Sequence[str], out: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from mmpareto._files import read_text, write_atomically
 from mmpareto.errors import MMParetoError
-from mmpareto.training._config import FREE, RunConfig, describe, load_config, save_config
+from mmpareto.training._config import NOT_IN_RESULT, RunConfig
+from mmpareto.training._config_file import describe, load_config, save_config
 
 CONFIG, CHECKPOINT, LAST = "config.yaml", "best.ckpt", "last.ckpt"
 METRICS, GEOMETRY, DATA = "metrics.json", "geometry.csv", "data_fingerprint.txt"
@@ -27,11 +29,7 @@ def stored_metrics(folder: Path) -> Metrics | None:
     if not path.exists():
         return None
     try:
-        metrics = json.loads(path.read_text())
-        return {
-            split: {name: float(value) for name, value in metrics[split].items()}
-            for split in SPLITS
-        }
+        return _numbers(json.loads(path.read_text()))
     except (ValueError, AttributeError, TypeError, KeyError) as error:
         found = f"{type(error).__name__} {error}"
         raise MMParetoError(
@@ -39,22 +37,37 @@ def stored_metrics(folder: Path) -> Metrics | None:
         ) from error
 
 
+def _numbers(metrics: Any) -> Metrics:
+    numbers: Metrics = {}
+    for split in SPLITS:
+        numbers[split] = {name: float(value) for name, value in metrics[split].items()}
+    return numbers
+
+
 def check_same(config: RunConfig, folder: Path) -> None:
-    """Checks that `folder` holds no training other than this, nor one on data that have changed since.
+    """Checks that `folder` holds no other training, nor one on data that have changed since.
 
     Raises:
         MMParetoError: If it does; the message says in what they differ.
     """
     if not (folder / CONFIG).exists():
         return
-    here, there = describe(config), describe(load_config(folder / CONFIG))
-    differ = [key for key in here if here[key] != there[key] and key not in FREE]
-    if changes := [f"{key} {there[key]} there, {here[key]} now" for key in differ]:
+    changes = _changes(describe(load_config(folder / CONFIG)), describe(config))
+    if changes:
         raise MMParetoError(
             "Parameter `out` should be a new folder, or one with this very training. Found in "
             f"{folder} another ({'; '.join(changes)}). Choose another folder."
         )
     check_data(config, folder)
+
+
+def _changes(stored: dict[str, Any], given: dict[str, Any]) -> list[str]:
+    """What differs between two trainings' settings, as far as it bears on the result."""
+    changes: list[str] = []
+    for key, value in given.items():
+        if key not in NOT_IN_RESULT and stored[key] != value:
+            changes.append(f"{key} {stored[key]} there, {value} now")
+    return changes
 
 
 def check_data(config: RunConfig, folder: Path) -> None:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -22,7 +18,7 @@ from mmpareto.data import Batch, Splits
 from mmpareto.diagnostics import GeometryRow
 from mmpareto.errors import MMParetoError
 from mmpareto.training._config import RunConfig
-from mmpareto.training._evaluation import evaluate, load_run, threads
+from mmpareto.training._evaluation import evaluate, load_run
 from mmpareto.training._folder import (
     GEOMETRY,
     LAST,
@@ -34,6 +30,7 @@ from mmpareto.training._folder import (
 )
 from mmpareto.training._loading import evaluation_loader, training_loader
 from mmpareto.training._module import BalancedModule, GeometryCallback
+from mmpareto.training._switches import quiet, reproducible, threads
 from mmpareto.training._trainer import make_trainer
 
 
@@ -59,26 +56,46 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
     Raises:
         MMParetoError: If `out` cannot be written to, or holds another training; if the processes
             asked for are not there.
+
+    Example:
+        >>> import tempfile
+        >>> from dataclasses import replace
+        >>> from mmpareto import recipes
+        >>> config = replace(recipes.cg_digits(), epochs=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     metrics = run(config, Path(folder) / "run", progress=False)
+        >>> sorted(metrics["test"])
+        ['colour_accuracy', 'gray_accuracy', 'joint_accuracy']
     """
     check_same(config, out)
-    with _quiet(), threads(config.threads):
+    with quiet(), threads(config.threads), reproducible():
         timer, recorder = Timer(), GeometryCallback()
         trainer = make_trainer(config, out, [timer, recorder], progress)
-        if (metrics := stored_metrics(out)) is None:
+        metrics = stored_metrics(out)
+        if metrics is None:
             splits = config.data.load()
-            module, loaders = _prepare(
-                config, splits, trainer
-            )  # what is wrong is found before the folder is taken
+            # What is wrong is found before the folder is taken.
+            module, loaders = _prepare(config, splits, trainer)
             if trainer.is_global_zero:
                 claim(config, make_folder(out))
             _fit(trainer, module, loaders, out)
             if trainer.is_global_zero:
-                metrics = {"train": _conflicts(recorder) | {"seconds": timer.time_elapsed("train")}}
-                metrics |= evaluate(config, load_run(out)[1], splits)
-                write_records(out / GEOMETRY, GeometryRow, recorder.geometry.rows())
+                metrics = _results(config, out, splits, recorder)
+                metrics["train"]["seconds"] = timer.time_elapsed("train")
                 write_json(out / METRICS, metrics)
                 (out / LAST).unlink(missing_ok=True)
     return metrics if metrics and trainer.is_global_zero else {}
+
+
+def _results(config: RunConfig, out: Path, splits: Splits, recorder: GeometryCallback) -> Metrics:
+    """Scores of the selected epoch and rates of conflict; the geometry goes into its file."""
+    conflicts: dict[str, float] = {}
+    for modality, rate in recorder.geometry.conflict_rates().items():
+        conflicts[f"conflict_rate/{modality}"] = rate
+    model = load_run(out)[1]
+    scores = evaluate(model, splits, config.data.target, config.shapes, workers=config.workers)
+    write_records(out / GEOMETRY, GeometryRow, recorder.geometry.rows())
+    return {"train": conflicts, **scores}
 
 
 Loaders = tuple[DataLoader[Batch], DataLoader[Batch]]
@@ -105,9 +122,8 @@ def _prepare(
 
 def _fit(trainer: lightning.Trainer, module: BalancedModule, loaders: Loaders, out: Path) -> None:
     """Trains, leaving the best epoch's weights in `out`."""
-    if (
-        trainer.world_size > 1
-    ):  # or Lightning chooses the number of threads, and that of the processes it starts
+    if trainer.world_size > 1:
+        # Or Lightning chooses the number of threads, and that of the processes it starts.
         os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     try:
         trainer.fit(module, *loaders, ckpt_path=_interrupted(out / LAST), weights_only=True)
@@ -117,13 +133,6 @@ def _fit(trainer: lightning.Trainer, module: BalancedModule, loaders: Loaders, o
         if trainer.strategy.launcher:
             trainer.strategy.launcher.kill(signal.SIGKILL)
         raise
-
-
-def _conflicts(recorder: GeometryCallback) -> dict[str, float]:
-    return {
-        f"conflict_rate/{modality}": rate
-        for modality, rate in recorder.geometry.conflict_rates().items()
-    }
 
 
 def _interrupted(path: Path) -> Path | None:
@@ -138,28 +147,3 @@ def _interrupted(path: Path) -> Path | None:
             f"{type(error).__name__} on reading it. Delete it to start again."
         ) from error
     return path
-
-
-_HINTS = (
-    ".*does not have many workers",  # the user has chosen their number
-    "Checkpoint directory .* exists and is not empty",  # it is the run's own
-    ".*LeafSpec.* is deprecated",  # Lightning 2.6 under torch 2.13
-    "FSDP2-wrapped module .* returned a view",  # nothing changes it in place
-)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences Lightning's hints, which concern neither the result nor the user."""
-    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        for hint in _HINTS:
-            warnings.filterwarnings("ignore", message=hint)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
