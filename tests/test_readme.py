@@ -11,7 +11,7 @@ import torch
 from mmpareto import balancing, data, models
 from mmpareto._catalogue import catalogue
 from mmpareto.balancing import Method
-from mmpareto.cli._main import _parser
+from mmpareto.cli._options import make_parser
 from mmpareto.cli._parser import expand, expand_name
 from mmpareto.data import DatasetRecipe
 from mmpareto.models import ModelRecipe
@@ -43,7 +43,7 @@ def test_commands_parse(
 ) -> None:
     (tmp_path / "my.csv").touch()
     monkeypatch.chdir(tmp_path)
-    parsed = _parser().parse_args(expand(expand_name(command)))
+    parsed = make_parser().parse_args(expand(expand_name(command)))
     assert parsed.command == command[0]
 
 

@@ -20,7 +20,8 @@ _NEEDED = (
 
 def main() -> int:
     """Runs the command line, or says how to install what it needs."""
-    if missing := [name for name in _NEEDED if find_spec(name) is None]:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
         install = "pip install 'mmpareto[cli]'"
         print(  # noqa: T201
             f"mmpareto: error: the command line needs {', '.join(missing)}. Run: {install}",

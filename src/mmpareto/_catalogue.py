@@ -25,15 +25,13 @@ def catalogue(package: ModuleType, base: type) -> dict[str, Any]:
         >>> list(catalogue(balancing, balancing.LossWeighting))
         ['joint', 'scaled-uniform', 'uniform']
     """
-    classes = [
-        item for item in vars(package).values() if inspect.isclass(item) and issubclass(item, base)
-    ]
-    named = {
-        name: item
-        for item in classes
-        if (name := getattr(item, "name", None)) and not inspect.isabstract(item)
-    }
-    return dict(sorted(named.items()))
+    entries = {}
+    for item in vars(package).values():
+        if inspect.isclass(item) and issubclass(item, base) and not inspect.isabstract(item):
+            name = getattr(item, "name", None)
+            if name:
+                entries[name] = item
+    return dict(sorted(entries.items()))
 
 
 def find(kind: str, package: ModuleType, base: type, name: str) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
@@ -20,10 +20,26 @@ else:
     Record = TypeVar("Record")
 
 
-def _name(text: str) -> str:
-    if not text:
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # noqa: RUF001
+_QUOTE = "'"
+"""Spreadsheets take what follows it for text, whatever it begins with."""
+
+
+def guarded(text: str) -> str:
+    """Text as a cell that no spreadsheet computes.
+
+    Example:
+        >>> guarded("=1+1"), guarded("audio")
+        ("'=1+1", 'audio')
+    """
+    return _QUOTE + text if text.startswith((*_FORMULA, _QUOTE)) else text
+
+
+def _name(cell: str) -> str:
+    """The text of which a cell is the `guarded` one."""
+    if not cell:
         raise ValueError
-    return text
+    return cell[1:] if cell.startswith(_QUOTE) and guarded(cell[1:]) == cell else cell
 
 
 _FLAGS = {"0": False, "false": False, "0.0": False, "1": True, "true": True, "1.0": True}
@@ -52,12 +68,7 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
     types = get_type_hints(kind)
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
-        if absent := [name for name in types if name not in (reader.fieldnames or ())]:
-            found = ",".join(reader.fieldnames or ()) or "an empty file"
-            raise MMParetoError(
-                f"{path}, row 1: expected the columns {','.join(types)}. Found {found}: no "
-                f"{absent[0]}."
-            )
+        _check_header(path, reader.fieldnames or (), types)
         return [kind(**_parsed(row, types, f"{path}, row {reader.line_num}")) for row in reader]
     except csv.Error as error:
         raise MMParetoError(
@@ -65,10 +76,17 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
         ) from error
 
 
+def _check_header(path: Path, columns: Sequence[str], types: Mapping[str, type]) -> None:
+    for name in types:
+        if name not in columns:
+            found = ",".join(columns) or "an empty file"
+            raise MMParetoError(
+                f"{path}, row 1: expected the columns {','.join(types)}. Found {found}: no {name}."
+            )
+
+
 def _parsed(row: Mapping[str | None, Any], types: Mapping[str, type], where: str) -> dict[str, Any]:
-    if None in row or None in row.values():
-        count = sum(cell is not None for name, cell in row.items() if name) + len(row.get(None, ()))
-        raise MMParetoError(f"{where}: expected {len(row) - (None in row)} cells. Found {count}.")
+    _check_length(row, where)
     parsed = {}
     for name, annotation in types.items():
         expected, parse = _PARSERS[annotation]
@@ -81,10 +99,22 @@ def _parsed(row: Mapping[str | None, Any], types: Mapping[str, type], where: str
     return parsed
 
 
+def _check_length(row: Mapping[str | None, Any], where: str) -> None:
+    """Raises unless there is a cell per column: `DictReader` names others None."""
+    surplus = row.get(None, ())
+    columns = [name for name in row if name is not None]
+    cells = [name for name in columns if row[name] is not None]
+    if surplus or len(cells) < len(columns):
+        raise MMParetoError(
+            f"{where}: expected {len(columns)} cells. Found {len(cells) + len(surplus)}."
+        )
+
+
 def write_records(path: Path, kind: type[Record], records: Iterable[Record]) -> None:
     """Writes records as CSV, the fields of `kind` as header, replacing the file in one step.
 
-    Numbers are written so that reading them gives the same bits; flags as 0 and 1.
+    Numbers are written so that reading them gives the same bits; flags as 0 and 1;
+    text so that no spreadsheet computes it.
 
     Args:
         path: The file, in a folder that exists.
@@ -95,10 +125,14 @@ def write_records(path: Path, kind: type[Record], records: Iterable[Record]) -> 
         MMParetoError: If the file cannot be written.
     """
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [field.name for field in fields(kind)], lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in fields(kind))
     for record in records:
-        writer.writerow(
-            {name: int(v) if isinstance(v, bool) else v for name, v in asdict(record).items()}
-        )
+        writer.writerow(map(_cell, astuple(record)))
     write_atomically(path, text.getvalue())
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    return guarded(value) if isinstance(value, str) else value

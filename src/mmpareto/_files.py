@@ -1,20 +1,28 @@
-"""Files that are either whole or not there."""
+"""Files that are either complete or absent, private, and never written through a planted link."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import secrets
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from mmpareto.errors import MMParetoError
 
+_TEMPORARY = ".mmpareto-{}.tmp"
+_LEFT_BEHIND = 60.0  # seconds after which a temporary file is nobody's
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Writes a file so that a reader, or a crash, never meets half of it.
+
+    The file is the user's alone. A link in its place is replaced, not followed.
 
     Args:
         path: Where to; its folder exists.
@@ -24,17 +32,44 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         MMParetoError: If the file cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(_TEMPORARY.format(secrets.token_hex(16)))
     try:
         try:
-            temporary.write_bytes(data)
+            _write_new(temporary, data)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
     except OSError as error:
         raise MMParetoError(
             f"{path} should be a file that can be written. Found: {error.strerror}."
         ) from error
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Writes a file that did not exist, to the disk."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS
+    with open(os.open(path, flags, 0o600), "wb") as file:  # noqa: PTH123
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a renaming last."""
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Deletes what a killed process left half-written in a folder."""
+    for path in folder.glob(_TEMPORARY.format("*")):
+        if time.time() - path.lstat().st_mtime > _LEFT_BEHIND:
+            path.unlink(missing_ok=True)
 
 
 def read_text(path: Path) -> str:
@@ -56,7 +91,7 @@ def read_text(path: Path) -> str:
 
 
 def digest(files: Iterable[Path]) -> str:
-    """SHA-256 of the contents of those `files` that are there, in their order."""
+    """SHA-256 of the contents of those `files` that exist, in their order."""
     total = hashlib.sha256()
     for file in files:
         if file.is_file():
@@ -71,16 +106,20 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Makes `path` a folder that can be written to.
+    """Makes `path` a folder that can be written to; what is made is the user's alone.
 
     Returns:
         The folder.
 
     Raises:
-        MMParetoError: If that is not possible.
+        MMParetoError: If that is not possible, or if the path leads through a link that another
+            user made.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        for part in (*reversed(path.parents), path):
+            _check_link(part)
+            if not part.exists():
+                part.mkdir(mode=0o700, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
@@ -89,3 +128,13 @@ def make_folder(path: Path) -> Path:
             f"Parameter `out` should be a folder to write to. Found {found}."
         ) from error
     return path
+
+
+def _check_link(path: Path) -> None:
+    if os.name == "posix" and path.is_symlink():
+        owner = path.lstat().st_uid
+        if owner not in (0, os.geteuid()):
+            raise MMParetoError(
+                f"Parameter `out` should be a folder to write to. Found the link {path}, which "
+                f"another user (number {owner}) made. Delete it, or choose another folder."
+            )

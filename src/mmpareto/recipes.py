@@ -11,11 +11,13 @@ from mmpareto.training import RunConfig
 
 
 def cg_digits(method: Method | None = None, seed: int = 0) -> RunConfig:
-    """The demo: scikit-learn's digits, 30 epochs of the paper's SGD; a training takes seconds on one core.
+    """The demo: scikit-learn's digits, 30 epochs of the paper's SGD.
+
+    A training takes seconds on one core.
 
     Args:
         method: The balancing method; None for MMPareto.
-        seed: Of the training.
+        seed: Seed of the weights and of the order of samples.
 
     Example:
         >>> cg_digits().epochs
@@ -28,9 +30,9 @@ def cg_mnist(root: Path | str, method: Method | None = None, seed: int = 0) -> R
     """MNIST's 60,000 images, 5 epochs of the paper's SGD.
 
     Args:
-        root: See `CGMNIST`.
+        root: The file ``mnist.npz``, see `CGMNIST`.
         method: The balancing method; None for MMPareto.
-        seed: Of the training.
+        seed: Seed of the weights and of the order of samples.
 
     Example:
         >>> cg_mnist("mnist.npz").data.name
@@ -43,9 +45,9 @@ def av_digits(root: Path | str, method: Method | None = None, seed: int = 0) -> 
     """Spoken digits with noisy handwritten ones, 4,000 pairs, 6 epochs of the paper's SGD.
 
     Args:
-        root: See `AVDigits`.
+        root: Folder of both data sets, see `AVDigits`.
         method: The balancing method; None for MMPareto.
-        seed: Of the training.
+        seed: Seed of the weights and of the order of samples.
 
     Example:
         >>> av_digits("data").data.name

@@ -16,15 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from compare.synthetic import geometry, magnitudes, results
+from mmpareto.compare._comparison import Magnitude
 from mmpareto.compare._drawing import BLUE, ORANGE, looks, png
-from mmpareto.compare._figures import (
-    accuracy_figure,
-    cosine_figure,
-    magnitudes_figure,
-    summary_figure,
-)
-from mmpareto.compare._folder import Magnitude
+from mmpareto.compare._geometry_figures import cosine_figure, magnitudes_figure
 from mmpareto.compare._results import Result, methods, values
+from mmpareto.compare._score_figures import accuracy_figure, summary_figure
 
 STEPS = geometry(steps=600)
 NORMS = [row for row in magnitudes() if row.method == "mmpareto"]
@@ -85,7 +81,9 @@ def test_axes_are_labelled_with_their_units(name):
 
 
 def test_pyplot_is_not_loaded():
-    code = "import sys, mmpareto.compare._figures; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = (
+        "import sys, mmpareto.compare._illustrations; sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

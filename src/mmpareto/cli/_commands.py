@@ -12,23 +12,26 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from mmpareto._catalogue import catalogue
+from mmpareto._names import printable
 from mmpareto.balancing import MMPareto
-from mmpareto.cli._parser import CATALOGUES
+from mmpareto.cli._config_file import CATALOGUES
 from mmpareto.training import RunConfig
+
+TITLES = {"data": "Data sets", "method": "Methods", "model": "Models"}
 
 
 def train(settings: Any) -> int:
     """Trains one model."""
-    from mmpareto.training.run import run
+    from mmpareto.compare import run_claimed
 
-    config = RunConfig(**{field.name: settings[field.name] for field in fields(RunConfig)})
-    metrics = run(config, settings.out, progress=sys.stderr.isatty())
+    config = RunConfig(**_run_settings(settings))
+    metrics = run_claimed(config, settings.out, progress=sys.stderr.isatty())
     if metrics:  # of several processes the first has them
-        console = Console()
-        console.print(_scores(config, {"test": metrics["test"]}))
-        console.print(f"Results are in {settings.out}", soft_wrap=True)
+        Console().print(_scores(config, {"test": metrics["test"]}))
+        _say(f"Results are in {settings.out}")
     return 0
 
 
@@ -39,18 +42,14 @@ def evaluate(settings: Any) -> int:
     config, model = training.load_run(settings.run)
     stored = (training.stored_metrics(settings.run) or {}).get("test", {})
     with training.threads(config.threads):
-        target = config.data.target
-        computed = training.predict(
-            model,
-            config.data.load().test,
-            config.shapes,
-            target.outputs,
-            workers=config.workers,
-        ).scores(target)
-    console = Console()
-    console.print(_scores(config, {"stored": stored, "computed": computed}))
+        target, test = config.data.target, config.data.load().test
+        predictions = training.predict(
+            model, test, config.shapes, target.outputs, workers=config.workers
+        )
+    computed = predictions.scores(target)
+    Console().print(_scores(config, {"stored": stored, "computed": computed}))
     if json.dumps(stored) == json.dumps(computed):  # of which NaN equals NaN
-        console.print("The checkpoint gives the stored numbers.")
+        _say("The checkpoint gives the stored numbers.")
         return 0
     Console(stderr=True).print("The checkpoint does not give the stored numbers.", style="bold")
     return 1
@@ -60,11 +59,8 @@ def compare(settings: Any) -> int:
     """Compares methods."""
     from mmpareto import compare as comparison
 
-    shared = {
-        field.name: settings[field.name] for field in fields(RunConfig) if field.name in settings
-    }
-    base = RunConfig(method=MMPareto(), **shared)
-    methods = [name.strip() for name in settings.methods.split(",")]
+    base = RunConfig(method=MMPareto(), **_run_settings(settings))
+    methods = list(map(str.strip, settings.methods.split(",")))
     console = Console()
     with _grid_progress(console, len(methods) * settings.seeds) as listener:
         failures = comparison.compare(
@@ -78,27 +74,30 @@ def compare(settings: Any) -> int:
         )
     report = comparison.write_report(settings.out)
     comparison.print_table(settings.out)
-    console.print(f"\nReport: {report.resolve().as_uri()}", soft_wrap=True)
+    _say(f"\nReport: {report.resolve().as_uri()}")
     for failure in failures:
-        failed = f"Failed: {failure.method}, seed {failure.seed}: {failure.error}"
-        Console(stderr=True).print(failed, style="bold", markup=False, soft_wrap=True)
+        line = f"Failed: {failure.method}, seed {failure.seed}: {failure.error}"
+        Console(stderr=True).print(_text(line), style="bold", soft_wrap=True)
     return 1 if failures else 0
 
 
+def _run_settings(settings: Any) -> dict[str, Any]:
+    """The settings of a training among those of a command."""
+    names = [field.name for field in fields(RunConfig) if field.name in settings]
+    return {name: settings[name] for name in names}
+
+
 def show(settings: Any) -> int:
-    """Names what there is."""
+    """Lists what can be chosen by name."""
     console = Console()
     for kind, (package, base) in CATALOGUES.items():
         table = Table(
             f"--{kind}", "", box=None, padding=(0, 2), title=TITLES[kind], title_justify="left"
         )
         for name, entry in catalogue(package, base).items():
-            table.add_row(name, (entry.__doc__ or "").splitlines()[0])
+            table.add_row(_text(name), _text((entry.__doc__ or "").splitlines()[0]))
         console.print(table, "")
     return 0
-
-
-TITLES = {"data": "Data sets", "method": "Methods", "model": "Models"}
 
 
 @contextmanager
@@ -116,11 +115,8 @@ def _grid_progress(console: Console, total: int) -> Iterator[Callable[[Any, str]
         def listener(cell: Any, outcome: str) -> None:
             bar.advance(task)
             done = int(bar.tasks[0].completed)
-            console.print(
-                f"[{done}/{total}] {cell.method}, seed {cell.seed}: {outcome}",
-                markup=False,
-                soft_wrap=True,
-            )
+            line = f"[{done}/{total}] {cell.method}, seed {cell.seed}: {outcome}"
+            console.print(_text(line), soft_wrap=True)
 
         yield listener
 
@@ -132,9 +128,19 @@ def _scores(config: RunConfig, columns: dict[str, dict[str, float]]) -> Table:
     for heading in columns:
         table.add_column(heading, justify="right")
     for metric in next(iter(columns.values())):
-        cells = [
-            f"{100 * values[metric]:.2f}" if metric in values else "-"
-            for values in columns.values()
-        ]
-        table.add_row(metric.removesuffix(f"_{target.metric}"), *cells)
+        cells = [_percent(scores.get(metric)) for scores in columns.values()]
+        table.add_row(_text(metric.removesuffix(f"_{target.metric}")), *cells)
     return table
+
+
+def _say(line: str) -> None:
+    Console().print(_text(line), soft_wrap=True)
+
+
+def _text(text: str) -> Text:
+    """Text in which brackets are no markup and control characters are written out."""
+    return Text(printable(text))
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.2f}"

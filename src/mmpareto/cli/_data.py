@@ -1,4 +1,4 @@
-"""``mmpareto data``: which data sets there are, where their files belong, decoding these once, and what is wrong."""
+"""``mmpareto data``: names, describes, decodes and checks data sets."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from rich.text import Text
 
 from mmpareto import data
 from mmpareto._catalogue import catalogue
+from mmpareto._names import printable
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
 
@@ -135,7 +136,7 @@ _ACTIONS = {"list": _list, "info": _info, "prepare": _prepare, "check": _check}
 
 
 def _say(text: str = "", *, soft_wrap: bool = True) -> None:
-    Console().print(text, markup=False, highlight=False, soft_wrap=soft_wrap)
+    Console().print(printable(text), markup=False, highlight=False, soft_wrap=soft_wrap)
 
 
 def _table(headings: Sequence[str], rows: Iterable[tuple[str, ...]]) -> None:
@@ -145,5 +146,5 @@ def _table(headings: Sequence[str], rows: Iterable[tuple[str, ...]]) -> None:
         table.add_column(heading, no_wrap=True)
     table.add_column(headings[-1])
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*map(Text, map(printable, row)))
     Console().print(table)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmpareto import balancing
 from mmpareto._catalogue import catalogue, find
 from mmpareto._files import write_json
+from mmpareto._names import file_name
 from mmpareto.balancing import Joint, Method
+from mmpareto.compare._claimed_run import is_finished, run_claimed
+from mmpareto.compare._comparison import run_name
+from mmpareto.compare._roles import ENSEMBLE
 from mmpareto.errors import MMParetoError
 from mmpareto.training import (
     METRICS,
     Metrics,
+    Predictions,
     RunConfig,
     averaged,
     check_same,
@@ -22,8 +27,26 @@ from mmpareto.training import (
     stored_metrics,
 )
 
-ENSEMBLE = "ensemble"
-"""Trains each modality alone and averages their predictions; no method of one step, so known here only."""
+SET_BY_GRID = ("method", "seed", "modalities", "devices", "num_nodes", "strategy")
+"""Settings of a training that the grid sets; its trainings have a process each."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of the grid.
+
+    Args:
+        method: Its method.
+        seed: Its seed.
+    """
+
+    method: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return run_name(self.method, self.seed)
 
 
 def method_names() -> list[str]:
@@ -34,7 +57,7 @@ def method_names() -> list[str]:
 def check_methods(methods: Sequence[str]) -> None:
     """Raises unless `methods` are distinct names of methods."""
     for name in methods:
-        if name != ENSEMBLE and name not in catalogue(balancing, Method):
+        if name not in method_names():
             raise MMParetoError(
                 f"Parameter `methods` should be some of {', '.join(method_names())}. Found "
                 f"'{name}'."
@@ -45,61 +68,73 @@ def check_methods(methods: Sequence[str]) -> None:
         )
 
 
-def configurations(base: RunConfig, method: str, seed: int, folder: Path) -> dict[Path, RunConfig]:
+def configurations(base: RunConfig, cell: Cell, folder: Path) -> dict[Path, RunConfig]:
     """The trainings that a cell consists of, by folder."""
-    if method == ENSEMBLE:
-        alone = replace(base, method=Joint(), seed=seed)
-        return {
-            folder / modality: replace(alone, modalities=(modality,)) for modality in base.shapes
-        }
-    chosen = (
-        base.method if base.method.name == method else find("methods", balancing, Method, method)()
-    )
-    return {folder: replace(base, method=chosen, seed=seed)}
+    if cell.method == ENSEMBLE:
+        alone = replace(base, method=Joint(), seed=cell.seed)
+        trainings = {}
+        for modality in base.shapes:
+            trainings[folder / file_name(modality)] = replace(alone, modalities=(modality,))
+        return trainings
+    method = base.method
+    if method.name != cell.method:
+        method = find("methods", balancing, Method, cell.method)()
+    return {folder: replace(base, method=method, seed=cell.seed)}
 
 
-def finished(base: RunConfig, method: str, seed: int, folder: Path) -> Metrics | None:
+def finished(base: RunConfig, cell: Cell, folder: Path) -> Metrics | None:
     """Metrics of a cell that is done already, else None.
 
     Raises:
         MMParetoError: If the cell's folder holds another training.
     """
-    for out, config in configurations(base, method, seed, folder).items():
+    trainings = configurations(base, cell, folder)
+    for out, config in trainings.items():
         check_same(config, out)
-    return stored_metrics(folder)
+    return stored_metrics(folder) if all(map(is_finished, trainings)) else None
 
 
-def run_cell(base: RunConfig, method: str, seed: int, folder: Path) -> Metrics:
+def run_cell(base: RunConfig, cell: Cell, folder: Path) -> Metrics:
     """Trains what is not trained yet. Called in a process of its own: Lightning is imported here.
 
     Returns:
         Metrics by split.
     """
-    from mmpareto.training.run import run
-
-    trained = [
-        run(config, out, progress=False)
-        for out, config in configurations(base, method, seed, folder).items()
-    ]
-    if method != ENSEMBLE:
-        return trained[0]
-    seconds = sum(metrics["train"]["seconds"] for metrics in trained)
-    averaged = {"train": {"seconds": seconds}, **_average(base, folder)}
-    write_json(folder / METRICS, averaged)
-    return averaged
+    seconds = 0.0
+    for out, config in configurations(base, cell, folder).items():
+        metrics = run_claimed(config, out, progress=False)
+        seconds += metrics["train"]["seconds"]
+    if cell.method == ENSEMBLE:
+        metrics = {"train": {"seconds": seconds}, **_average(base, folder)}
+        write_json(folder / METRICS, metrics)
+    return metrics
 
 
 def _average(base: RunConfig, folder: Path) -> Metrics:
-    """Scores of each modality's own network and of their average, for each sample over the modalities that it has."""
-    splits, target = base.data.load(), base.data.target
-    models = {modality: load_run(folder / modality) for modality in base.shapes}
-    metrics = {}
-    for part in ("val", "test"):
-        found = {
-            m: predict(
-                model, getattr(splits, part), config.shapes, target.outputs, workers=config.workers
-            )
-            for m, (config, model) in models.items()
-        }
-        metrics[part] = averaged(found, target).scores(target)
-    return metrics
+    """Scores of each modality's own network and of their average.
+
+    A sample's average is over the modalities that it has.
+    """
+    splits, target, outputs = base.data.load(), base.data.target, base.data.target.outputs
+    val, test = {}, {}
+    for modality in base.shapes:
+        config, model = load_run(folder / file_name(modality))
+        workers = config.workers
+        val[modality] = predict(model, splits.val, config.shapes, outputs, workers=workers)
+        test[modality] = predict(model, splits.test, config.shapes, outputs, workers=workers)
+        _check_finite(modality, val[modality], test[modality])
+    return {
+        "val": averaged(val, target).scores(target),
+        "test": averaged(test, target).scores(target),
+    }
+
+
+def _check_finite(modality: str, *parts: Predictions) -> None:
+    """Raises if a network has diverged: the average with its predictions would be no number."""
+    for predictions in parts:
+        for values in predictions.values.values():
+            if not values.isfinite().all():
+                raise MMParetoError(
+                    f"The network of modality '{modality}' has diverged: its predictions are not "
+                    "finite. Lower the learning rate."
+                )

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.text import Text
 
-from mmpareto.compare._folder import read_folder
+from mmpareto._names import printable
+from mmpareto.compare._comparison import Failure, read_comparison
 from mmpareto.compare._results import Result
-from mmpareto.compare._table import Table, build_table
+from mmpareto.compare._table import ComparisonTable, build_table
 from mmpareto.compare._wording import MINUS, NONE
 
 _PLAIN_WIDTH = 100
@@ -36,13 +37,17 @@ def print_table(
         MMParetoError: If the folder holds a malformed file, or the results are on several data
             sets.
     """
+    failures: Sequence[Failure] = ()
     if isinstance(out_or_results, str | Path):
-        out_or_results = read_folder(Path(out_or_results)).results
+        comparison = read_comparison(Path(out_or_results))
+        out_or_results, failures = comparison.results, comparison.failures
     if console is None:
         console = Console()
         console = console if console.is_terminal else Console(width=_PLAIN_WIDTH)
-    table = build_table(out_or_results)
+    table = build_table(out_or_results, failures)
     console.print(_text(table.headline, console, "bold"), end="\n\n")
+    if table.failed:
+        console.print(_text(table.failed, console, "bold"), end="\n\n")
     for part in _parts(table, console):
         console.print(part)
         console.print()
@@ -51,32 +56,32 @@ def print_table(
         console.print(_text(sentence, console))
 
 
-def _parts(table: Table, console: Console) -> list[rich.table.Table]:
+def _parts(table: ComparisonTable, console: Console) -> list[rich.table.Table]:
     """The table in as many parts as its columns need to fit the console."""
     groups: list[list[int]] = []
     for column in range(1, len(table.header)):
-        if not groups or not _fits(_drawn(table, [0, *groups[-1], column], console), console):
+        if not groups or not _fits(_part(table, [0, *groups[-1], column], console), console):
             groups.append([])
         groups[-1].append(column)
-    return [_drawn(table, [0, *group], console) for group in groups]
+    return [_part(table, [0, *group], console) for group in groups]
 
 
-def _fits(drawn: rich.table.Table, console: Console) -> bool:
+def _fits(part: rich.table.Table, console: Console) -> bool:
     unbounded = console.options.update_width(10 * console.width + 1000)
-    return Measurement.get(console, unbounded, drawn).maximum <= console.width
+    return Measurement.get(console, unbounded, part).maximum <= console.width
 
 
-def _drawn(table: Table, columns: Sequence[int], console: Console) -> rich.table.Table:
-    drawn = rich.table.Table(
+def _part(table: ComparisonTable, columns: Sequence[int], console: Console) -> rich.table.Table:
+    """Some columns of the table."""
+    part = rich.table.Table(
         box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
     )
     for column in columns:
-        drawn.add_column(
-            _text(table.header[column], console, "bold"), justify="right" if column else "left"
-        )
+        heading = _text(table.header[column], console, "bold")
+        part.add_column(heading, justify="right" if column else "left")
     for row in table.rows:
-        drawn.add_row(*(_text(row[column], console, _style(row[column])) for column in columns))
-    return drawn
+        part.add_row(*[_text(row[column], console, _style(row[column])) for column in columns])
+    return part
 
 
 def _style(cell: str) -> str:
@@ -85,5 +90,7 @@ def _style(cell: str) -> str:
 
 def _text(text: str, console: Console, style: str = "") -> Text:
     """Text in which brackets are no markup, in characters that the console can show."""
-    shown = text.translate(_ASCII) if not console.encoding.lower().startswith("utf") else text
+    shown = printable(text)
+    if not console.encoding.lower().startswith("utf"):
+        shown = shown.translate(_ASCII)
     return Text(shown.encode(console.encoding, "replace").decode(console.encoding), style)

@@ -1,4 +1,7 @@
-"""What all figures share: one look, one colour and marker per method, PNG bytes that depend on the data alone."""
+"""What all figures share.
+
+One look, one colour and marker per method, PNG bytes that depend on the data alone.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +17,15 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmpareto._names import printable
+from mmpareto.compare._roles import BLUE as BLUE
+from mmpareto.compare._roles import GREY as GREY
+from mmpareto.compare._roles import ORANGE as ORANGE
+from mmpareto.compare._roles import OTHER_ROLES, ROLES
+from mmpareto.compare._roles import PALE as PALE
+
 P = ParamSpec("P")
 
-BLUE, ORANGE, GREY, PALE = "#0072B2", "#D55E00", "#595959", "#8c8c8c"
-# Okabe and Ito's colours, told apart by colour-blind readers; markers tell them apart in black and
-# white.
-_LOOKS = {
-    "joint": (GREY, "o"),
-    "uniform": (BLUE, "s"),
-    "scaled-uniform": ("#56B4E9", "D"),
-    "mgda": ("#CC79A7", "v"),
-    "mmpareto": (ORANGE, "*"),
-    "ensemble": ("#009E73", "^"),
-}
-_OTHER_LOOKS = [
-    ("#E69F00", "X"),
-    ("#332288", "<"),
-    ("#882255", ">"),
-    ("#117733", "p"),
-    ("#AA4499", "h"),
-]
 _STYLE = {
     "axes.axisbelow": True,
     "axes.grid": True,
@@ -78,13 +70,20 @@ def png(figure: Figure) -> bytes:
 
 
 def looks(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour, marker and its size for each method, as matplotlib's arguments; fixed for the library's own."""
-    others = [name for name in methods if name not in _LOOKS]
-    both = _LOOKS | {name: _OTHER_LOOKS[i % len(_OTHER_LOOKS)] for i, name in enumerate(others)}
-    return {
-        name: {"color": colour, "marker": marker, "ms": 12 if marker == "*" else 7, "mec": "white"}
-        for name, (colour, marker) in both.items()
-    }
+    """Colour, marker and its size for each method, as matplotlib's arguments.
+
+    They are fixed for methods with a role; others get the next free look, in their order.
+    """
+    arguments = {}
+    others = 0
+    for name in methods:
+        role = ROLES.get(name)
+        if role is None:
+            role = OTHER_ROLES[others % len(OTHER_ROLES)]
+            others += 1
+        size = 12 if role.marker == "*" else 7
+        arguments[name] = {"color": role.colour, "marker": role.marker, "ms": size, "mec": "white"}
+    return arguments
 
 
 def panels(names: Sequence[str], height: float) -> tuple[Figure, dict[str, Axes]]:
@@ -92,7 +91,7 @@ def panels(names: Sequence[str], height: float) -> tuple[Figure, dict[str, Axes]
 
     Args:
         names: Titles of the panels, at least one.
-        height: Of one row of panels, in inches.
+        height: Height of one row of panels, in inches.
 
     Returns:
         The figure and its panels by name.
@@ -100,17 +99,18 @@ def panels(names: Sequence[str], height: float) -> tuple[Figure, dict[str, Axes]
     columns = min(3, len(names))
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(_WIDTHS[columns], height * rows), layout="constrained")
-    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(len(names))]
-    for ax, name in zip(axes, names, strict=True):
-        ax.set_title(literal(name), loc="left", fontweight="bold")
-    return figure, dict(zip(names, axes, strict=True))
+    axes = {}
+    for position, name in enumerate(names, start=1):
+        axes[name] = figure.add_subplot(rows, columns, position)
+        axes[name].set_title(literal(name), loc="left", fontweight="bold")
+    return figure, axes
 
 
-def finite(values: Iterable[float]) -> list[float]:
-    """The finite ones among values."""
-    return [value for value in values if math.isfinite(value)]
+def finite(numbers: Iterable[float]) -> list[float]:
+    """Those of the numbers that are finite."""
+    return list(filter(math.isfinite, numbers))
 
 
 def literal(name: str) -> str:
-    """A name in which a dollar sign is no formula."""
-    return name.replace("$", r"\$")
+    """A name as a figure shows it: a dollar sign is no formula, control characters are written out."""
+    return printable(name).replace("$", r"\$")

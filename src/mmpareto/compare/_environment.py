@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,16 +12,21 @@ from typing import Any
 
 import torch
 
+from mmpareto.compare._disclosure import shareable_command
+
 _PACKAGES = ("mmpareto", "torch", "lightning", "numpy", "scikit-learn")
 
 
 def environment() -> dict[str, Any]:
-    """Date, command, machine and versions: what a number must be stated with."""
+    """Date, command, machine and versions: what a number must be stated with.
+
+    It holds no path, host name or secret of the command line.
+    """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shareable_command([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": dict(zip(_PACKAGES, map(version, _PACKAGES), strict=True)),
         "system": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -31,9 +35,9 @@ def environment() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
+    description = Path("/proc/cpuinfo")
+    if description.exists():
+        for line in description.read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -1,4 +1,4 @@
-"""The figures that a folder allows, each with its description for those who do not see it."""
+"""The figures that a comparison allows, each with its description for those who do not see it."""
 
 from __future__ import annotations
 
@@ -9,87 +9,99 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmpareto.compare._comparison import Comparison, Magnitude
 from mmpareto.compare._drawing import finite, png
-from mmpareto.compare._figures import (
-    accuracy_figure,
-    cosine_figure,
-    magnitudes_figure,
-    summary_figure,
-)
-from mmpareto.compare._folder import Folder, Magnitude
+from mmpareto.compare._geometry_figures import cosine_figure, magnitudes_figure
 from mmpareto.compare._results import Result, methods, modalities, score_of, scores
+from mmpareto.compare._score_figures import accuracy_figure, summary_figure
 from mmpareto.compare._statistics import spread
 from mmpareto.compare._wording import percent
 from mmpareto.diagnostics import GeometryRow
+from mmpareto.partition import JOINT
 
 
 @dataclass(frozen=True)
 class Illustration:
-    """A figure as PNG with its description."""
+    """A figure with its description.
+
+    Args:
+        png: The figure as PNG.
+        alt: Its description.
+    """
 
     png: bytes
     alt: str
 
 
-def illustrations(folder: Folder) -> dict[str, Illustration]:
-    """Draws the figures for which there is data.
+def illustrations(comparison: Comparison) -> dict[str, Illustration]:
+    """Draws the figures for which there are data.
 
     Args:
-        folder: The comparison.
+        comparison: The comparison.
 
     Returns:
         Any of ``summary``, ``cosine``, ``accuracy``, ``magnitudes``.
     """
-    drawn: dict[str, tuple[Figure, str]] = {}
-    title = score_of(folder.results).title
-    if means := _means(folder.results, "joint"):
-        drawn["summary"] = (
-            summary_figure(folder.results),
-            f"Dot plot of the mean joint {title}: {means}.",
-        )
-    if folder.geometry:
-        drawn["cosine"] = cosine_figure(folder.geometry), _cosine_alt(folder.geometry)
-    if alt := _accuracy_alt(folder.results):
-        drawn["accuracy"] = accuracy_figure(folder.results), alt
-    if folder.magnitudes:
-        drawn["magnitudes"] = (
-            magnitudes_figure(folder.magnitudes),
-            _magnitudes_alt(folder.magnitudes),
-        )
-    return {name: Illustration(png(figure), alt) for name, (figure, alt) in drawn.items()}
+    results = comparison.results
+    pictures = {}
+
+    def add(name: str, figure: Figure, alt: str) -> None:
+        pictures[name] = Illustration(png(figure), alt)
+
+    means = _means(results, JOINT)
+    if means:
+        alt = f"Dot plot of the mean joint {score_of(results).title}: {means}."
+        add("summary", summary_figure(results), alt)
+    if comparison.geometry:
+        add("cosine", cosine_figure(comparison.geometry), _cosine_alt(comparison.geometry))
+    accuracy_alt = _accuracy_alt(results)
+    if accuracy_alt:
+        add("accuracy", accuracy_figure(results), accuracy_alt)
+    if comparison.magnitudes:
+        alt = _magnitudes_alt(comparison.magnitudes)
+        add("magnitudes", magnitudes_figure(comparison.magnitudes), alt)
+    return pictures
 
 
-def _means(results: Sequence[Result], part: str) -> str:
-    means = {name: spread(scores(results, name, part).values()).mean for name in methods(results)}
-    return ", ".join(
-        f"{name} {percent(mean)}%" for name, mean in means.items() if math.isfinite(mean)
-    )
+def _means(results: Sequence[Result], objective: str) -> str:
+    """Mean score of each method that has one."""
+    means = []
+    for name in methods(results):
+        mean = spread(scores(results, name, objective).values()).mean
+        if math.isfinite(mean):
+            means.append(f"{name} {percent(mean)}%")
+    return ", ".join(means)
 
 
 def _cosine_alt(geometry: Sequence[GeometryRow]) -> str:
     conflicts: dict[str, list[bool]] = {}
     for row in geometry:
         conflicts.setdefault(row.modality, []).append(row.conflict)
-    shares = ", ".join(
-        f"{name} {percent(float(np.mean(flags)))}%" for name, flags in conflicts.items()
+    shares = [f"{name} {percent(float(np.mean(flags)))}%" for name, flags in conflicts.items()]
+    return (
+        "Cosine between joint and unimodal gradient per training step. Steps in conflict: "
+        f"{', '.join(shares)}."
     )
-    return f"Cosine between joint and unimodal gradient per training step. Steps in conflict: {shares}."
 
 
 def _accuracy_alt(results: Sequence[Result]) -> str:
-    means = [f"{part}: {found}" for part in modalities(results) if (found := _means(results, part))]
+    """The mean of each modality and method; empty where there is none."""
+    lines = []
+    for modality in modalities(results):
+        means = _means(results, modality)
+        if means:
+            lines.append(f"{modality}: {means}")
+    if not lines:
+        return ""
     title = score_of(results).title
-    return (
-        f"Joint against unimodal {title} per method. Unimodal, {'; '.join(means)}." if means else ""
-    )
+    return f"Joint against unimodal {title} per method. Unimodal, {'; '.join(lines)}."
 
 
 def _magnitudes_alt(magnitudes: Sequence[Magnitude]) -> str:
-    norms: dict[tuple[str, str], list[float]] = {}
+    norms: dict[str, list[float]] = {}
     for row in magnitudes:
-        norms.setdefault((row.modality, row.objective), []).append(row.norm)
-    means = {key: np.mean(finite(norm) or [math.nan]) for key, norm in norms.items()}
-    listed = ", ".join(
-        f"{name} {objective} {mean:.3g}" for (name, objective), mean in means.items()
-    )
-    return f"Histograms of gradient norms over mini-batches. Means: {listed}."
+        norms.setdefault(f"{row.modality} {row.objective}", []).append(row.norm)
+    means = []
+    for name, sample in norms.items():
+        means.append(f"{name} {np.mean(finite(sample) or [math.nan]):.3g}")
+    return f"Histograms of gradient norms over mini-batches. Means: {', '.join(means)}."

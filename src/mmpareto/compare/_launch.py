@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
+import pickle
+import subprocess
+import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from multiprocessing.connection import wait
-from typing import Any
+from multiprocessing import spawn
+from pathlib import Path
+from typing import IO, Any
 
 from mmpareto.errors import MMParetoError
 
@@ -23,7 +23,8 @@ def launch(
     """Runs ``call(*task)`` for all tasks, `jobs` of them at a time.
 
     Each of the `jobs` workers has one process, which serves task after task: what it imports is
-    imported once, and a process that dies takes no other task along.
+    imported once, and a process that dies takes no other task along. All of them end with the
+    program that launched them.
 
     Args:
         call: A picklable function.
@@ -33,17 +34,17 @@ def launch(
     Yields:
         The number of each task when it is done, with its finished future.
     """
-    workers = threading.local()
-    started: dict[int, ProcessPoolExecutor] = {}
+    mine = threading.local()
+    processes: list[_Process] = []
 
     def work(task: tuple[Any, ...]) -> Any:
-        if not hasattr(workers, "process"):
-            workers.process = _process()
-            started[workers.process.submit(os.getpid).result()] = workers.process
+        if not hasattr(mine, "process"):
+            mine.process = _Process()
+            processes.append(mine.process)
         try:
-            return workers.process.submit(call, *task).result()
-        except BrokenProcessPool as error:
-            del workers.process
+            return mine.process.run(call, task)
+        except EOFError as error:
+            del mine.process
             raise MMParetoError(
                 "The process died. Was it killed, or did it run out of memory?"
             ) from error
@@ -53,31 +54,72 @@ def launch(
         numbers = {threads.submit(work, task): number for number, task in enumerate(tasks)}
         for future in as_completed(numbers):
             yield numbers[future], future
-    except BaseException:  # Ctrl-C, or the caller has enough: what is under way ends now
+    finally:  # after Ctrl-C, or if the caller has enough, what is under way ends now
         threads.shutdown(wait=False, cancel_futures=True)
-        for number in started:
-            with suppress(ProcessLookupError):
-                os.kill(number, signal.SIGTERM)
-        raise
-    finally:
+        for process in processes:
+            process.kill()
         threads.shutdown()
-        for process in started.values():
-            process.shutdown()
+        for process in processes:
+            process.close()
 
 
-def _process() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=_begin)
+class _Process:
+    """A process that runs one call after the other."""
+
+    def __init__(self) -> None:
+        program = Path(__file__).with_name("_worker.py")
+        command = [sys.executable, "-P", str(program), str(os.getpid())]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests: IO[bytes] = self._process.stdin
+        self._answers: IO[bytes] = self._process.stdout
+        self._prepared = False
+
+    def run(self, call: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """Result of a call.
+
+        Raises:
+            EOFError: If the process dies.
+            Exception: What the call raises.
+        """
+        try:
+            if not self._prepared:
+                self._send(pickle.dumps(_preparation()))
+                self._prepared = True
+            self._send(pickle.dumps((call, arguments)))
+        except BrokenPipeError as broken:
+            raise EOFError from broken
+        length = self._receive(8)
+        result, error = pickle.loads(self._receive(int.from_bytes(length, "big")))
+        if error is not None:
+            raise error
+        return result
+
+    def _send(self, content: bytes) -> None:
+        self._requests.write(len(content).to_bytes(8, "big") + content)
+        self._requests.flush()
+
+    def _receive(self, length: int) -> bytes:
+        content = self._answers.read(length)
+        if len(content) < length:
+            raise EOFError
+        return content
+
+    def kill(self) -> None:
+        """Ends the process, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """Closes the pipes, once nobody reads from them any more."""
+        with suppress(BrokenPipeError):  # what a dead process has not read
+            self._requests.close()
+        self._answers.close()
 
 
-def _begin() -> None:
-    # What the data set warns of, the process that starts the trainings has said.
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"mmpareto\.training")
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # A program that is killed cannot end its workers, and a training left behind would write into a
-    # folder that the next call of the same command writes to.
-    if parent := multiprocessing.parent_process():
-        wait([parent.sentinel])
-        os._exit(1)
+def _preparation() -> dict[str, Any]:
+    """What a process needs to import what its driver can, its main program included."""
+    data = spawn.get_preparation_data("worker")
+    del data["authkey"]  # it is secret, and for connections that a worker does not make
+    return data

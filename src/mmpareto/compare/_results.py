@@ -1,4 +1,4 @@
-"""The results of a comparison: one number per dataset, method, seed, split and metric."""
+"""The results of a comparison: one number per data set, method, seed, split and metric."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmpareto._csv import read_records, write_records
+from mmpareto.compare._roles import in_order
 from mmpareto.errors import MMParetoError
 from mmpareto.partition import JOINT
 from mmpareto.specs import Classes, Labels, Number
 
 _CONFLICT_RATE = "conflict_rate/"
-_ORDER = ("joint", "uniform", "scaled-uniform", "mgda", "mmpareto", "ensemble")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def read_results(path: str | Path) -> list[Result]:
 
 
 def write_results(path: str | Path, results: Iterable[Result]) -> None:
-    """Writes ``results.csv``, replacing the file in one step; reading it gives back the same numbers.
+    """Writes ``results.csv``, replacing the file in one step; reading gives back the same numbers.
 
     Args:
         path: The file, in a folder that exists.
@@ -97,18 +97,20 @@ def values(
         MMParetoError: If there are two values for one seed, as with results on several data sets.
 
     Example:
-        >>> values([Result("cg-digits", "uniform", 0, "test", "joint_accuracy", 0.75)], "uniform", "joint_accuracy")
+        >>> result = Result("cg-digits", "uniform", 0, "test", "joint_accuracy", 0.75)
+        >>> values([result], "uniform", "joint_accuracy")
         {0: 0.75}
     """
-    chosen = [r for r in results if (r.method, r.metric, r.split) == (method, metric, split)]
-    by_seed = {r.seed: r.value for r in sorted(chosen, key=lambda r: r.seed)}
-    if len(by_seed) < len(chosen):
-        found = ", ".join(sorted({f"'{r.dataset}'" for r in chosen}))
+    wanted = (method, metric, split)
+    selected = [r for r in results if (r.method, r.metric, r.split) == wanted]
+    by_seed = {r.seed: r.value for r in selected}
+    if len(by_seed) < len(selected):
+        names = sorted({f"'{r.dataset}'" for r in selected})
         raise MMParetoError(
             f"`results` should hold one {split} {metric} of '{method}' per seed. Found several, on "
-            f"{found}. Report one data set at a time."
+            f"{', '.join(names)}. Report one data set at a time."
         )
-    return by_seed
+    return dict(sorted(by_seed.items()))
 
 
 class Score(NamedTuple):
@@ -127,11 +129,16 @@ _TITLES = {target.metric: target.title for target in (Classes, Labels, Number)}
 
 
 def score_of(results: Iterable[Result]) -> Score:
-    """What the results are given in: the metric of the joint predictions; accuracy where there is none."""
-    joint = {
-        r.metric.removeprefix(f"{JOINT}_") for r in results if r.metric.startswith(f"{JOINT}_")
-    }
-    metric = min(joint, key=len, default=Classes.metric)  # a modality may be called joint_eyes
+    """What the results are given in: the metric of the joint predictions.
+
+    It is accuracy where there is none.
+    """
+    metrics = []
+    for result in results:
+        objective, _, metric = result.metric.partition("_")
+        if objective == JOINT and metric:
+            metrics.append(metric)
+    metric = min(metrics, key=len, default=Classes.metric)  # a modality may be called joint_eyes
     return Score(metric, _TITLES.get(metric, metric))
 
 
@@ -154,16 +161,21 @@ def scores(results: Sequence[Result], method: str, objective: str = JOINT) -> di
 
 def methods(results: Iterable[Result]) -> list[str]:
     """The methods in the order of the tables: the library's own, then others by name."""
-    return sorted({r.method for r in results}, key=lambda name: (_rank(name), name))
+    return in_order({result.method for result in results})
 
 
-def _rank(name: str) -> int:
-    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
+def measured(results: Sequence[Result], objective: str = JOINT) -> list[str]:
+    """The methods that have a test score of an objective, in the order of the tables."""
+    return [name for name in methods(results) if scores(results, name, objective)]
 
 
 def modalities(results: Sequence[Result]) -> list[str]:
     """The modalities that have a score or a conflict rate, in the order in which they appear."""
-    metrics, end = [r.metric for r in results], f"_{score_of(results).metric}"
-    names = [m.removesuffix(end) for m in metrics if m.endswith(end) and m != f"{JOINT}{end}"]
-    names += [m.removeprefix(_CONFLICT_RATE) for m in metrics if m.startswith(_CONFLICT_RATE)]
-    return list(dict.fromkeys(names))
+    ending = f"_{score_of(results).metric}"
+    scored, measured = [], []
+    for metric in dict.fromkeys(result.metric for result in results):
+        if metric.startswith(_CONFLICT_RATE):
+            measured.append(metric.removeprefix(_CONFLICT_RATE))
+        elif metric.endswith(ending) and metric != f"{JOINT}{ending}":
+            scored.append(metric.removesuffix(ending))
+    return list(dict.fromkeys(scored + measured))

@@ -14,7 +14,13 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and sample standard deviation of `count` values; NaN where too few values define them."""
+    """Mean and sample standard deviation; NaN where too few values define them.
+
+    Args:
+        mean: Mean of the values.
+        sd: Their sample standard deviation.
+        count: Their number.
+    """
 
     mean: float
     sd: float
@@ -23,7 +29,9 @@ class Spread:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of paired differences with a simultaneous confidence interval, in the units of the values.
+    """Mean of paired differences with a simultaneous confidence interval.
+
+    The units are those of the values.
 
     Args:
         mean: Mean over the common seeds; NaN without any.
@@ -62,24 +70,29 @@ def spread(sample: Iterable[float]) -> Spread:
         Spread(mean=0.5, sd=0.25, count=3)
     """
     x = np.fromiter(sample, float)
-    with np.errstate(invalid="ignore"):  # of infinite values the deviation is NaN
-        mean, sd = (
-            (float(x.mean()) if x.size else math.nan),
-            (float(x.std(ddof=1)) if x.size > 1 else math.nan),
-        )
+    with np.errstate(invalid="ignore"):  # the deviation of infinite values is NaN
+        mean = float(x.mean()) if x.size else math.nan
+        sd = float(x.std(ddof=1)) if x.size > 1 else math.nan
     return Spread(mean, sd, x.size)
 
 
-def half_width(of: Spread, comparisons: int = 1) -> float:
-    """Half the width of the t interval of a mean: 95%, for all of `comparisons` intervals together.
+def half_width(sample: Spread, comparisons: int = 1) -> float:
+    """Half the width of the t interval of a mean, which holds for several intervals together.
 
-    Source: Student's t; Bonferroni's inequality, by which each interval has level ``1 - 0.05 / comparisons``.
-    NaN for fewer than two values.
+    Source: Student's t; Bonferroni's inequality, by which each interval has level
+    ``1 - 0.05 / comparisons``.
+
+    Args:
+        sample: Spread of the values.
+        comparisons: Number of intervals that hold together with 95%.
+
+    Returns:
+        Half the width, in the units of the values; NaN for fewer than two values.
     """
-    quantile = (
-        stdtrit(of.count - 1, 1 - (1 - LEVEL) / comparisons / 2) if of.count > 1 else math.nan
-    )
-    return float(quantile) * of.sd / math.sqrt(max(of.count, 1))
+    if sample.count < 2:
+        return math.nan
+    quantile = float(stdtrit(sample.count - 1, 1 - (1 - LEVEL) / comparisons / 2))
+    return quantile * sample.sd / math.sqrt(sample.count)
 
 
 def paired_difference(
@@ -100,27 +113,36 @@ def paired_difference(
         The difference.
 
     Example:
-        >>> d = paired_difference({0: 0.80, 1: 0.83, 2: 0.79}, {0: 0.70, 1: 0.72, 2: 0.70, 3: 0.71})
-        >>> f"{d.mean:.3f} [{d.low:.3f}, {d.high:.3f}] over seeds {d.seeds}: {'' if d.resolved else 'not '}resolved"
-        '0.100 [0.075, 0.125] over seeds (0, 1, 2): resolved'
+        >>> first, second = {0: 0.80, 1: 0.83, 2: 0.79}, {0: 0.70, 1: 0.72, 2: 0.70, 3: 0.71}
+        >>> difference = paired_difference(first, second)
+        >>> f"{difference.mean:.3f} [{difference.low:.3f}, {difference.high:.3f}]"
+        '0.100 [0.075, 0.125]'
+        >>> difference.seeds, difference.resolved
+        ((0, 1, 2), True)
     """
     seeds = tuple(sorted(first.keys() & second.keys()))
     pairs = np.array([(first[seed], second[seed]) for seed in seeds]).reshape(-1, 2)
-    with np.errstate(invalid="ignore"):
-        of = spread(pairs[:, 0] - pairs[:, 1])
-    if reason := _no_interval(pairs, of):
-        return Difference(of.mean, math.nan, math.nan, math.nan, seeds, reason)
-    half = half_width(of, comparisons)
-    p = 2 * float(stdtr(of.count - 1, -abs(of.mean) / (of.sd / math.sqrt(of.count))))
-    return Difference(of.mean, of.mean - half, of.mean + half, min(1.0, comparisons * p), seeds)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN
+        sample = spread(pairs[:, 0] - pairs[:, 1])
+    reason = _no_interval(pairs, sample)
+    if reason:
+        return Difference(sample.mean, math.nan, math.nan, math.nan, seeds, reason)
+    half = half_width(sample, comparisons)
+    t = sample.mean / (sample.sd / math.sqrt(sample.count))
+    p_value = min(1.0, comparisons * 2 * float(stdtr(sample.count - 1, -abs(t))))
+    return Difference(sample.mean, sample.mean - half, sample.mean + half, p_value, seeds)
 
 
-def _no_interval(pairs: np.ndarray[tuple[int, int], np.dtype[np.float64]], of: Spread) -> str:
-    if of.count < 2:
-        return "one seed gives no interval" if of.count else "the two have no seed in common"
-    if not math.isfinite(of.mean):
+def _no_interval(pairs: np.ndarray[tuple[int, int], np.dtype[np.float64]], sample: Spread) -> str:
+    """Why the differences of the pairs have no interval; empty where they have one."""
+    if sample.count == 0:
+        return "the two have no seed in common"
+    if sample.count == 1:
+        return "one seed gives no interval"
+    if not math.isfinite(sample.mean):
         return "a value is not finite"
-    if of.sd <= 1e-12 * np.abs(pairs).max():  # zero up to the rounding of the subtraction
-        what = "differ by the same amount" if np.any(pairs[:, 0] != pairs[:, 1]) else "are equal"
-        return f"the two {what} on all {of.count} seeds, which gives no interval"
+    if sample.sd <= 1e-12 * np.abs(pairs).max():  # zero up to the rounding of the subtraction
+        equal = np.array_equal(pairs[:, 0], pairs[:, 1])
+        finding = "are equal" if equal else "differ by the same amount"
+        return f"the two {finding} on all {sample.count} seeds, which gives no interval"
     return ""

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mmpareto.compare._results import Result, methods, modalities, scores, values
+from mmpareto.compare._results import Result, measured, methods, modalities, scores, values
+from mmpareto.compare._roles import CONTRASTS, REFERENCE
 from mmpareto.compare._statistics import Difference, Spread, paired_difference, spread
-
-REFERENCE = "uniform"
 
 
 @dataclass(frozen=True)
-class Row:
-    """One method's line of the table; spreads are over seeds, scores and conflict rates fractions.
+class MethodSummary:
+    """One method's row of the table; spreads are over seeds, scores and conflict rates fractions.
 
-    `difference` is the paired difference in test joint score from ``uniform``; None for ``uniform``
-    itself.
+    Args:
+        method: Name of the method.
+        joint: Test joint scores.
+        unimodal: Test scores by modality.
+        conflicts: Conflict rates by modality.
+        seconds: Wall-clock times of a training.
+        difference: Paired difference in test joint score from ``uniform``; None for ``uniform``.
     """
 
     method: str
@@ -29,9 +33,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Contribution:
-    """A part of the gain: the paired difference of test joint scores, `method` minus `control`."""
+    """A part of the gain: the paired difference of test joint scores, `method` minus `control`.
+
+    Args:
+        part: ``"total"``, ``"magnitude"`` or ``"direction"``.
+        title: Name of the part in sentences.
+        method: The method.
+        control: The method that lacks what this part measures.
+        difference: Their paired difference.
+    """
 
     part: str
+    title: str
     method: str
     control: str
     difference: Difference
@@ -42,11 +55,15 @@ def comparisons(results: Sequence[Result]) -> int:
 
     These are each method's from ``uniform``, and MMPareto's from ``scaled-uniform``.
     """
-    measured = {name for name in methods(results) if scores(results, name)}
-    return max(1, len(measured - {REFERENCE}) + ({"mmpareto", "scaled-uniform"} <= measured))
+    names = set(measured(results))
+    pairs = {(name, REFERENCE) for name in names - {REFERENCE}}
+    for _, _, method, control in CONTRASTS:
+        if {method, control} <= names:
+            pairs.add((method, control))
+    return max(1, len(pairs))
 
 
-def table_rows(results: Sequence[Result]) -> list[Row]:
+def table_rows(results: Sequence[Result]) -> list[MethodSummary]:
     """One row per method, in the order of the tables.
 
     The intervals hold for all differences of the report together, see `comparisons`.
@@ -60,25 +77,31 @@ def table_rows(results: Sequence[Result]) -> list[Row]:
     Raises:
         MMParetoError: If the results are on several data sets.
     """
-    names, parts = methods(results), modalities(results)
-    reference, together = scores(results, REFERENCE), comparisons(results)
+    count = comparisons(results)
+    return [_summary(results, name, count) for name in methods(results)]
 
-    def training(method: str, metric: str) -> Spread:
-        return spread(values(results, method, metric, "train").values())
 
-    return [
-        Row(
-            method=name,
-            joint=spread(scores(results, name).values()),
-            unimodal={part: spread(scores(results, name, part).values()) for part in parts},
-            conflicts={part: training(name, f"conflict_rate/{part}") for part in parts},
-            seconds=training(name, "seconds"),
-            difference=None
-            if name == REFERENCE
-            else paired_difference(scores(results, name), reference, together),
-        )
-        for name in names
-    ]
+def _summary(results: Sequence[Result], method: str, count: int) -> MethodSummary:
+    joint = scores(results, method)
+    unimodal, conflicts = {}, {}
+    for modality in modalities(results):
+        unimodal[modality] = spread(scores(results, method, modality).values())
+        conflicts[modality] = _training(results, method, f"conflict_rate/{modality}")
+    difference = None
+    if method != REFERENCE:
+        difference = paired_difference(joint, scores(results, REFERENCE), count)
+    return MethodSummary(
+        method=method,
+        joint=spread(joint.values()),
+        unimodal=unimodal,
+        conflicts=conflicts,
+        seconds=_training(results, method, "seconds"),
+        difference=difference,
+    )
+
+
+def _training(results: Sequence[Result], method: str, metric: str) -> Spread:
+    return spread(values(results, method, metric, "train").values())
 
 
 def attribution(results: Sequence[Result]) -> list[Contribution]:
@@ -97,14 +120,9 @@ def attribution(results: Sequence[Result]) -> list[Contribution]:
     Raises:
         MMParetoError: If the results are on several data sets.
     """
-    parts = {
-        "total": ("mmpareto", REFERENCE),
-        "magnitude": ("scaled-uniform", REFERENCE),
-        "direction": ("mmpareto", "scaled-uniform"),
-    }
-    together = comparisons(results)
-    joint = {name: scores(results, name) for pair in parts.values() for name in pair}
-    return [
-        Contribution(part, a, b, paired_difference(joint[a], joint[b], together))
-        for part, (a, b) in parts.items()
-    ]
+    count = comparisons(results)
+    contributions = []
+    for part, title, method, control in CONTRASTS:
+        difference = paired_difference(scores(results, method), scores(results, control), count)
+        contributions.append(Contribution(part, title, method, control, difference))
+    return contributions

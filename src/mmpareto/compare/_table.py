@@ -6,13 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmpareto.compare._results import Result, modalities, score_of
-from mmpareto.compare._statistics import Difference, Spread
-from mmpareto.compare._summary import REFERENCE, Row, attribution, comparisons, table_rows
+from mmpareto.compare._comparison import Failure
+from mmpareto.compare._results import Result, methods, modalities, score_of
+from mmpareto.compare._roles import REFERENCE, ROLES
+from mmpareto.compare._statistics import Difference
+from mmpareto.compare._summary import MethodSummary, attribution, comparisons, table_rows
 from mmpareto.compare._wording import (
     NONE,
     attribution_sentences,
     datasets,
+    failed_sentence,
     headline,
     interval,
     mean_sd,
@@ -22,14 +25,9 @@ from mmpareto.compare._wording import (
     seeds,
 )
 
-_NOTES = {
-    "joint": "In joint, encoders learn from the joint loss alone and each modality's head reads them off.",
-    "ensemble": "In ensemble, one network per modality is trained alone; joint is the average of their predictions.",
-}
-
 
 @dataclass(frozen=True)
-class Table:
+class ComparisonTable:
     """A comparison in words.
 
     Args:
@@ -40,6 +38,7 @@ class Table:
         rows: Cells, the first of each row being its name; a newline parts a number from its
             verdict.
         attribution: Sentences on what the gain comes from.
+        failed: Which trainings failed and are in no row; empty if none did.
     """
 
     headline: str
@@ -48,13 +47,15 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     attribution: tuple[str, ...]
+    failed: str
 
 
-def build_table(results: Sequence[Result]) -> Table:
+def build_table(results: Sequence[Result], failures: Sequence[Failure] = ()) -> ComparisonTable:
     r"""The table of a comparison.
 
     Args:
         results: Results on one data set; may be empty.
+        failures: The trainings that failed.
 
     Returns:
         The table, with columns only for what was measured.
@@ -63,70 +64,87 @@ def build_table(results: Sequence[Result]) -> Table:
         MMParetoError: If the results are on several data sets.
 
     Example:
-        >>> table = build_table([Result("cg-digits", "uniform", 0, "test", "joint_accuracy", 0.7349)])
+        >>> result = Result("cg-digits", "uniform", 0, "test", "joint_accuracy", 0.7349)
+        >>> table = build_table([result])
         >>> dict(zip(table.header, table.rows[0], strict=True))
         {'method': 'uniform', 'joint': '73.5', 'joint minus\nuniform (points)': 'reference'}
     """
-    rows = table_rows(results)
-    columns = [
-        column for column in _columns(results, rows) if any(cell != NONE for cell in column[1])
-    ]
-    return Table(
-        headline=headline(results, rows),
-        caption=_caption(results, rows),
-        notes=_notes(rows, comparisons(results)),
-        header=tuple(name for name, _ in columns),
-        rows=tuple(zip(*(cells for _, cells in columns), strict=True)),
+    summaries = table_rows(results)
+    header, *rows = list(zip(*_columns(results, summaries), strict=True)) or [()]
+    return ComparisonTable(
+        headline=headline(results, summaries),
+        caption=_caption(results, summaries),
+        notes=_notes(methods(results), comparisons(results)),
+        header=header,
+        rows=tuple(rows),
         attribution=tuple(attribution_sentences(results, attribution(results))),
+        failed=failed_sentence(failures),
     )
 
 
-def _columns(results: Sequence[Result], rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
+def _columns(
+    results: Sequence[Result], summaries: Sequence[MethodSummary]
+) -> list[tuple[str, ...]]:
+    """The columns, each a heading and its cells; one without any number is left out."""
     parts = modalities(results)
-    counts = [row.joint.count for row in rows]
-    return [
-        ("method", [row.method for row in rows]),
-        ("seeds", [str(n) if len(set(counts)) > 1 else NONE for n in counts]),
-        ("joint", [mean_sd(row.joint) for row in rows]),
-        (
-            f"joint minus\n{REFERENCE} (points)",
-            [_difference(row.difference, row.joint.count) for row in rows],
-        ),
-        *((part, [mean_sd(row.unimodal[part]) for row in rows]) for part in parts),
-        *(
-            (f"conflict\n{part}", [percent(row.conflicts[part].mean) for row in rows])
-            for part in parts
-        ),
-        ("seconds", [_seconds(row.seconds) for row in rows]),
+    headings = ["method", "seeds", "joint", f"joint minus\n{REFERENCE} (points)", *parts]
+    headings += [f"conflict\n{part}" for part in parts]
+    headings.append("seconds")
+    same_seeds = len(_counts(summaries)) == 1
+    rows = [_cells(row, parts, same_seeds) for row in summaries]
+    columns = zip(headings, *rows, strict=True)
+    return [column for column in columns if set(column[1:]) - {NONE}]
+
+
+def _cells(row: MethodSummary, parts: Sequence[str], same_seeds: bool) -> list[str]:
+    cells = [
+        row.method,
+        NONE if same_seeds else str(row.joint.count),
+        mean_sd(row.joint),
+        _difference(row.difference, row.joint.count),
     ]
+    cells += [mean_sd(row.unimodal[part]) for part in parts]
+    cells += [percent(row.conflicts[part].mean) for part in parts]
+    cells.append(f"{row.seconds.mean:.1f}" if math.isfinite(row.seconds.mean) else NONE)
+    return cells
 
 
-def _difference(of: Difference | None, count: int) -> str:
-    if of is None:
+def _difference(difference: Difference | None, count: int) -> str:
+    if difference is None:
         return "reference"
-    if not of.seeds:
+    if not difference.seeds:
         return NONE
-    lines = [f"{points(of.mean)} {interval(of)}".strip()]
-    lines += [", ".join(filter(None, ["" if of.resolved else "not resolved", p_value(of)]))]
-    lines += [f"{len(of.seeds)} of {seeds(count)} paired"] if len(of.seeds) < count else []
+    remarks = [] if difference.resolved else ["not resolved"]
+    if not difference.reason:
+        remarks.append(p_value(difference))
+    lines = [f"{points(difference.mean)} {interval(difference)}".strip(), ", ".join(remarks)]
+    if len(difference.seeds) < count:
+        lines.append(f"{len(difference.seeds)} of {seeds(count)} paired")
     return "\n".join(lines)
 
 
-def _seconds(of: Spread) -> str:
-    return f"{of.mean:.1f}" if math.isfinite(of.mean) else NONE
+def _counts(summaries: Sequence[MethodSummary]) -> list[int]:
+    """The numbers of seeds that methods have, ascending."""
+    return sorted({row.joint.count for row in summaries} or {0})
 
 
-def _caption(results: Sequence[Result], rows: Sequence[Row]) -> str:
-    counts = sorted({row.joint.count for row in rows} or {0})
-    over = seeds(counts[0]) if len(counts) == 1 else f"{counts[0]} to {seeds(counts[-1])}"
-    what = f"Test {score_of(results).title} on {datasets(results)} in percent"
-    return f"{what}: mean and ± sample standard deviation over {over}."
+def _caption(results: Sequence[Result], summaries: Sequence[MethodSummary]) -> str:
+    counts = _counts(summaries)
+    number = seeds(counts[-1])
+    if len(counts) > 1:
+        number = f"{counts[0]} to {number}"
+    content = f"Test {score_of(results).title} on {datasets(results)} in percent"
+    return f"{content}: mean and ± sample standard deviation over {number}."
 
 
-def _notes(rows: Sequence[Row], together: int) -> str:
-    return (
+def _notes(shown: Sequence[str], count: int) -> str:
+    sentences = [
         f"Differences from {REFERENCE} are paired by seed; their 95% intervals and p-values "
-        f"(paired t test) hold for all differences of this report together, {together} here "
+        f"(paired t test) hold for all differences of this report together, {count} here "
         "(Bonferroni). Not resolved: the interval contains zero, or there is none. Conflict: "
         "percent of the measured steps. Seconds: mean wall-clock of one training."
-    ) + "".join(f" {note}" for name, note in _NOTES.items() if name in {row.method for row in rows})
+    ]
+    for name, role in ROLES.items():
+        if role.note and name in shown:
+            sentences.append(role.note)
+    return " ".join(sentences)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mmpareto.compare._results import Result, methods, score_of, scores
+from mmpareto.compare._comparison import Failure
+from mmpareto.compare._results import Result, measured, score_of
+from mmpareto.compare._roles import REFERENCE, in_order
 from mmpareto.compare._statistics import Difference, Spread
-from mmpareto.compare._summary import REFERENCE, Contribution, Row
+from mmpareto.compare._summary import Contribution, MethodSummary
 
 MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
-_PARTS = {
-    "total": "Total",
-    "magnitude": "Magnitude, the longer step of the encoders",
-    "direction": "Direction, what is left beyond the longer step",
-}
 
 
 def percent(fraction: float) -> str:
@@ -37,21 +34,24 @@ def points(fraction: float) -> str:
     return f"{100 * fraction:+.1f}".replace("-", MINUS) if math.isfinite(fraction) else NONE
 
 
-def mean_sd(of: Spread) -> str:
+def mean_sd(sample: Spread) -> str:
     """A spread of fractions in percent: mean, and standard deviation where there is one."""
-    return percent(of.mean) + (f" ±{percent(of.sd)}" if math.isfinite(of.sd) else "")
+    deviation = f" ±{percent(sample.sd)}" if math.isfinite(sample.sd) else ""
+    return percent(sample.mean) + deviation
 
 
-def interval(of: Difference) -> str:
+def interval(difference: Difference) -> str:
     """The interval of a difference in points; empty where there is none."""
-    return f"[{points(of.low)}, {points(of.high)}]" if not of.reason else ""
-
-
-def p_value(of: Difference) -> str:
-    """The p-value of a difference; empty where there is none."""
-    if of.reason:
+    if difference.reason:
         return ""
-    return f"p {of.p_value:.2f}" if of.p_value >= 0.01 else "p < 0.01"
+    return f"[{points(difference.low)}, {points(difference.high)}]"
+
+
+def p_value(difference: Difference) -> str:
+    """The p-value of a difference; empty where there is none."""
+    if difference.reason:
+        return ""
+    return f"p {difference.p_value:.2f}" if difference.p_value >= 0.01 else "p < 0.01"
 
 
 def seeds(count: int) -> str:
@@ -59,19 +59,22 @@ def seeds(count: int) -> str:
     return f"{count} seed" if count == 1 else f"{count} seeds"
 
 
-def verdict(of: Difference, title: str) -> str:
+def verdict(difference: Difference, title: str) -> str:
     """What a difference in the score of this title shows, as the end of a sentence."""
-    if not of.seeds:
-        return f"cannot be told: {of.reason}"
-    if of.reason:
-        return f"{points(of.mean)} points; not resolved: {of.reason}"
-    found = f"{points(of.mean)} points, 95% interval {points(of.low)} to {points(of.high)}, {seeds(len(of.seeds))}"
-    if of.resolved:
-        return f"{found}; resolved: {'higher' if of.mean > 0 else 'lower'} joint {title}"
-    return f"{found}; not resolved: a gain and a loss are both compatible with it"
+    if not difference.seeds:
+        return f"cannot be told: {difference.reason}"
+    if difference.reason:
+        return f"{points(difference.mean)} points; not resolved: {difference.reason}"
+    numbers = (
+        f"{points(difference.mean)} points, 95% interval {points(difference.low)} to "
+        f"{points(difference.high)}, {seeds(len(difference.seeds))}"
+    )
+    if not difference.resolved:
+        return f"{numbers}; not resolved: a gain and a loss are both compatible with it"
+    return f"{numbers}; resolved: {'higher' if difference.mean > 0 else 'lower'} joint {title}"
 
 
-def headline(results: Sequence[Result], rows: Sequence[Row]) -> str:
+def headline(results: Sequence[Result], rows: Sequence[MethodSummary]) -> str:
     """The comparison in one sentence or two.
 
     Args:
@@ -81,26 +84,44 @@ def headline(results: Sequence[Result], rows: Sequence[Row]) -> str:
     Returns:
         Which method has the highest mean, and whether it differs from ``uniform``.
     """
-    title, measured = (
-        score_of(results).title,
-        [row for row in rows if math.isfinite(row.joint.mean)],
-    )
-    if not measured:
+    title = score_of(results).title
+    scored = [row for row in rows if math.isfinite(row.joint.mean)]
+    if not scored:
         return f"No training has a test {title} yet: there is nothing to compare."
-    best = max(measured, key=lambda row: row.joint.mean)
-    found = (
+    best = max(scored, key=lambda row: row.joint.mean)
+    sentence = (
         f"{best.method} has the highest mean joint {title} on the test split of "
         f"{datasets(results)}: {percent(best.joint.mean)}% over {seeds(best.joint.count)}."
     )
     if best.difference is not None:
-        return f"{found} Difference from {REFERENCE}: {verdict(best.difference, title)}."
-    lower = [r.method for r in rows if r.difference is not None and r.difference.resolved]
-    return f"{found} Resolved as lower: {', '.join(lower) or 'none'}."
+        return f"{sentence} Difference from {REFERENCE}: {verdict(best.difference, title)}."
+    lower = [row.method for row in rows if row.difference is not None and row.difference.resolved]
+    return f"{sentence} Resolved as lower: {', '.join(lower) or 'none'}."
 
 
 def datasets(results: Sequence[Result]) -> str:
     """The name of the data set."""
-    return ", ".join(dict.fromkeys(r.dataset for r in results)) or "no data set"
+    names = dict.fromkeys(result.dataset for result in results)
+    return ", ".join(names) or "no data set"
+
+
+def failed_sentence(failures: Sequence[Failure]) -> str:
+    """Which trainings failed, so that none of them is taken for measured.
+
+    Example:
+        >>> failed_sentence([Failure("mgda", 3, "the loss is not finite")])
+        'Failed and in no number here: mgda (seed 3).'
+    """
+    if not failures:
+        return ""
+    by_method: dict[str, list[str]] = {}
+    for failure in failures:
+        by_method.setdefault(failure.method, []).append(str(failure.seed))
+    parts = []
+    for name in in_order(set(by_method)):
+        noun = "seed" if len(by_method[name]) == 1 else "seeds"
+        parts.append(f"{name} ({noun} {', '.join(by_method[name])})")
+    return f"Failed and in no number here: {', '.join(parts)}."
 
 
 def attribution_sentences(
@@ -110,22 +131,18 @@ def attribution_sentences(
 
     Args:
         results: The results.
-        contributions: Of these results.
+        contributions: What `attribution` gives for them.
 
     Returns:
         Sentences that name what is missing and what is not resolved.
     """
-    title, measured = (
-        score_of(results).title,
-        [name for name in methods(results) if scores(results, name)],
-    )
+    title = score_of(results).title
+    names = measured(results)
     sentences = []
-    for of in contributions:
-        missing = [name for name in (of.method, of.control) if name not in measured]
-        found = (
-            f"cannot be told: no test results of {' and '.join(missing)}"
-            if missing
-            else verdict(of.difference, title)
-        )
-        sentences.append(f"{_PARTS[of.part]} ({of.method} minus {of.control}): {found}.")
+    for part in contributions:
+        missing = [name for name in (part.method, part.control) if name not in names]
+        finding = verdict(part.difference, title)
+        if missing:
+            finding = f"cannot be told: no test results of {' and '.join(missing)}"
+        sentences.append(f"{part.title} ({part.method} minus {part.control}): {finding}.")
     return sentences

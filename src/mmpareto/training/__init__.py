@@ -4,7 +4,6 @@ This package itself is light. `mmpareto.training.run.run`, which trains, imports
 """
 
 from mmpareto.training._config import NOT_IN_RESULT as NOT_IN_RESULT
-from mmpareto.training._config import SET_BY_GRID as SET_BY_GRID
 from mmpareto.training._config import SGD as SGD
 from mmpareto.training._config import RunConfig as RunConfig
 from mmpareto.training._config_file import describe as describe

@@ -37,9 +37,6 @@ class SGD:
                 )
 
 
-SET_BY_GRID = ("method", "seed", "modalities", "devices", "num_nodes", "strategy")
-"""Settings of a training that a comparison makes itself; its trainings have a process each."""
-
 NOT_IN_RESULT = ("workers",)
 """Settings that change nothing about a training's result: it may be continued with others."""
 

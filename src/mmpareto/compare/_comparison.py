@@ -1,4 +1,4 @@
-"""A comparison's folder, read."""
+"""What a comparison left in its folder, read."""
 
 from __future__ import annotations
 
@@ -8,18 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mmpareto._csv import read_records
 from mmpareto._files import read_text
+from mmpareto._names import file_name
+from mmpareto._yaml import parse_yaml
 from mmpareto.compare._results import Result, methods, read_results
+from mmpareto.compare._roles import REFERENCE, SUBJECT
 from mmpareto.diagnostics import GeometryRow
 from mmpareto.errors import MMParetoError
 
 
 @dataclass(frozen=True)
 class Magnitude:
-    """A row of ``magnitudes.csv``: the length of one objective's gradient on one mini-batch, the encoder fixed."""
+    """A row of ``magnitudes.csv``: the length of one objective's gradient at a fixed encoder.
+
+    Args:
+        method: Method that trained the encoder.
+        modality: The encoder's modality.
+        objective: ``"joint"`` or ``"unimodal"``.
+        batch: Number of the mini-batch.
+        norm: The length.
+    """
 
     method: str
     modality: str
@@ -30,7 +39,13 @@ class Magnitude:
 
 @dataclass(frozen=True)
 class Failure:
-    """A training that failed."""
+    """A training that failed.
+
+    Args:
+        method: Its method.
+        seed: Its seed.
+        error: Kind and message of the error.
+    """
 
     method: str
     seed: int
@@ -38,18 +53,18 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Folder:
+class Comparison:
     """All that a comparison left.
 
     Args:
-        results: Of ``results.csv``.
+        results: Rows of ``results.csv``.
         run: Name of the run whose geometry is shown, ``{method}-seed{seed}``; empty without any.
-        geometry: Of that run.
-        magnitudes: Of one method; MMPareto's if there are any.
-        failures: Of ``failures.json``.
+        geometry: Rows of this run's ``geometry.csv``.
+        magnitudes: Rows of ``magnitudes.csv`` of one method; MMPareto's if there are any.
+        failures: Cells of ``failures.json``.
         config: Text of ``config.yaml``.
         notes: Its key ``notes``.
-        environment: Of ``environment.json``.
+        environment: Content of ``environment.json``.
     """
 
     results: Sequence[Result]
@@ -62,14 +77,19 @@ class Folder:
     environment: dict[str, Any]
 
 
-def read_folder(out: Path) -> Folder:
+def run_name(method: str, seed: int) -> str:
+    """Name of the folder of a training."""
+    return f"{file_name(method)}-seed{seed}"
+
+
+def read_comparison(out: Path) -> Comparison:
     """Reads a comparison's folder. Any of its files may be absent.
 
     Args:
         out: The folder.
 
     Returns:
-        What is there.
+        What is in it.
 
     Raises:
         MMParetoError: If there is no such folder, or a file in it is malformed.
@@ -81,43 +101,46 @@ def read_folder(out: Path) -> Folder:
     results = read_results(out / "results.csv") if (out / "results.csv").exists() else []
     run = _shown_run(out, results)
     config = read_text(out / "config.yaml") if (out / "config.yaml").exists() else ""
-    return Folder(
+    return Comparison(
         results=results,
         run=run,
         geometry=read_records(out / "runs" / run / "geometry.csv", GeometryRow) if run else [],
         magnitudes=_magnitudes(out / "magnitudes.csv"),
-        failures=_failures(out / "failures.json"),
+        failures=read_failures(out / "failures.json"),
         config=config,
         notes=_notes(out / "config.yaml", config),
-        environment=_json(out / "environment.json", dict, {}),
+        environment=_read_json(out / "environment.json", dict, {}),
     )
 
 
-def _preferred(names: Sequence[str]) -> list[str]:
-    return sorted(names, key=lambda name: ["mmpareto", "uniform", name].index(name))
+def _preference(name: str) -> int:
+    """The place of a method among those of which one is shown."""
+    return {SUBJECT: 0, REFERENCE: 1}.get(name, 2)
 
 
 def _shown_run(out: Path, results: Sequence[Result]) -> str:
-    cells = {(result.method, result.seed) for result in results}
-    for name in _preferred(methods(results)):
-        for seed in sorted(seed for method, seed in cells if method == name):
-            if (out / "runs" / f"{name}-seed{seed}" / "geometry.csv").is_file():
-                return f"{name}-seed{seed}"
+    cells = sorted({(result.method, result.seed) for result in results})
+    for method in sorted(methods(results), key=_preference):
+        for name, seed in cells:
+            run = run_name(name, seed)
+            if name == method and (out / "runs" / run / "geometry.csv").is_file():
+                return run
     return ""
 
 
 def _magnitudes(path: Path) -> list[Magnitude]:
-    rows = read_records(path, Magnitude) if path.exists() else []
-    first = _preferred(list(dict.fromkeys(row.method for row in rows)))[:1]
-    return [row for row in rows if row.method in first]
+    by_method: dict[str, list[Magnitude]] = {}
+    for row in read_records(path, Magnitude) if path.exists() else []:
+        by_method.setdefault(row.method, []).append(row)
+    return by_method[min(by_method, key=_preference)] if by_method else []
 
 
-def _json(path: Path, kind: type, default: Any) -> Any:
+def _read_json(path: Path, kind: type, default: Any) -> Any:
     if not path.exists():
         return default
     try:
         content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise MMParetoError(f"{path} should be JSON. Found: {error}.") from error
     if not isinstance(content, kind):
         raise MMParetoError(
@@ -126,11 +149,15 @@ def _json(path: Path, kind: type, default: Any) -> Any:
     return content
 
 
-def _failures(path: Path) -> list[Failure]:
+def read_failures(path: Path) -> list[Failure]:
+    """Reads ``failures.json``; without that file there are none.
+
+    Raises:
+        MMParetoError: If the file is malformed.
+    """
+    cells = _read_json(path, list, [])
     try:
-        return [
-            Failure(cell["method"], cell["seed"], cell["error"]) for cell in _json(path, list, [])
-        ]
+        return [Failure(cell["method"], cell["seed"], cell["error"]) for cell in cells]
     except (KeyError, TypeError) as error:
         raise MMParetoError(
             f"{path} should hold cells with 'method', 'seed' and 'error'. Found: {error!r}."
@@ -138,11 +165,8 @@ def _failures(path: Path) -> list[Failure]:
 
 
 def _notes(path: Path, config: str) -> list[str]:
-    try:
-        content = yaml.safe_load(config)
-    except yaml.YAMLError as error:
-        raise MMParetoError(
-            f"{path} should be YAML. Found: {' '.join(str(error).split())}."
-        ) from error
+    content = parse_yaml(config, str(path))
     notes = content.get("notes") if isinstance(content, dict) else None
-    return [str(note) for note in ([notes] if isinstance(notes, str) else notes or [])]
+    if isinstance(notes, str):
+        return [notes]
+    return list(map(str, notes or []))

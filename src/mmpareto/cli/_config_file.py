@@ -1,0 +1,55 @@
+"""Configuration files of the command line, in which data sets, methods and models go by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jsonargparse
+import yaml
+
+from mmpareto import balancing, data, models
+from mmpareto._catalogue import find
+from mmpareto._yaml import load_yaml
+from mmpareto.balancing import Method
+from mmpareto.data import DatasetRecipe
+from mmpareto.errors import MMParetoError
+from mmpareto.models import ModelRecipe
+
+CATALOGUES: dict[str, tuple[ModuleType, type]] = {
+    "data": (data, DatasetRecipe),
+    "method": (balancing, Method),
+    "model": (models, ModelRecipe),
+}
+"""What is chosen by name: option, package, base class."""
+
+
+def class_path(kind: str, value: str) -> str:
+    """The class path of a name; a class path, or settings in braces, stay as they are."""
+    if "." in value or value.startswith("{"):
+        if Path(value).is_file():  # which jsonargparse would read
+            raise MMParetoError(
+                f"Parameter `{kind}` should be a name or a class path. Found the file {value}. "
+                "Settings in a file go by --config."
+            )
+        return value
+    package, base = CATALOGUES[kind]
+    return f"{package.__name__}.{find(kind, package, base, value).__name__}"
+
+
+def _load(text: str) -> Any:
+    content = load_yaml(text)
+    if isinstance(content, dict):
+        for kind in CATALOGUES.keys() & content.keys():
+            if isinstance(content[kind], str):
+                content[kind] = {"class_path": class_path(kind, content[kind])}
+    return content
+
+
+def _dump(content: Any) -> str:
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+jsonargparse.set_loader("named", _load, (yaml.YAMLError,))
+jsonargparse.set_dumper("named", _dump)

@@ -1,0 +1,135 @@
+"""The options of the commands."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mmpareto import __version__, recipes
+from mmpareto.cli._parser import Parser
+from mmpareto.compare import ROLES, SET_BY_GRID
+from mmpareto.data import DatasetRecipe
+from mmpareto.training import RunConfig, describe
+
+
+def make_parser() -> Parser:
+    """The parser of the whole command line."""
+    parser = Parser(
+        prog="mmpareto", description="Train and compare multimodal models.", version=__version__
+    )
+    commands = parser.add_subcommands(dest="command")
+    commands.add_subcommand("train", _train(), help="train one model")
+    commands.add_subcommand("evaluate", _evaluate(), help="compute a training's test numbers again")
+    commands.add_subcommand(
+        "compare", _compare(), help="train methods with several seeds, and report"
+    )
+    commands.add_subcommand(
+        "list", Parser(description="Names what there is."), help="name methods, data sets, models"
+    )
+    data = Parser(description="Lists, describes, prepares and checks data sets.")
+    commands.add_subcommand("data", data, help="describe, prepare and check data sets")
+    _add_actions(data)  # after it was added, as jsonargparse demands
+    return parser
+
+
+def _train() -> Parser:
+    parser = Parser(
+        description="Trains one model and tests it once, at the epoch with the best validation "
+        "accuracy."
+    )
+    _add_files(parser)
+    parser.add_class_arguments(RunConfig)
+    parser.set_defaults(describe(recipes.cg_digits()))
+    return parser
+
+
+def _evaluate() -> Parser:
+    parser = Parser(
+        description="Computes the stored test numbers of a training again, from its checkpoint."
+    )
+    parser.add_argument("run", type=Path, help="Folder that `mmpareto train` wrote.")
+    return parser
+
+
+def _compare() -> Parser:
+    parser = Parser(
+        description="Trains methods with several seeds and reports what their differences are "
+        "worth."
+    )
+    _add_files(parser)
+    parser.add_argument(
+        "--methods",
+        type=str,
+        default=",".join(ROLES),
+        help="Names of methods, separated by commas.",
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="Number of trainings per method.")
+    parser.add_argument("--jobs", type=int, default=_cores(), help="Trainings at a time.")
+    parser.add_argument(
+        "--notes", type=list[str] | None, help="Caveats for the report; by default the data set's."
+    )
+    parser.add_class_arguments(RunConfig, skip=set(SET_BY_GRID))
+    defaults = describe(recipes.cg_digits())
+    for setting in SET_BY_GRID:
+        del defaults[setting]
+    parser.set_defaults(defaults)
+    return parser
+
+
+def _add_actions(parser: Parser) -> None:
+    actions = parser.add_subcommands(dest="action")
+    actions.add_subcommand(
+        "list", Parser(description="Names the data sets."), help="name the data sets"
+    )
+    actions.add_subcommand(
+        "info",
+        _about_one("info", "Describes a data set, whose files are not needed."),
+        help="describe one",
+    )
+    prepare = _about_one(
+        "prepare", "Decodes the files of a data set. Interrupted, the same command continues."
+    )
+    prepare.add_argument(
+        "--workers", type=int, default=0, help="Processes that decode; 0 decodes in this one."
+    )
+    actions.add_subcommand("prepare", prepare, help="decode one's files, once for all trainings")
+    check = _about_one(
+        "check", "Looks for what is wrong with the data. Ends with 2 if they cannot be trained on."
+    )
+    actions.add_subcommand(
+        "check", check, help="find what is wrong with one, or with a table of your own"
+    )
+
+
+def _about_one(action: str, description: str) -> Parser:
+    name = "NAME|FILE" if action == "check" else "NAME"
+    parser = Parser(
+        description=description,
+        usage=f"mmpareto data {action} {name} [--data.SETTING VALUE ...] [options]",
+    )
+    _add_config(parser)
+    parser.add_argument(
+        "--data", type=DatasetRecipe, required=True, help=f"The data set; {name} stands for it."
+    )
+    return parser
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _add_config(parser: Parser) -> None:
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="YAML file with any of these options. It may name a class of your own if you give "
+        "--trust CLASS.PATH, which imports it.",
+    )
+
+
+def _add_files(parser: Parser) -> None:
+    _add_config(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, help="Folder for the results; continued if interrupted."
+    )

@@ -1,0 +1,75 @@
+"""A training that has its folder to itself, and whose folder is finished or not, never in part."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+from mmpareto._lock import workplace
+from mmpareto._seal import SEAL, faults, seal
+from mmpareto.training import METRICS, NOT_IN_RESULT, Metrics, RunConfig, describe
+
+FINISHED = ("config.yaml", "best.ckpt", METRICS)
+"""What a finished training has, and what belongs together."""
+_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # as Lightning looks for them
+
+
+def run_claimed(config: RunConfig, out: Path, *, progress: bool) -> Metrics:
+    """Runs a training while its folder is locked.
+
+    Of a training in several processes the first holds the lock.
+
+    Args:
+        config: The training.
+        out: Its folder.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        As `mmpareto.training.run.run`.
+
+    Raises:
+        MMParetoError: As `run`; or if another training runs in the folder.
+    """
+    from mmpareto.training.run import run
+
+    if not _is_first_process():
+        return run(config, out, progress=progress)
+    with workplace(out, work_of(config)):
+        _discard_unsound(out)
+        metrics = run(config, out, progress=progress)
+        if not (out / SEAL).exists():
+            seal(out, FINISHED)
+    return metrics
+
+
+def work_of(config: RunConfig) -> str:
+    """What a training does: its settings, without those that change no result."""
+    settings = describe(config)
+    for name in NOT_IN_RESULT:
+        del settings[name]
+    return json.dumps(settings, sort_keys=True)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a training's folder has all that belongs to a finished one, unchanged."""
+    return not faults(folder, FINISHED)
+
+
+def _discard_unsound(folder: Path) -> None:
+    """Makes a folder that says it is finished, and is not, one of a training to be made again."""
+    missing = faults(folder, FINISHED)
+    if not missing:
+        return
+    if (folder / METRICS).exists():
+        warnings.warn(
+            f"The training in {folder} is made again: {', '.join(missing)}.", stacklevel=3
+        )
+    for name in (METRICS, SEAL):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _is_first_process() -> bool:
+    ranks = [os.environ[name] for name in _RANKS if name in os.environ]
+    return not ranks or ranks[0] == "0"

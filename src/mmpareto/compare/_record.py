@@ -1,0 +1,157 @@
+"""What a grid writes into its folder, so that a later grid can add to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mmpareto._csv import write_records
+from mmpareto._files import write_atomically, write_json
+from mmpareto._yaml import read_yaml
+from mmpareto.compare._cell import SET_BY_GRID, Cell, configurations
+from mmpareto.compare._comparison import Failure, Magnitude, read_failures
+from mmpareto.compare._environment import environment
+from mmpareto.compare._results import Result, read_results, write_results
+from mmpareto.compare._roles import ENSEMBLE, REFERENCE
+from mmpareto.errors import MMParetoError
+from mmpareto.training import NOT_IN_RESULT, Metrics, RunConfig, check_data, describe, magnitudes
+
+
+@dataclass(frozen=True)
+class Record:
+    """The state of a comparison's folder.
+
+    Args:
+        base: The training, but for its method and seed.
+        out: The folder.
+        cells: The cells of this grid.
+        earlier: Results in the folder that are of other cells.
+        earlier_failures: Failures in the folder that are of other cells.
+        done: Metrics of the cells of this grid that are trained.
+        failures: The cells of this grid that failed.
+    """
+
+    base: RunConfig
+    out: Path
+    cells: Sequence[Cell]
+    earlier: Sequence[Result]
+    earlier_failures: Sequence[Failure]
+    done: dict[Cell, Metrics] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+
+    def folder(self, cell: Cell) -> Path:
+        """Folder of a cell."""
+        return self.out / "runs" / cell.name
+
+    def write_description(self, notes: Sequence[str]) -> None:
+        """Writes what is compared, as `mmpareto compare --config` takes it."""
+        methods: dict[str, int] = {}
+        entries: list[Result | Cell] = [*self.earlier, *self.cells]
+        for entry in entries:
+            methods[entry.method] = max(entry.seed, methods.get(entry.method, 0))
+        config = {
+            "methods": ",".join(methods),
+            "seeds": 1 + max(methods.values()),
+            **_common_settings(self.base),
+            "notes": list(notes),
+        }
+        write_atomically(
+            self.out / "config.yaml", yaml.safe_dump(config, sort_keys=False, width=100)
+        )
+
+    def write_environment(self) -> None:
+        """Writes where the trainings run."""
+        content = environment() | {"data": self.base.data.citation}
+        write_json(self.out / "environment.json", content)
+
+    def write_results(self) -> None:
+        """Writes the results and the failures so far."""
+        results = list(self.earlier)
+        for cell in sorted(self.done, key=lambda cell: (cell.seed, cell.method)):
+            results.extend(_results(self.base.data.name, cell, self.done[cell]))
+        write_results(self.out / "results.csv", results)
+        failures = [*self.earlier_failures, *self.failures]
+        write_json(self.out / "failures.json", list(map(asdict, failures)))
+
+    def write_magnitudes(self) -> None:
+        """Writes the lengths of gradients at one trained model, for figure 1(d).
+
+        It is uniform's, where both gradients act as they are, if that is trained. What an earlier
+        grid has written of uniform stays.
+        """
+        cell = min(self.done, key=self._rank, default=None)
+        if cell is None or cell.method == ENSEMBLE:
+            return
+        earlier = {result.method for result in self.earlier}
+        if cell.method != REFERENCE and earlier - {ENSEMBLE}:
+            return
+        rows = []
+        for row in magnitudes(self.folder(cell)):
+            for objective, norm in (("joint", row.norm_joint), ("unimodal", row.norm_unimodal)):
+                rows.append(Magnitude(cell.method, row.modality, objective, row.step, norm))
+        write_records(self.out / "magnitudes.csv", Magnitude, rows)
+
+    def _rank(self, cell: Cell) -> tuple[bool, bool, int, int]:
+        """The place of a cell among those whose gradients may be shown."""
+        is_other, is_ensemble = cell.method != REFERENCE, cell.method == ENSEMBLE
+        return is_ensemble, is_other, cell.seed, self.cells.index(cell)
+
+
+def _results(dataset: str, cell: Cell, metrics: Metrics) -> list[Result]:
+    results = []
+    for split, numbers in metrics.items():
+        for metric, value in numbers.items():
+            results.append(Result(dataset, cell.method, cell.seed, split, metric, value))
+    return results
+
+
+def _common_settings(base: RunConfig) -> dict[str, Any]:
+    """The settings that all cells have in common."""
+    return {key: value for key, value in describe(base).items() if key not in SET_BY_GRID}
+
+
+def work_of(base: RunConfig) -> str:
+    """What the cells of a comparison do: their common settings that change results."""
+    settings = _common_settings(base)
+    for name in NOT_IN_RESULT:
+        del settings[name]
+    return json.dumps(settings, sort_keys=True)
+
+
+def open_record(base: RunConfig, cells: Sequence[Cell], out: Path) -> Record:
+    """The record of a new grid in a folder that may hold earlier ones.
+
+    Raises:
+        MMParetoError: If the folder's results come from other trainings than `base`, or from data
+            that have changed since; if a file in it is malformed.
+    """
+    results: list[Result] = []
+    failures: list[Failure] = []
+    if (out / "config.yaml").exists() and (out / "results.csv").exists():
+        _check_settings(base, out)
+        results = read_results(out / "results.csv")
+        failures = read_failures(out / "failures.json")
+    earlier = [result for result in results if Cell(result.method, result.seed) not in cells]
+    for cell in dict.fromkeys(Cell(result.method, result.seed) for result in earlier):
+        for folder in configurations(base, cell, out / "runs" / cell.name):
+            check_data(base, folder)
+    others = [failure for failure in failures if Cell(failure.method, failure.seed) not in cells]
+    return Record(base, out, cells, earlier, others)
+
+
+def _check_settings(base: RunConfig, out: Path) -> None:
+    stored, settings = read_yaml(out / "config.yaml"), _common_settings(base)
+    changes = []
+    for key, value in settings.items():
+        if value != stored.get(key) and key not in NOT_IN_RESULT:
+            changes.append(f"{key} {stored.get(key)} there, {value} now")
+    if changes:
+        raise MMParetoError(
+            "Parameter `out` should be a new folder, or one with this very comparison. Found in "
+            f"{out} another ({'; '.join(changes)}). Choose another folder."
+        )
