@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
@@ -17,9 +16,10 @@ from mmpareto.models import MultimodalModel
 from mmpareto.partition import Partition
 from mmpareto.specs import Shape, Target
 from mmpareto.step import backward
+from mmpareto.training._checkpoint_file import read_checkpoint
 from mmpareto.training._config import RunConfig
-from mmpareto.training._config_file import load_config
-from mmpareto.training._folder import CHECKPOINT, CONFIG, check_data
+from mmpareto.training._config_file import identity, load_config
+from mmpareto.training._folder import CHECKPOINT, CONFIG, check_data, check_unchanged
 from mmpareto.training._loading import evaluation_loader, training_loader
 from mmpareto.training._predictions import Collector, Predictions, objectives, predicted
 from mmpareto.training._switches import threads
@@ -42,12 +42,17 @@ def predict(
         shapes: For each modality that the model reads, the shape of one sample.
         outputs: Width of a prediction.
         workers: Processes that load the samples; 0 loads in this one.
+
+    Raises:
+        MMParetoError: If a prediction is not finite.
     """
     model.eval()
     collector = Collector(model.encoders, outputs)
     for batch in evaluation_loader(dataset, shapes, workers=workers):
         collector.add(predicted(model, batch), batch)
-    return collector.result()
+    predictions = collector.result()
+    predictions.check_finite("of the model")
+    return predictions
 
 
 def evaluate(
@@ -87,16 +92,26 @@ def load_run(folder: Path) -> tuple[RunConfig, MultimodalModel]:
         raise MMParetoError(
             f"Parameter `run` should be a folder with a finished training. Found no file {path}."
         )
+    check_unchanged(folder, CHECKPOINT)
+    return config, load_model(config, path)
+
+
+def load_model(config: RunConfig, path: Path) -> MultimodalModel:
+    """The model of a training, with the weights of a checkpoint.
+
+    Raises:
+        MMParetoError: If the checkpoint is damaged, or of another training.
+    """
+    state = read_checkpoint(path, identity(config))["state_dict"]
     model = config.model.build(config.shapes, config.data.target.outputs)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
-    except (RuntimeError, KeyError, EOFError, UnpicklingError) as error:
+    except (RuntimeError, AttributeError, TypeError) as error:
         raise MMParetoError(
             f"{path} should hold the weights of the model in {CONFIG}. Found "
             f"{type(error).__name__} on reading it."
         ) from error
-    return config, model
+    return model
 
 
 def magnitudes(folder: Path) -> list[GeometryRow]:

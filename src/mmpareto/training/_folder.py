@@ -6,13 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mmpareto._files import read_text, write_atomically
+from mmpareto._files import clear_leftovers, read_text, write_atomically
+from mmpareto._seal import faults
 from mmpareto.errors import MMParetoError
 from mmpareto.training._config import NOT_IN_RESULT, RunConfig
 from mmpareto.training._config_file import describe, load_config, save_config
 
-CONFIG, CHECKPOINT, LAST = "config.yaml", "best.ckpt", "last.ckpt"
+CONFIG, CHECKPOINT = "config.yaml", "best.ckpt"
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 METRICS, GEOMETRY, DATA = "metrics.json", "geometry.csv", "data_fingerprint.txt"
+FINISHED = (CONFIG, CHECKPOINT, GEOMETRY, METRICS)
+"""What a finished training has, and what belongs together."""
 SPLITS = ("train", "val", "test")
 
 Metrics = dict[str, dict[str, float]]
@@ -23,18 +27,34 @@ def stored_metrics(folder: Path) -> Metrics | None:
     """Results of a finished training; None where it is not finished.
 
     Raises:
-        MMParetoError: If the file is not what a training writes.
+        MMParetoError: If the file is not what a training writes, or has changed since.
     """
     path = folder / METRICS
     if not path.exists():
         return None
     try:
-        return _numbers(json.loads(path.read_text()))
-    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        metrics = _numbers(json.loads(read_text(path)))
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
         found = f"{type(error).__name__} {error}"
         raise MMParetoError(
             f"{path} should hold a training's metrics. Found: {found}. Delete it to repeat."
         ) from error
+    check_unchanged(folder, METRICS)
+    return metrics
+
+
+def check_unchanged(folder: Path, name: str) -> None:
+    """Checks that a file of a finished training is the one that it wrote.
+
+    Raises:
+        MMParetoError: If the checksums in the folder say otherwise.
+    """
+    changes = faults(folder, (name,))
+    if changes:
+        raise MMParetoError(
+            f"{folder / name} should be the file that the training wrote. Found: {changes[0]}. "
+            "Delete the folder to repeat the training, or bring its files back."
+        )
 
 
 def _numbers(metrics: Any) -> Metrics:
@@ -85,7 +105,8 @@ def check_data(config: RunConfig, folder: Path) -> None:
 
 
 def claim(config: RunConfig, folder: Path) -> None:
-    """Makes `folder` that of this training."""
+    """Makes `folder` that of this training, and clears what a killed one left half-written."""
+    clear_leftovers(folder)
     if not (folder / CONFIG).exists():
         write_atomically(folder / DATA, config.data.fingerprint)
         save_config(config, folder / CONFIG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import astuple
 from typing import Any
 
@@ -21,7 +22,7 @@ from mmpareto.specs import Target
 from mmpareto.step._balanced_loss import BalancedLoss
 from mmpareto.training._config import SGD
 from mmpareto.training._mean_losses import MeanLosses
-from mmpareto.training._predictions import Collector, objectives, predicted
+from mmpareto.training._predictions import REMEDY, Collector, objectives, predicted
 
 
 class BalancedModule(lightning.LightningModule):
@@ -74,6 +75,7 @@ class BalancedModule(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Forgets the losses of the epoch before."""
         self.losses = MeanLosses(self.model.encoders)
+        self.first_step = self.global_step
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """A loss whose backward pass is one balanced gradient, averaged over all processes."""
@@ -97,13 +99,29 @@ class BalancedModule(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Logs the mean losses of the epoch, over all processes."""
-        means = self.losses.means(
-            lambda numbers: self.trainer.strategy.reduce(numbers, reduce_op="sum")
-        )
+        means = self._mean_losses()
         self.log_dict({f"train/{name}_loss": mean for name, mean in means.items()}, prog_bar=True)
 
+    def _mean_losses(self) -> dict[str, float]:
+        return self.losses.means(
+            lambda numbers: self.trainer.strategy.reduce(numbers, reduce_op="sum")
+        )
+
+    def _check_losses(self) -> None:
+        """Raises, on all processes, if a loss of the epoch was not finite."""
+        infinite = [name for name, mean in self._mean_losses().items() if not math.isfinite(mean)]
+        if infinite:
+            number = self.losses.first_not_finite(next(self.model.parameters()))
+            first = self.trainer.strategy.reduce(number, reduce_op="min")
+            raise MMParetoError(
+                f"A training should have finite losses. Found that of '{infinite[0]}' not to be, "
+                f"first in step {self.first_step + int(first)}, of epoch {self.current_epoch}. "
+                f"{REMEDY}"
+            )
+
     def on_validation_start(self) -> None:
-        """Gives all processes the first one's statistics of batch norm, as DDP does."""
+        """Checks the losses, and shares the first process's statistics of batch norm, as DDP."""
+        self._check_losses()
         if self.sharded:
             for buffer in self.model.buffers():
                 buffer.copy_(self.trainer.strategy.broadcast(buffer))
@@ -118,7 +136,11 @@ class BalancedModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Scores the whole validation part: a score need not be a mean over batches."""
-        scores = self.predictions.result().scores(self.target)
+        predictions = self.predictions.result()
+        predictions.check_finite(
+            f"after step {self.global_step - 1}, of epoch {self.current_epoch},"
+        )
+        scores = predictions.scores(self.target)
         self.log_dict(
             {f"val/{name}": value for name, value in scores.items()}, prog_bar=True, sync_dist=True
         )

@@ -9,9 +9,13 @@ import torch
 from torch import Tensor
 
 from mmpareto.data import Batch
+from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
 from mmpareto.partition import JOINT
 from mmpareto.specs import Target
+
+REMEDY = "Lower `optimizer.lr`, or look for numbers in the data that are not finite."
+"""What to do about losses and predictions that are not finite."""
 
 
 def predicted(model: MultimodalModel, batch: Batch) -> dict[str, Tensor]:
@@ -52,6 +56,23 @@ class Predictions:
     values: Mapping[str, Tensor]
     rows: Mapping[str, Tensor]
     label: Tensor
+
+    def check_finite(self, source: str) -> None:
+        """Checks that there are no infinite ones, and none that are no numbers.
+
+        Args:
+            source: What they are predictions of, for the message.
+
+        Raises:
+            MMParetoError: If there are; such predictions have no score.
+        """
+        for name, values in self.values.items():
+            samples = int((~values.isfinite()).flatten(1).any(1).sum())
+            if samples:
+                raise MMParetoError(
+                    f"Predictions {source} should be finite. Found those of '{name}' not to be for "
+                    f"{samples} of {len(values)} samples. {REMEDY}"
+                )
 
     def scores(self, target: Target) -> dict[str, float]:
         """Scores, as ``{objective}_{metric}``, each over the samples that have the prediction.

@@ -13,7 +13,9 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import ModelParallelStrategy, ParallelStrategy, Strategy
 
 from mmpareto.errors import MMParetoError
+from mmpareto.training._checkpoint_io import AtomicCheckpoints
 from mmpareto.training._config import RunConfig
+from mmpareto.training._config_file import identity
 from mmpareto.training._folder import CHECKPOINT, LAST
 
 
@@ -46,6 +48,7 @@ def make_trainer(
             use_distributed_sampler=False,  # each process takes its share of every batch itself
             deterministic=True,
             callbacks=[*callbacks, best, last],
+            plugins=[AtomicCheckpoints(identity(config))],
             logger=[CSVLogger(out / "logs", "csv"), TensorBoardLogger(out / "logs", "tensorboard")],
             log_every_n_steps=1,
             num_sanity_val_steps=0,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from pickle import UnpicklingError
 
 import lightning
 import torch
@@ -14,15 +13,20 @@ from torch.utils.data import DataLoader
 
 from mmpareto._csv import write_records
 from mmpareto._files import make_folder, write_json
+from mmpareto._seal import seal
 from mmpareto.data import Batch, Splits
 from mmpareto.diagnostics import GeometryRow
-from mmpareto.errors import MMParetoError
+from mmpareto.training._checkpoint_file import choose_checkpoint
 from mmpareto.training._config import RunConfig
-from mmpareto.training._evaluation import evaluate, load_run
+from mmpareto.training._config_file import identity
+from mmpareto.training._evaluation import evaluate, load_model
 from mmpareto.training._folder import (
+    CHECKPOINT,
+    FINISHED,
     GEOMETRY,
     LAST,
     METRICS,
+    PREVIOUS,
     Metrics,
     check_same,
     claim,
@@ -38,8 +42,8 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
     """Trains one model and tests the epoch with the best joint score on the validation part.
 
     The folder then holds ``config.yaml``, ``data_fingerprint.txt``, ``best.ckpt``,
-    ``metrics.json``, ``geometry.csv`` and ``logs/``. Called again it returns what is there; after
-    an interruption it continues with the epoch that was interrupted.
+    ``metrics.json``, ``geometry.csv``, ``checksums.json`` and ``logs/``. Called again it returns
+    what is there; after an interruption it continues with the epoch that was interrupted.
 
     With several devices, Lightning starts the same program once more for each, unless a launcher
     did. The first process alone writes to the folder.
@@ -54,8 +58,8 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
         processes other than the first.
 
     Raises:
-        MMParetoError: If `out` cannot be written to, or holds another training; if the processes
-            asked for are not there.
+        MMParetoError: If `out` cannot be written to, or holds another training or damaged files;
+            if the processes asked for are not there; if a loss or a prediction is not finite.
 
     Example:
         >>> import tempfile
@@ -67,6 +71,7 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
         >>> sorted(metrics["test"])
         ['colour_accuracy', 'gray_accuracy', 'joint_accuracy']
     """
+    training = identity(config)  # refuses settings that no file can hold
     check_same(config, out)
     with quiet(), threads(config.threads), reproducible():
         timer, recorder = Timer(), GeometryCallback()
@@ -78,12 +83,14 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
             module, loaders = _prepare(config, splits, trainer)
             if trainer.is_global_zero:
                 claim(config, make_folder(out))
-            _fit(trainer, module, loaders, out)
+            _fit(trainer, module, loaders, choose_checkpoint(out, training))
             if trainer.is_global_zero:
                 metrics = _results(config, out, splits, recorder)
                 metrics["train"]["seconds"] = timer.time_elapsed("train")
                 write_json(out / METRICS, metrics)
-                (out / LAST).unlink(missing_ok=True)
+                seal(out, FINISHED)
+                for name in (LAST, PREVIOUS):
+                    (out / name).unlink(missing_ok=True)
     return metrics if metrics and trainer.is_global_zero else {}
 
 
@@ -92,7 +99,7 @@ def _results(config: RunConfig, out: Path, splits: Splits, recorder: GeometryCal
     conflicts: dict[str, float] = {}
     for modality, rate in recorder.geometry.conflict_rates().items():
         conflicts[f"conflict_rate/{modality}"] = rate
-    model = load_run(out)[1]
+    model = load_model(config, out / CHECKPOINT)
     scores = evaluate(model, splits, config.data.target, config.shapes, workers=config.workers)
     write_records(out / GEOMETRY, GeometryRow, recorder.geometry.rows())
     return {"train": conflicts, **scores}
@@ -120,30 +127,18 @@ def _prepare(
     return module, (train, evaluation_loader(splits.val, config.shapes, workers=config.workers))
 
 
-def _fit(trainer: lightning.Trainer, module: BalancedModule, loaders: Loaders, out: Path) -> None:
-    """Trains, leaving the best epoch's weights in `out`."""
+def _fit(
+    trainer: lightning.Trainer, module: BalancedModule, loaders: Loaders, checkpoint: Path | None
+) -> None:
+    """Trains, from a checkpoint on if there is one."""
     if trainer.world_size > 1:
         # Or Lightning chooses the number of threads, and that of the processes it starts.
         os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     try:
-        trainer.fit(module, *loaders, ckpt_path=_interrupted(out / LAST), weights_only=True)
+        trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as stopped:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from stopped
     except BaseException:  # the processes that Lightning started would wait for this one
         if trainer.strategy.launcher:
             trainer.strategy.launcher.kill(signal.SIGKILL)
         raise
-
-
-def _interrupted(path: Path) -> Path | None:
-    """The checkpoint to continue from, if there is one."""
-    if not path.exists():
-        return None
-    try:
-        torch.load(path, weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError) as error:
-        raise MMParetoError(
-            f"{path} should be the checkpoint of an interrupted training. Found "
-            f"{type(error).__name__} on reading it. Delete it to start again."
-        ) from error
-    return path
