@@ -11,6 +11,7 @@ import copy
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from benchmarks.overhead import MNIST
 from benchmarks.report import RESULTS, heading, markdown, write
 from mmpareto import recipes
 from mmpareto.compare._statistics import paired_difference, spread
+from mmpareto.data import MultimodalDataset
 from mmpareto.models import MultimodalModel
 from mmpareto.specs import Target
 from mmpareto.training import RunConfig
@@ -67,30 +69,31 @@ def train(name: str, config: RunConfig) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     model = config.model.build(config.shapes, config.data.target.outputs)
     encoders, method = mp.Partition(model, **model.encoders), METHODS[name](model)
-    s, splits, target = config.optimizer, config.data.load(), config.data.target
-    optimizer = torch.optim.SGD(model.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay)
+    sgd, splits, target = config.optimizer, config.data.load(), config.data.target
+    optimizer = torch.optim.SGD(
+        model.parameters(), sgd.lr, sgd.momentum, weight_decay=sgd.weight_decay
+    )
     loader = training_loader(splits.train, config.shapes, config.batch_size, config.seed)
-    best, tested, alike = -1.0, 0.0, []
+    best, tested, agreement = -1.0, 0.0, []
     for epoch in range(config.epochs):
         model.train()
         loader.sampler.set_epoch(epoch)
         for step, batch in enumerate(loader):
-            same = (
-                list(_decisions(target, model, method, batch))
-                if name == "probe" and step % 10 == 0
-                else []
-            )
-            alike += same
+            if name == "probe" and step % 10 == 0:
+                agreement += _decisions(target, model, method, batch)
             optimizer.zero_grad()
             mp.backward(objectives(target, model, batch), encoders, method, geometry=None)
             optimizer.step()
-        validation = predict(config, model, splits.val).scores(target)["joint_accuracy"]
+        validation = _accuracy(config, model, splits.val)
         if validation > best:
-            best, tested = (
-                validation,
-                predict(config, model, splits.test).scores(target)["joint_accuracy"],
-            )
-    return {"method": name, "seed": config.seed, "accuracy": 100 * tested, "agreement": alike}
+            best, tested = validation, _accuracy(config, model, splits.test)
+    return {"method": name, "seed": config.seed, "accuracy": 100 * tested, "agreement": agreement}
+
+
+def _accuracy(config: RunConfig, model: MultimodalModel, dataset: MultimodalDataset) -> float:
+    target = config.data.target
+    predictions = predict(model, dataset, config.shapes, target.outputs)
+    return predictions.scores(target)["joint_accuracy"]
 
 
 def _decisions(
@@ -124,39 +127,48 @@ def main() -> None:
     options = parser.parse_args()
     configs = [MAKES[options.data](options.root, seed) for seed in range(options.seeds)]
     if options.epochs:
-        configs = [RunConfig(**{**vars(config), "epochs": options.epochs}) for config in configs]
+        configs = [replace(config, epochs=options.epochs) for config in configs]
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
         results = list(pool.map(train, *zip(*product(METHODS, configs), strict=True)))
-    scores = {
-        name: {r["seed"]: r["accuracy"] for r in results if r["method"] == name} for name in METHODS
-    }
+    title = heading(f"Shorter steps on {options.data}", NOTES)
+    text = "\n".join([title, markdown(_rows(results)), ""])
+    for result in results:
+        del result["agreement"]  # no column of the CSV file
+    write(options.out, f"accuracy-{options.data}", text, results)
+
+
+def _rows(results: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """A row of the table for each method."""
+    scores: dict[str, dict[int, float]] = {name: {} for name in METHODS}
+    pairs: dict[str, list[tuple[bool, bool]]] = {name: [] for name in METHODS}
+    for result in results:
+        scores[result["method"]][result["seed"]] = result["accuracy"]
+        pairs[result["method"]] += result["agreement"]
     rows = []
     for name, values in scores.items():
-        of = spread(values.values())
+        score = spread(values.values())
         difference = paired_difference(values, scores["exact"], comparisons=len(METHODS) - 1)
-        pairs = [pair for r in results if r["method"] == name for pair in r["agreement"]]
-        agree = f"{sum(a == b for a, b in pairs)} of {len(pairs)}" if pairs else "-"
-        conflicts = (
-            f"{sum(a for a, _ in pairs)}, {sum(a and b for a, b in pairs)} of them at the top"
-            if pairs
-            else "-"
-        )
-        against = "reference" if name == "exact" else _shown(difference)
+        alike, conflicts = _agreement(pairs[name])
         rows.append(
             {
                 "steps": name,
-                "joint accuracy": f"{of.mean:.1f} ± {of.sd:.1f}",
-                "minus exact": against,
+                "joint accuracy": f"{score.mean:.1f} ± {score.sd:.1f}",
+                "minus exact": "reference" if name == "exact" else _shown(difference),
+                "decisions alike": alike,
+                "exact conflicts": conflicts,
             }
-            | {"decisions alike": agree, "exact conflicts": conflicts}
         )
-    text = "\n".join([heading(f"Shorter steps on {options.data}", NOTES), markdown(rows), ""])
-    write(
-        options.out,
-        f"accuracy-{options.data}",
-        text,
-        [{k: v for k, v in r.items() if k != "agreement"} for r in results],
-    )
+    return rows
+
+
+def _agreement(pairs: list[tuple[bool, bool]]) -> tuple[str, str]:
+    """How often exact and probed steps decide alike, and how often they see a conflict."""
+    if not pairs:
+        return "-", "-"
+    alike = sum(exact == probed for exact, probed in pairs)
+    conflicts = sum(exact for exact, _ in pairs)
+    shared = sum(exact and probed for exact, probed in pairs)
+    return f"{alike} of {len(pairs)}", f"{conflicts}, {shared} of them at the top"
 
 
 def _shown(difference: Any) -> str:

@@ -21,7 +21,7 @@ Losses = dict[str, Tensor]
 
 
 def authors_recipe(model: nn.Module, gamma: float = 1.5) -> Callable[[Losses], None]:
-    """A function that writes into ``.grad`` what the released loop would, for a model with `encoders`."""
+    """Makes, for a model with `encoders`, what writes into ``.grad`` as the released loop does."""
     encoders = {
         modality: list(encoder.parameters()) for modality, encoder in model.encoders.items()
     }

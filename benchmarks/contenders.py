@@ -50,7 +50,7 @@ class Contender:
 
 
 def sgd(model: nn.Module, lr: float = 1e-6) -> torch.optim.Optimizer:
-    """With momentum; at this rate weights, and with them the gradients' geometry, stay what they are."""
+    """SGD with momentum; at this rate weights, and the gradients' geometry, stay as they are."""
     return torch.optim.SGD(model.parameters(), lr, momentum=0.9)
 
 
@@ -73,12 +73,12 @@ def balanced(
 
 
 def torchjd_mgda(model: LateFusion) -> Backward:
-    """TorchJD's documented way for groups of parameters, each aggregated by itself; the sum for the heads.
+    """TorchJD's documented way for groups of parameters, each aggregated by itself.
 
-    Per encoder the Jacobian of the two losses that reach it: all losses at once would have rows of
-    zeros, which MGDA would choose. One row at a time is the faster of its two ways here, and works
-    for all models; vmap is not and does not. Gramians tensor by tensor save it the concatenated
-    Jacobian.
+    The heads get the sum. Per encoder the Jacobian of the two losses that reach it: all losses at
+    once would have rows of zeros, which MGDA would choose. One row at a time is the faster of its
+    two ways here, and works for all models; vmap is not and does not. Gramians tensor by tensor
+    save it the concatenated Jacobian.
     """
     aggregator = MGDA()
     groups = {name: list(encoder.parameters()) for name, encoder in model.encoders.items()}

@@ -77,7 +77,7 @@ def tables(rows: Iterable[dict[str, Any]]) -> str:
     for row in rows:
         by_model.setdefault(row["model"], []).append(row)
     parts = []
-    for model, own in by_model.items():
+    for model, rows_of_model in by_model.items():
         shown = [
             {
                 "contender": row["contender"],
@@ -87,10 +87,11 @@ def tables(rows: Iterable[dict[str, Any]]) -> str:
                 "memory, MiB": f"{row['peak_bytes'] / 2**20:.1f}",
                 "over uniform": f"{row['over_uniform']:+.2f}",
             }
-            for row in own
+            for row in rows_of_model
         ]
-        size = f"{own[0]['encoder_parameters'] / 1e6:.2f} million parameters in the encoders, {own[0]['rounds']} rounds"
-        parts += [f"## {model}", "", f"{size}.", "", markdown(shown), ""]
+        millions, rounds = rows_of_model[0]["encoder_parameters"] / 1e6, rows_of_model[0]["rounds"]
+        size = f"{millions:.2f} million parameters in the encoders, {rounds} rounds."
+        parts += [f"## {model}", "", size, "", markdown(shown), ""]
     return "\n".join(parts)
 
 

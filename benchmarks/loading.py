@@ -1,4 +1,4 @@
-"""Clips per second from a cache of decoded frames, and from JPEG files decoded whenever they are asked for.
+"""Clips per second from a cache of decoded frames, and from JPEG files decoded anew each time.
 
 python -m benchmarks.loading [--clips N] [--seconds S] [--rounds N] [--out FOLDER]
 """
@@ -79,10 +79,8 @@ def _frame(path: Path) -> torch.Tensor:
     image = Image.open(path).convert("RGB")
     width, height = image.size
     while True:  # none of the crops of such a picture is refused ten times
-        area, ratio = (
-            width * height * random.uniform(0.08, 1),
-            np.exp(random.uniform(-1, 1) * np.log(4 / 3)),
-        )
+        area = width * height * random.uniform(0.08, 1)
+        ratio = np.exp(random.uniform(-1, 1) * np.log(4 / 3))
         wide, high = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
         if wide <= width and high <= height:
             break
@@ -111,13 +109,10 @@ class Draws(Sampler[EpochIndices]):
 
     def __iter__(self) -> Iterator[EpochIndices]:
         for epoch in count():
-            order = torch.randperm(
-                self.size, generator=torch.Generator().manual_seed(epoch)
-            ).tolist()
-            yield from (
-                EpochIndices(order[start : start + BATCH], 0, epoch)
-                for start in range(0, self.size, BATCH)
-            )
+            generator = torch.Generator().manual_seed(epoch)
+            order = torch.randperm(self.size, generator=generator).tolist()
+            for start in range(0, self.size, BATCH):
+                yield EpochIndices(order[start : start + BATCH], 0, epoch)
 
 
 def loader(dataset: Any, workers: int) -> Iterator[Any]:
@@ -150,20 +145,19 @@ def measure(clips: int, seconds: float, rounds: int) -> list[dict[str, Any]]:
         }
         rows = []
         for workers in WORKERS:
-            found = [
-                {name: rate(own, workers, seconds) for name, own in datasets.items()}
-                for _ in range(rounds)
-            ]
-            row = {name: float(np.median([of[name] for of in found])) for name in datasets}
-            ratio = np.quantile([of["cache"] / of["files"] for of in found], [0.25, 0.5, 0.75])
-            low, median, high = map(float, ratio)
+            files, cache = np.empty(rounds), np.empty(rounds)
+            for number in range(rounds):
+                files[number] = rate(datasets["files"], workers, seconds)
+                cache[number] = rate(datasets["cache"], workers, seconds)
+            low, median, high = np.quantile(cache / files, [0.25, 0.5, 0.75])
             rows.append(
                 {
                     "workers": workers,
-                    **row,
-                    "ratio": median,
-                    "low": low,
-                    "high": high,
+                    "files": float(np.median(files)),
+                    "cache": float(np.median(cache)),
+                    "ratio": float(median),
+                    "low": float(low),
+                    "high": float(high),
                     "rounds": rounds,
                 }
             )

@@ -33,13 +33,13 @@ def peak_in_fresh_process(case: str, contender: str) -> int:
 
 
 def peak(case: str, contender: str) -> int:
-    """The same in this process."""
+    """Bytes, measured in this process."""
     torch.set_num_threads(1)  # a parallel reduction has a buffer per thread
-    chosen = next(c for c in CONTENDERS if c.name == contender)
+    measured = next(c for c in CONTENDERS if c.name == contender)
     with _silent(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         model = CASES[case].model()
-        batch, step = CASES[case].batch(), chosen.step(model, sgd(model))
-        for _ in range(max(STEPS, chosen.period)):
+        batch, step = CASES[case].batch(), measured.step(model, sgd(model))
+        for _ in range(max(STEPS, measured.period)):
             step(batch)
     live = highest = 0
     events = profiler.profiler.kineto_results.events()
@@ -51,7 +51,7 @@ def peak(case: str, contender: str) -> int:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Without what the profiler, which is not written in Python, prints to the standard error stream."""
+    """Keeps what the profiler, which is not written in Python, prints off the standard error."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

@@ -1,4 +1,4 @@
-"""Models to be timed: some encoders of one kind, their features concatenated, a head per objective."""
+"""Models to be timed: encoders of one kind, their features concatenated, a head per objective."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ class Encoder(nn.Module):
 
 
 class LateFusion(nn.Module):
-    """What contenders are given: `encoders`, `top_blocks` (for geometry measured there alone), `losses(batch)`."""
+    """What contenders are given.
+
+    They read `encoders`, `top_blocks` (for geometry measured there alone) and `losses(batch)`.
+    """
 
     def __init__(self, encoders: dict[str, Encoder], widths: dict[str, int]) -> None:
         super().__init__()
@@ -72,7 +75,10 @@ def small_cnn(shape: Shape, width: int = 16) -> Encoder:
 
 
 def resnet18(shape: Shape, narrowing: int = 1) -> Encoder:
-    """ResNet-18 on frames [frames, channels, H, W], averaged over them; its fourth stage is the top."""
+    """ResNet-18 on frames [frames, channels, H, W], averaged over them.
+
+    Its fourth stage is the top.
+    """
     frames, channels, *_ = shape
     sizes = [size // narrowing for size in (64, 128, 256, 512)]
     basic = {"layer_type": "basic", "depths": [2, 2, 2, 2], "downsample_in_first_stage": False}
@@ -87,7 +93,10 @@ def resnet18(shape: Shape, narrowing: int = 1) -> Encoder:
 
 
 def transformer(shape: Shape, width: int = 192, layers: int = 6, patch: int = 16) -> Encoder:
-    """A vision transformer without class token (ViT-Ti, half as deep): pre-norm layers on patches, their mean."""
+    """A vision transformer without class token (ViT-Ti, half as deep).
+
+    Pre-norm layers on patches, and their mean.
+    """
     channels, side, _ = shape
     blocks = [
         nn.TransformerEncoderLayer(

@@ -23,9 +23,10 @@ from benchmarks.report import RESULTS, heading, markdown, write
 from mmpareto import recipes
 from mmpareto.data import Batch, MultimodalDataset, Splits
 from mmpareto.training import RunConfig
-from mmpareto.training._evaluation import predict, threads
+from mmpareto.training._evaluation import predict
 from mmpareto.training._loading import training_loader
 from mmpareto.training._predictions import objectives
+from mmpareto.training._switches import threads
 
 MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist.npz"
 NOTES = (
@@ -77,10 +78,9 @@ class BareLoop:
                 optimizer.zero_grad()
                 mp.backward(losses, encoders, config.method)
                 optimizer.step()
-            accuracy = predict(config, model, splits.val).scores(config.data.target)[
-                "joint_accuracy"
-            ]
-            self.accuracy = max(self.accuracy, accuracy)
+            target = config.data.target
+            predictions = predict(model, splits.val, config.shapes, target.outputs)
+            self.accuracy = max(self.accuracy, predictions.scores(target)["joint_accuracy"])
         yield
 
 

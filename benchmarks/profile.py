@@ -57,7 +57,7 @@ class Stopwatch:
         self.calls: Counter[str] = Counter()
 
     def timed(self, function: Callable[..., Any], *parts: str) -> Callable[..., Any]:
-        """`function`, timed as the first of `parts` when first called in a step, as the second when called again."""
+        """`function`, timed as the first of `parts` at first, as the second from then on."""
 
         @wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -111,18 +111,14 @@ def shares(key: str, rounds: int) -> dict[str, float]:
     for _ in range(2):
         plain(batch)
         _timed_step(backward, model, optimizer, batch)
-    found = []
+    ratios: dict[str, list[float]] = {}
     for _ in range(rounds):
         start = time.perf_counter()
         plain(batch)
         reference = time.perf_counter() - start
-        found.append(
-            {
-                part: value / reference
-                for part, value in _timed_step(backward, model, optimizer, batch).items()
-            }
-        )
-    return {part: float(np.median([each[part] for each in found])) for part in found[0]}
+        for part, seconds in _timed_step(backward, model, optimizer, batch).items():
+            ratios.setdefault(part, []).append(seconds / reference)
+    return {part: float(np.median(values)) for part, values in ratios.items()}
 
 
 def _timed_step(
@@ -157,11 +153,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     rows = [{"model": CASES[key].name, **shares(key, arguments.rounds)} for key in arguments.cases]
-    parts = [part for part in rows[0] if part != "model"]
-    shown = [
-        {"part": part, **{row["model"]: f"{100 * row[part]:.1f}%" for row in rows}}
-        for part in parts
-    ]
+    shown = []
+    for part in (*PARTS, "other", "all"):
+        cells = {row["model"]: f"{100 * row[part]:.1f}%" for row in rows}
+        shown.append({"part": part, **cells})
     title = "Where the time of an MMPareto step goes"
     write(arguments.out, "profile", heading(title, NOTES) + "\n" + markdown(shown) + "\n", rows)
 

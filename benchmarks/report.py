@@ -23,15 +23,15 @@ Row = Mapping[str, Any]
 
 def heading(title: str, notes: Sequence[str]) -> str:
     """Title, circumstances, and what the numbers are."""
-    e = environment()
+    facts = environment()
     command = shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
     lines = [
         f"# {title}",
         "",
-        f"- date: {e['date']}",
-        f"- machine: {e['processor']}, {e['cores']} cores, {e['system']}",
-        f"- torch {e['packages']['torch']}, Python {e['python']}, {torch.get_num_threads()} "
-        f"threads, load {os.getloadavg()[0]:.1f} at the end",
+        f"- date: {facts['date']}",
+        f"- machine: {facts['processor']}, {facts['cores']} cores, {facts['system']}",
+        f"- torch {facts['packages']['torch']}, Python {facts['python']}, "
+        f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f} at the end",
         f"- command: `{command}`",
         "",
     ]
@@ -40,22 +40,22 @@ def heading(title: str, notes: Sequence[str]) -> str:
 
 def markdown(rows: Sequence[Row]) -> str:
     """A table; its columns are the keys of the first row, numbers to the right."""
-    columns = list(rows[0])
-    cells = [columns, *([str(row[column]) for column in columns] for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-    left = [not re.fullmatch(r"[+-]?[\d,.]+%?( to .*)?", cell) for cell in cells[1]]
-    rule = [
-        "-" * width if start else "-" * (width - 1) + ":"
-        for width, start in zip(widths, left, strict=True)
-    ]
-    aligned = [
-        [
-            cell.ljust(width) if start else cell.rjust(width)
-            for cell, width, start in zip(line, widths, left, strict=True)
-        ]
-        for line in cells
-    ]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [aligned[0], rule, *aligned[1:]])
+    columns = []
+    for heading in rows[0]:
+        cells = [str(row[heading]) for row in rows]
+        columns.append(_column(heading, cells))
+    lines = [f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True)]
+    return "\n".join(lines)
+
+
+def _column(heading: str, cells: Sequence[str]) -> list[str]:
+    """Heading, rule and cells of one column, all of one width."""
+    width = max(map(len, (heading, *cells)))
+    if re.fullmatch(r"[+-]?[\d,.]+%?( to .*)?", cells[0]):
+        numbers = [cell.rjust(width) for cell in cells]
+        return [heading.rjust(width), "-" * (width - 1) + ":", *numbers]
+    texts = [cell.ljust(width) for cell in cells]
+    return [heading.ljust(width), "-" * width, *texts]
 
 
 def write(out: Path, name: str, text: str, rows: Sequence[Row]) -> None:

@@ -1,4 +1,4 @@
-"""Steps per second and bytes communicated on 1 and 2 processes (gloo), beside DistributedDataParallel.
+"""Steps per second and bytes communicated on 1 and 2 processes (gloo), beside DDP.
 
 python -m benchmarks.scaling [--cases CASE ...] [--out FOLDER]
 """

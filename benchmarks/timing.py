@@ -20,7 +20,15 @@ FEWEST, MOST = 5, 200
 
 @dataclass(frozen=True)
 class Ratio:
-    """A contender's time over the reference's, as quartiles over the rounds, and its median seconds per step."""
+    """A contender's time over the reference's.
+
+    Attributes:
+        low: First quartile of the ratio over the rounds.
+        median: Its median.
+        high: Its third quartile.
+        seconds: Median seconds per step of the contender.
+        rounds: Number of rounds.
+    """
 
     low: float
     median: float
@@ -52,12 +60,14 @@ def ratios(
         clock: Seconds.
         rounds: The fewest and the most, whatever `seconds` says.
     """
-    once = {name: (periods or {}).get(name, 1) for name in steps}
     for _ in range(2):  # allocator, thread pools, the optimizer's state
         for step in steps.values():
             step()
     repeat = math.ceil(MEASURE / max(_run(steps[reference], 1, clock), 1e-6))
-    number = {name: period * math.ceil(repeat / period) for name, period in once.items()}
+    number = {}
+    for name in steps:
+        period = (periods or {}).get(name, 1)
+        number[name] = period * math.ceil(repeat / period)
     order, times, start = random.Random(0), {name: [] for name in steps}, time.perf_counter()
     names = list(steps)
     while len(times[reference]) < rounds[1]:
@@ -69,7 +79,7 @@ def ratios(
         gc.enable()
         if len(times[reference]) >= rounds[0] and time.perf_counter() - start > seconds:
             break
-    return {name: _ratio(own, times[reference]) for name, own in times.items()}
+    return {name: _ratio(seconds_each, times[reference]) for name, seconds_each in times.items()}
 
 
 def _run(step: Callable[[], object], number: int, clock: Callable[[], float]) -> float:
@@ -79,6 +89,6 @@ def _run(step: Callable[[], object], number: int, clock: Callable[[], float]) ->
     return clock() - start
 
 
-def _ratio(own: Sequence[float], reference: Sequence[float]) -> Ratio:
-    low, median, high = np.quantile(np.divide(own, reference), [0.25, 0.5, 0.75])
-    return Ratio(float(low), float(median), float(high), float(np.median(own)), len(own))
+def _ratio(times: Sequence[float], reference: Sequence[float]) -> Ratio:
+    low, median, high = np.quantile(np.divide(times, reference), [0.25, 0.5, 0.75])
+    return Ratio(float(low), float(median), float(high), float(np.median(times)), len(times))

@@ -1,4 +1,4 @@
-"""Hugging Face Accelerate with gradient accumulation: `BalancedLoss` gives a loss for `accelerator.backward`.
+"""Hugging Face Accelerate with gradient accumulation: `accelerator.backward` of a `BalancedLoss`.
 
 What Accelerate does to the loss (a share of the accumulated batches, a loss scaler's factor)
 reaches every objective. Each micro-batch is balanced by itself; `mp.Accumulation` decides once on

@@ -1,4 +1,4 @@
-"""DistributedDataParallel under torchrun: nothing is added for several processes but the model in the partition.
+"""DistributedDataParallel under torchrun: several processes need nothing but the wrapped model.
 
 Each objective's gradient is averaged over all processes before anything is decided on it, so that
 two processes with half a batch each do what one does with the whole.

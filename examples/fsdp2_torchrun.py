@@ -1,7 +1,7 @@
-"""Sharded parameters (FSDP2) under torchrun: the partition is made after fully_shard, nothing else is different.
+"""Sharded parameters (FSDP2) under torchrun: the partition is made after fully_shard.
 
-Every process holds a part of each parameter and of each objective's gradient; lengths and products
-are summed over the parts before anything is decided on them.
+Nothing else is different. Every process holds a part of each parameter and of each objective's
+gradient; lengths and products are summed over the parts before anything is decided on them.
 
     torchrun --standalone --nproc_per_node 2 examples/fsdp2_torchrun.py --epochs 10
 """

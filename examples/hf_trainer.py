@@ -1,9 +1,10 @@
-"""The Hugging Face Trainer: `compute_loss` returns a `BalancedLoss`, whose backward pass is the balanced step.
+"""The Hugging Face Trainer: `compute_loss` returns a `BalancedLoss`.
 
-An image transformer sees the upper half of a handwritten digit, a text transformer reads the lower
-half pixel by pixel: its vocabulary is the 17 shades. Both are made from their configurations;
-nothing is downloaded. Under AdamW, the Trainer's optimizer, gamma does nothing. If your model's
-forward takes **kwargs and you accumulate gradients, put trainer.model_accepts_loss_kwargs = False:
+Its backward pass is the balanced step. An image transformer sees the upper half of a handwritten
+digit, a text transformer reads the lower half pixel by pixel: its vocabulary is the 17 shades. Both
+are made from their configurations; nothing is downloaded. Under AdamW, the Trainer's optimizer,
+gamma does nothing. If your model's forward takes **kwargs and you accumulate gradients, put
+trainer.model_accepts_loss_kwargs = False:
 the Trainer would take the losses for sums and not divide them.
 
     python examples/hf_trainer.py --epochs 5

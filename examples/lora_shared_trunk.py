@@ -23,7 +23,7 @@ import mmpareto as mp
 
 
 class SharedTrunk(nn.Module):
-    """Embedding and head per modality around one trunk, of which LoRA adapters alone are trained."""
+    """Embedding and head per modality around one trunk, whose LoRA adapters alone are trained."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,8 @@
-"""Multi-label targets of which many are unknown (NaN): losses over the known entries, of which a batch may have none.
+"""Multi-label targets, many of them unknown (NaN): losses over the known entries.
 
-The modalities are the two halves of a digit, the labels four of its properties. Two in five entries
-are unknown, and batches come site by site: one site has recorded nothing.
+A batch may have none that is known. The modalities are the two halves of a digit, the labels four
+of its properties. Two in five entries are unknown, and batches come site by site: one site has
+recorded nothing.
 
     python examples/multi_label_nan.py --epochs 15
 """
@@ -53,9 +54,9 @@ def known_loss(logits: Tensor, target: Tensor) -> Tensor:
 def load() -> tuple[TensorDataset, TensorDataset]:
     images, digits = load_digits(return_X_y=True)
     upper, lower = (torch.tensor(images).float() / 16).chunk(2, dim=1)
-    properties = torch.tensor(
-        [[float(digit in those) for those in PROPERTIES.values()] for digit in digits.tolist()]
-    )
+    properties = torch.zeros(len(digits), len(PROPERTIES))
+    for column, members in enumerate(PROPERTIES.values()):
+        properties[:, column] = torch.isin(torch.tensor(digits), torch.tensor(sorted(members)))
     targets = properties.masked_fill(torch.rand(properties.shape) < 0.4, torch.nan)
     targets[:32] = torch.nan  # the site of the first batch
     train = TensorDataset(upper[:1440], lower[:1440], targets[:1440])

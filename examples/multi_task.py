@@ -56,7 +56,10 @@ class TwoTasks(nn.Module):
 
 
 def two_digits(noise: float) -> dict[str, TensorDataset]:
-    """Images [N, 1, 8, 16], labels [N, 2] and sources [N, 2], by part; each digit stands once on either side."""
+    """Images [N, 1, 8, 16], labels [N, 2] and sources [N, 2], by part.
+
+    Each digit stands once on either side.
+    """
     images, labels = (torch.tensor(array) for array in load_digits(return_X_y=True))
     images, generator = images.float().view(-1, 1, 8, 8) / 16, torch.Generator().manual_seed(0)
     test, val, train = torch.randperm(len(labels), generator=generator).tensor_split([360, 540])
@@ -72,31 +75,30 @@ def two_digits(noise: float) -> dict[str, TensorDataset]:
 def train(
     parts: dict[str, TensorDataset], method: mp.Method, seed: int, epochs: int
 ) -> dict[str, dict[str, float]]:
-    """Metrics by split; the epoch is chosen by the mean accuracy of both tasks on the validation part."""
+    """Metrics by split, of the epoch with the best mean accuracy on the validation part."""
     torch.manual_seed(seed)
     model = TwoTasks()
     encoders = mp.Partition(model, trunk=model.trunk)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
     best, kept, geometry = -1.0, {}, []
     for _ in range(epochs):
-        for images, labels, _ in DataLoader(
-            parts["train"], batch_size=64, shuffle=True, drop_last=True
-        ):
+        loader = DataLoader(parts["train"], batch_size=64, shuffle=True, drop_last=True)
+        for images, labels, _ in loader:
             both = zip(model(images).items(), labels.T, strict=True)
             losses = {task: cross_entropy(logits, label) for (task, logits), label in both}
             optimizer.zero_grad()
-            report = mp.backward(
-                losses, encoders, method
-            )  # any names but "joint"; heads receive the plain sum
+            # Any names but "joint"; heads receive the plain sum.
+            report = mp.backward(losses, encoders, method)
             optimizer.step()
             geometry.append(report.scalars())
-        if (accuracy := evaluate(model, parts["val"])["mean_accuracy"]) > best:
+        accuracy = evaluate(model, parts["val"])["mean_accuracy"]
+        if accuracy > best:
             best, kept = accuracy, deepcopy(model.state_dict())
     model.load_state_dict(kept)
-    means = {
-        name: torch.stack([step[name].double() for step in geometry]).mean().item()
-        for name in geometry[0]
-    }
+    means = {}
+    for name in geometry[0]:
+        values = [step[name].double() for step in geometry]
+        means[name] = torch.stack(values).mean().item()
     return {
         "train": means,
         "val": evaluate(model, parts["val"]),

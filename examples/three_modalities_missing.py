@@ -50,7 +50,10 @@ class Bands(nn.Module):
 
 
 def objectives(logits: dict[str, Tensor], present: Tensor, label: Tensor) -> dict[str, Tensor]:
-    """Losses over those who have the modality, per sample of the batch, so that a rare modality weighs less."""
+    """Losses over those who have the modality, per sample of the batch.
+
+    So a rare modality weighs less.
+    """
     masks = {"joint": torch.ones(len(label)), **dict(zip(PIXELS, present.unbind(1), strict=True))}
     each = {name: cross_entropy(scores, label, reduction="none") for name, scores in logits.items()}
     return {name: (loss * masks[name]).mean() for name, loss in each.items()}

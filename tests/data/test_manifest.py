@@ -13,8 +13,7 @@ from mmpareto.balancing import Uniform
 from mmpareto.data import Manifest
 from mmpareto.models import LateFusionCNN
 from mmpareto.specs import Classes, Labels, Number, Text
-from mmpareto.training import RunConfig
-from mmpareto.training._config import load_config, save_config
+from mmpareto.training import RunConfig, load_config, save_config
 
 
 @pytest.fixture(autouse=True)

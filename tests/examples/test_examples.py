@@ -171,7 +171,7 @@ EXPERIMENTS = {"multi_task.py"}
 )
 def test_short_enough_to_copy(name: str) -> None:
     text = (EXAMPLES / name).read_text()
-    assert len(text.splitlines()) <= 90
+    assert len(text.splitlines()) <= 120, "two screens"
     assert f"examples/{name} --epochs" in (ast.get_docstring(ast.parse(text)) or ""), (
         "says how to run it"
     )

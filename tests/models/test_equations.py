@@ -1,4 +1,4 @@
-"""Fusions and exchanges against their equations, written out sample by sample and number by number."""
+"""Fusions and exchanges against their equations, sample by sample and number by number."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_stages_and_exchanges_fit() -> None:
 
 
 def tokens_of(encoder: Any, image: Tensor, patch: int) -> Tensor:
-    """First token and patches [1 + patches, dim] of one image, pixel by pixel, what is outside it being zero."""
+    """First token and patches [1 + patches, dim] of an image, pixel by pixel, zero outside it."""
     weight, bias = encoder.patches[1].weight, encoder.patches[1].bias
     channels, height, width = image.shape
     rows = [encoder.summary[0, 0]]

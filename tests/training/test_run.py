@@ -30,7 +30,7 @@ from mmpareto.training import (
     magnitudes,
     save_config,
 )
-from mmpareto.training._loading import EpochBatches
+from mmpareto.training._epoch_batches import EpochBatches
 from mmpareto.training.run import run
 
 CONFIG = replace(recipes.cg_digits(), model=LateFusionCNN(width=2), epochs=3)
@@ -120,7 +120,8 @@ def test_another_trainings_folder_is_refused_and_unharmed(finished: Path) -> Non
 def test_stored_numbers_are_those_of_the_checkpoint(finished: Path) -> None:
     config, model = load_run(finished)
     stored = json.loads((finished / "metrics.json").read_text())
-    assert evaluate(config, model, config.data.load()) == {
+    data = config.data
+    assert evaluate(model, data.load(), data.target, config.shapes) == {
         split: stored[split] for split in ("val", "test")
     }
     assert set(stored["train"]) == {"conflict_rate/gray", "conflict_rate/colour", "seconds"}

@@ -19,7 +19,7 @@ from mmpareto import recipes
 from mmpareto.compare import compare
 from mmpareto.errors import MMParetoError
 from mmpareto.training import load_config, load_run
-from mmpareto.training._loading import EpochBatches
+from mmpareto.training._epoch_batches import EpochBatches
 from mmpareto.training.run import run
 from processes import run_together
 

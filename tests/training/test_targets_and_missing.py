@@ -38,7 +38,7 @@ from mmpareto.training import (
     stored_metrics,
 )
 from mmpareto.training._loading import select_modalities
-from mmpareto.training._module import MeanLosses
+from mmpareto.training._mean_losses import MeanLosses
 from mmpareto.training._predictions import Collector
 from mmpareto.training.run import run
 from processes import run_together

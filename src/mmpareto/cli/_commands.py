@@ -42,8 +42,11 @@ def evaluate(settings: Any) -> int:
     config, model = training.load_run(settings.run)
     stored = (training.stored_metrics(settings.run) or {}).get("test", {})
     with training.threads(config.threads):
-        predictions = training.predict(config, model, config.data.load().test)
-    computed = predictions.scores(config.data.target)
+        target, test = config.data.target, config.data.load().test
+        predictions = training.predict(
+            model, test, config.shapes, target.outputs, workers=config.workers
+        )
+    computed = predictions.scores(target)
     Console().print(_scores(config, {"stored": stored, "computed": computed}))
     if json.dumps(stored) == json.dumps(computed):  # of which NaN equals NaN
         _say("The checkpoint gives the stored numbers.")

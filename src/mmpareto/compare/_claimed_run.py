@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmpareto._lock import workplace
 from mmpareto._seal import SEAL, faults, seal
-from mmpareto.training import FREE, METRICS, Metrics, RunConfig, describe
+from mmpareto.training import METRICS, NOT_IN_RESULT, Metrics, RunConfig, describe
 
 FINISHED = ("config.yaml", "best.ckpt", METRICS)
 """What a finished training has, and what belongs together."""
@@ -47,7 +47,7 @@ def run_claimed(config: RunConfig, out: Path, *, progress: bool) -> Metrics:
 def work_of(config: RunConfig) -> str:
     """What a training does: its settings, without those that change no result."""
     settings = describe(config)
-    for name in FREE:
+    for name in NOT_IN_RESULT:
         del settings[name]
     return json.dumps(settings, sort_keys=True)
 

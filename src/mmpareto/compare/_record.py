@@ -19,7 +19,7 @@ from mmpareto.compare._environment import environment
 from mmpareto.compare._results import Result, read_results, write_results
 from mmpareto.compare._roles import ENSEMBLE, REFERENCE
 from mmpareto.errors import MMParetoError
-from mmpareto.training import FREE, Metrics, RunConfig, check_data, describe, magnitudes
+from mmpareto.training import NOT_IN_RESULT, Metrics, RunConfig, check_data, describe, magnitudes
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _common_settings(base: RunConfig) -> dict[str, Any]:
 def work_of(base: RunConfig) -> str:
     """What the cells of a comparison do: their common settings that change results."""
     settings = _common_settings(base)
-    for name in FREE:
+    for name in NOT_IN_RESULT:
         del settings[name]
     return json.dumps(settings, sort_keys=True)
 
@@ -148,7 +148,7 @@ def _check_settings(base: RunConfig, out: Path) -> None:
     stored, settings = read_yaml(out / "config.yaml"), _common_settings(base)
     changes = []
     for key, value in settings.items():
-        if value != stored.get(key) and key not in FREE:
+        if value != stored.get(key) and key not in NOT_IN_RESULT:
             changes.append(f"{key} {stored.get(key)} there, {value} now")
     if changes:
         raise MMParetoError(

@@ -43,7 +43,7 @@ class GeometryLog:
         self._pending: list[tuple[int, str, Tensor]] = []
 
     def record(self, step: int, report: StepReport) -> None:
-        """Adds the encoders of `report` that both the joint and their own unimodal objective reach."""
+        """Adds the encoders of `report` that the joint and their own unimodal objective reach."""
         for modality, encoder in report.items():
             if {JOINT, modality} <= set(encoder.objectives):
                 self._pending.append((step, modality, _numbers(modality, encoder)))
@@ -51,12 +51,12 @@ class GeometryLog:
     def rows(self) -> list[GeometryRow]:
         """All rows so far; the one place where the device is waited for."""
         if self._pending:
-            numbers = torch.stack([values for _, _, values in self._pending]).tolist()
-            for (step, modality, _), (cosine, conflict, joint, unimodal) in zip(
-                self._pending, numbers, strict=True
-            ):
+            steps, modalities, measured = zip(*self._pending, strict=True)
+            numbers = torch.stack(measured).tolist()
+            for step, modality, row in zip(steps, modalities, numbers, strict=True):
+                angle, in_conflict, joint, unimodal = row
                 self._rows.append(
-                    GeometryRow(step, modality, cosine, bool(conflict), joint, unimodal)
+                    GeometryRow(step, modality, angle, bool(in_conflict), joint, unimodal)
                 )
             self._pending.clear()
         return self._rows
@@ -71,10 +71,14 @@ class GeometryLog:
         for row in self.rows():
             if not math.isnan(row.cosine):
                 flags.setdefault(row.modality, []).append(row.conflict)
-        return {modality: sum(values) / len(values) for modality, values in flags.items()}
+        rates: dict[str, float] = {}
+        for modality, values in flags.items():
+            rates[modality] = sum(values) / len(values)
+        return rates
 
 
 def _numbers(modality: str, encoder: EncoderReport) -> Tensor:
+    """Cosine and conflict of the sides, norms of the joint and the own objective: tensor [4]."""
     norms = encoder.norms
     conflict = encoder.conflict.to(encoder.gramian.dtype)
     return torch.stack([encoder.cosine, conflict, norms[JOINT], norms[modality]])

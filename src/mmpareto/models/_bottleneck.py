@@ -15,7 +15,8 @@ from mmpareto.models._checks import (
     check_whole,
     present,
 )
-from mmpareto.models._head import head
+from mmpareto.models._each import apply_each
+from mmpareto.models._head import head, heads
 from mmpareto.models._output import Output
 from mmpareto.models._recipe import ModelRecipe, MultimodalModel
 from mmpareto.models._tokens import TokenEncoder, learned
@@ -28,15 +29,17 @@ class BottleneckFusion(MultimodalModel):
     In a fusion layer modality k's tokens :math:`t_k` attend to themselves and to the shared tokens,
     which then become the mean of what the modalities present made of them:
 
-    .. math:: [t_k; u_k] \leftarrow \mathrm{layer}_k([t_k; u]), \qquad u \leftarrow \tfrac{1}{K} \sum_k u_k
+    .. math::
+        [t_k; u_k] \leftarrow \mathrm{layer}_k([t_k; u]), \qquad
+        u \leftarrow \tfrac{1}{K} \sum_k u_k
 
     A modality's features are its first token, normalized, after the last layer; its own head reads
     them. The joint head reads each modality's features too, and its logits are averaged over the
     modalities present. Through the shared tokens every loss reaches every encoder; they are in no
     encoder and receive the plain sum of gradients.
 
-    Source: Nagrani et al., "Attention Bottlenecks for Multimodal Fusion", NeurIPS 2021, arXiv 2107.00135 (the
-    averaging of tokens and of logits as in the authors' code).
+    Source: Nagrani et al., "Attention Bottlenecks for Multimodal Fusion", NeurIPS 2021, arXiv
+    2107.00135 (the averaging of tokens and of logits as in the authors' code).
 
     Args:
         encoders: For each modality its encoder, all with the same number of layers.
@@ -52,7 +55,8 @@ class BottleneckFusion(MultimodalModel):
             them.
 
     Example:
-        >>> model = BottleneckTransformer().build({"gray": (1, 8, 8), "colour": (3, 9, 7)}, classes=10)
+        >>> shapes = {"gray": (1, 8, 8), "colour": (3, 9, 7)}
+        >>> model = BottleneckTransformer().build(shapes, classes=10)
         >>> output = model({"gray": torch.zeros(2, 1, 8, 8), "colour": torch.zeros(2, 3, 9, 7)})
         >>> output.joint.shape, output.features["gray"].shape
         (torch.Size([2, 10]), torch.Size([2, 64]))
@@ -70,7 +74,8 @@ class BottleneckFusion(MultimodalModel):
         super().__init__()
         check_modalities(encoders)
         check_counts(tokens=tokens, depth=depth)
-        self.encoders, self.tokens = nn.ModuleDict(encoders), learned(1, tokens, dim)
+        self.encoders = nn.ModuleDict(encoders)
+        self.tokens = learned(1, tokens, dim)
         numbers = {modality: len(encoder.layers) for modality, encoder in encoders.items()}
         if len(set(numbers.values())) > 1:
             raise MMParetoError(
@@ -79,9 +84,7 @@ class BottleneckFusion(MultimodalModel):
         self.layers, self.fusion_layers = max(numbers.values()), fusion_layers
         _check_fusion_layers(fusion_layers, self.layers)
         self.joint = head(dim, classes, depth)
-        self.unimodal = nn.ModuleDict(
-            {modality: head(dim, classes, depth) for modality in encoders}
-        )
+        self.unimodal = heads(dict.fromkeys(encoders, dim), classes, depth)
 
     def forward(
         self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None
@@ -89,24 +92,41 @@ class BottleneckFusion(MultimodalModel):
         check_whole(rows)
         images = present(inputs, self.encoders)
         encoders = {modality: cast("TokenEncoder", self.encoders[modality]) for modality in images}
-        tokens = {modality: encoders[modality](x) for modality, x in images.items()}
-        shared = self.tokens.expand(len(next(iter(images.values()))), -1, -1)
+        tokens = apply_each(encoders, images)
+        batch_size = len(next(iter(images.values())))
+        shared = self.tokens.expand(batch_size, -1, -1)
         for number in range(self.layers):
-            layer = {modality: encoder.layers[number] for modality, encoder in encoders.items()}
+            layers = {modality: encoder.layers[number] for modality, encoder in encoders.items()}
             if number < self.layers - self.fusion_layers:
-                tokens = {modality: layer[modality](t) for modality, t in tokens.items()}
+                tokens = apply_each(layers, tokens)
             else:
-                seen = {
-                    modality: layer[modality](torch.cat([t, shared], 1))
-                    for modality, t in tokens.items()
-                }
-                tokens = {modality: t[:, : -shared.shape[1]] for modality, t in seen.items()}
-                shared = torch.stack([t[:, -shared.shape[1] :] for t in seen.values()]).mean(0)
+                tokens, shared = _fused(layers, tokens, shared)
         features = {modality: encoders[modality].norm(t[:, 0]) for modality, t in tokens.items()}
-        joint = torch.stack([self.joint(feature) for feature in features.values()]).mean(0)
-        return Output(
-            joint, {m: self.unimodal[m](feature) for m, feature in features.items()}, features
-        )
+        logits = [self.joint(feature) for feature in features.values()]
+        unimodal = apply_each(self.unimodal, features)
+        return Output(torch.stack(logits).mean(0), unimodal, features)
+
+
+def _fused(
+    layers: Mapping[str, nn.Module], tokens: Mapping[str, Tensor], shared: Tensor
+) -> tuple[dict[str, Tensor], Tensor]:
+    """One fusion layer.
+
+    Args:
+        layers: For each modality its transformer layer.
+        tokens: For each modality its tokens [B, tokens, dim].
+        shared: The shared tokens [B, shared, dim].
+
+    Returns:
+        The modalities' tokens and the shared ones after the layer.
+    """
+    after: dict[str, Tensor] = {}
+    opinions: list[Tensor] = []
+    for modality, sequence in tokens.items():
+        transformed = layers[modality](torch.cat([sequence, shared], 1))
+        after[modality] = transformed[:, : -shared.shape[1]]
+        opinions.append(transformed[:, -shared.shape[1] :])
+    return after, torch.stack(opinions).mean(0)
 
 
 def _check_fusion_layers(fusion_layers: int, layers: int) -> None:
@@ -119,7 +139,7 @@ def _check_fusion_layers(fusion_layers: int, layers: int) -> None:
 
 @dataclass(frozen=True)
 class BottleneckTransformer(ModelRecipe):
-    """Small transformers on image patches that share a few bottleneck tokens in their last layers (MBT).
+    """Small transformers on image patches that share bottleneck tokens in their last layers (MBT).
 
     Args:
         dim: Width of the tokens.
@@ -158,10 +178,10 @@ class BottleneckTransformer(ModelRecipe):
 
     def build(self, shapes: Mapping[str, Shape], classes: int) -> BottleneckFusion:
         images = check_images(shapes)
-        make = {
-            m: TokenEncoder(shape, self.dim, self.heads, self.layers, self.patch)
-            for m, shape in images.items()
+        encoders = {
+            modality: TokenEncoder(shape, self.dim, self.heads, self.layers, self.patch)
+            for modality, shape in images.items()
         }
         return BottleneckFusion(
-            make, self.dim, classes, self.tokens, self.fusion_layers, self.depth
+            encoders, self.dim, classes, self.tokens, self.fusion_layers, self.depth
         )

@@ -21,7 +21,7 @@ def check_counts(**settings: int) -> None:
 
 
 def check_modalities(modalities: Iterable[str]) -> None:
-    """Raises unless there is a modality, and each has a name that objectives and modules can have."""
+    """Raises unless there is a modality, and each name is one that a module can have."""
     names = list(modalities)
     if not names:
         raise MMParetoError("Parameter `shapes` should name at least one modality. Found none.")
@@ -51,7 +51,7 @@ def check_images(shapes: Mapping[str, Shape]) -> dict[str, tuple[int, ...]]:
 
 
 def check_whole(rows: Mapping[str, Tensor] | None) -> None:
-    """Raises if some samples of a batch lack a modality, for models whose encoders exchange something."""
+    """Raises if samples lack a modality, for models whose encoders exchange something."""
     if rows:
         raise MMParetoError(
             "Parameter `rows` should be None for this model, in which the encoders of a sample "
@@ -66,10 +66,10 @@ def present(inputs: Mapping[str, Tensor], encoders: nn.ModuleDict) -> dict[str, 
     Raises:
         MMParetoError: If there is none.
     """
-    found = {modality: inputs[modality] for modality in encoders if modality in inputs}
-    if not found:
+    usable = {modality: inputs[modality] for modality in encoders if modality in inputs}
+    if not usable:
         raise MMParetoError(
             f"Parameter `inputs` should have at least one of {tuple(encoders)} as a key. Found "
             f"{tuple(inputs)}."
         )
-    return found
+    return usable

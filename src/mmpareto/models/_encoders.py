@@ -19,7 +19,7 @@ from mmpareto.specs import Shape, Text
 ENCODERS = ("small", "resnet18")
 """What can encode images, spectrograms and the frames of videos."""
 
-_WIDER = 8  # layers that read a whole sample, than a convolution that reads a few pixels
+_PER_CHANNEL = 8  # width of layers that read a whole sample, per channel of a convolution
 
 
 def make_encoders(
@@ -36,24 +36,23 @@ def make_encoders(
         MMParetoError: If there is no modality, or one has a shape that no encoder takes.
     """
     check_modalities(shapes)
-    made = {
-        modality: _encoder(modality, shape, width, images) for modality, shape in shapes.items()
-    }
-    return {m: encoder.module for m, encoder in made.items()}, {
-        m: encoder.width for m, encoder in made.items()
-    }
+    modules: dict[str, nn.Module] = {}
+    widths: dict[str, int] = {}
+    for modality, shape in shapes.items():
+        modules[modality], widths[modality] = _encoder(modality, shape, width, images)
+    return modules, widths
 
 
 def _encoder(modality: str, shape: Shape, width: int, images: str) -> Encoder:
     if isinstance(shape, Text):
-        return Encoder(TextEncoder(shape, _WIDER * width), _WIDER * width)
+        return Encoder(TextEncoder(shape, _PER_CHANNEL * width), _PER_CHANNEL * width)
     if len(shape) not in (1, 3, 4) or min(shape) < 1:
         raise MMParetoError(
             f"Modality '{modality}' should be images or spectrograms [channels, height, width], "
             f"videos [channels, frames, height, width], arrays [width] or texts. Found {shape}."
         )
     if len(shape) == 1:
-        return mlp(shape[0], _WIDER * width)
+        return mlp(shape[0], _PER_CHANNEL * width)
     frame = (shape[0], *shape[-2:])
     encoder = resnet18(frame) if images == "resnet18" else small_cnn(frame, width)
     return encoder if len(shape) == 3 else Encoder(FrameEncoder(encoder.module), encoder.width)

@@ -12,11 +12,14 @@ class Exchange(nn.Module):
 
     With :math:`s_k` [B, C_k] the mean of modality k's maps over space:
 
-    .. math:: z = \mathrm{ReLU}(W [s_1; \dots; s_K] + b), \qquad x_k \leftarrow 2 \sigma(W_k z + b_k) \odot x_k
+    .. math::
+        z = \mathrm{ReLU}(W [s_1; \dots; s_K] + b), \qquad
+        x_k \leftarrow 2 \sigma(W_k z + b_k) \odot x_k
 
     The means of a missing modality are zero.
 
-    Source: Joze et al., "MMTM: Multimodal Transfer Module for CNN Fusion", CVPR 2020, arXiv 1911.08670.
+    Source: Joze et al., "MMTM: Multimodal Transfer Module for CNN Fusion", CVPR 2020, arXiv
+    1911.08670.
 
     Args:
         channels: For each modality the number of its channels.
@@ -25,7 +28,8 @@ class Exchange(nn.Module):
     Example:
         >>> import torch
         >>> exchange = Exchange({"audio": 4, "visual": 8})
-        >>> maps = exchange({"audio": torch.ones(2, 4, 50), "visual": torch.ones(2, 8, 5, 5)})  # a sequence, an image
+        >>> sequence, image = torch.ones(2, 4, 50), torch.ones(2, 8, 5, 5)
+        >>> maps = exchange({"audio": sequence, "visual": image})
         >>> maps["audio"].shape, maps["visual"].shape
         (torch.Size([2, 4, 50]), torch.Size([2, 8, 5, 5]))
     """
@@ -40,9 +44,12 @@ class Exchange(nn.Module):
         )
 
     def forward(self, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Maps [B, channels, ...] of the modalities present, at least one, to the same of the same shapes."""
-        z = self.squeeze(
-            self.concatenation({modality: x.flatten(2).mean(2) for modality, x in maps.items()})
-        ).relu()
+        """Weighs the maps [B, channels, ...] of the modalities present, at least one."""
+        means = {modality: x.flatten(2).mean(2) for modality, x in maps.items()}
+        z = self.squeeze(self.concatenation(means)).relu()
         gates = {modality: 2 * self.excite[modality](z).sigmoid() for modality in maps}
-        return {m: x * gates[m].view(*x.shape[:2], *[1] * (x.ndim - 2)) for m, x in maps.items()}
+        weighed: dict[str, Tensor] = {}
+        for modality, x in maps.items():
+            everywhere = [1] * (x.ndim - 2)
+            weighed[modality] = x * gates[modality].view(*x.shape[:2], *everywhere)
+        return weighed

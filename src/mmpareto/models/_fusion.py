@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mmpareto.models._presence import Rows, placed, there
+from mmpareto.models._presence import Rows, scatter_present, select_present
 
 
 class Fusion(nn.Module, ABC):
@@ -34,7 +34,9 @@ class Fusion(nn.Module, ABC):
 
 
 class Concatenation(Fusion):
-    r"""The features side by side, :math:`f = [x_1; \dots; x_K]`; those of a missing modality are zero.
+    r"""The features side by side, :math:`f = [x_1; \dots; x_K]`.
+
+    Those of a missing modality are zero.
 
     Args:
         widths: For each modality the width of its features.
@@ -52,27 +54,26 @@ class Concatenation(Fusion):
 
     def forward(self, features: Mapping[str, Tensor], rows: Rows | None = None) -> Tensor:
         like = next(iter(features.values()))
-        return torch.cat(
-            [
-                features[m] if m in features else like.new_zeros(len(like), width)
-                for m, width in self.widths.items()
-            ],
-            1,
-        )
+        parts: list[Tensor] = []
+        for modality, width in self.widths.items():
+            missing = modality not in features
+            parts.append(like.new_zeros(len(like), width) if missing else features[modality])
+        return torch.cat(parts, 1)
 
 
 class Sum(Fusion):
-    r"""The sum of linear projections, :math:`f = \sum_k (P_k x_k + b_k)`; a missing modality is left out of it.
+    r"""The sum of linear projections, :math:`f = \sum_k (P_k x_k + b_k)`.
 
-    A linear head on it computes, from two modalities or more, what one on the concatenation does,
-    by other weights.
+    A missing modality is left out of it. A linear head on it computes, from two modalities or
+    more, what one on the concatenation does, by other weights.
 
     Args:
         widths: For each modality the width of its features.
         dim: Width of the projections and of their sum.
 
     Example:
-        >>> Sum({"audio": 2, "visual": 3}, dim=4)({"audio": torch.ones(1, 2), "visual": torch.ones(1, 3)}).shape
+        >>> fusion = Sum({"audio": 2, "visual": 3}, dim=4)
+        >>> fusion({"audio": torch.ones(1, 2), "visual": torch.ones(1, 3)}).shape
         torch.Size([1, 4])
     """
 
@@ -82,7 +83,8 @@ class Sum(Fusion):
         self.projections = projections(widths, dim)
 
     def forward(self, features: Mapping[str, Tensor], rows: Rows | None = None) -> Tensor:
-        return torch.stack(list(project(self.projections, features, rows).values())).sum(0)
+        projected = project(self.projections, features, rows)
+        return torch.stack(list(projected.values())).sum(0)
 
 
 def projections(widths: Mapping[str, int], dim: int) -> nn.ModuleDict:
@@ -94,8 +96,9 @@ def project(
     layers: nn.ModuleDict, features: Mapping[str, Tensor], rows: Rows | None
 ) -> dict[str, Tensor]:
     """Each modality's features through its own layer; zero for samples that lack it."""
-    had = {modality: (rows or {}).get(modality) for modality in features}
-    return {
-        m: placed(layers[m](there(feature, had[m])), had[m], len(feature))
-        for m, feature in features.items()
-    }
+    projected: dict[str, Tensor] = {}
+    for modality, feature in features.items():
+        present = (rows or {}).get(modality)
+        values = layers[modality](select_present(feature, present))
+        projected[modality] = scatter_present(values, present, len(feature))
+    return projected

@@ -19,17 +19,18 @@ class Gated(Fusion):
 
     A missing modality is zero in what the gates read, and left out of the sum.
 
-    Source: Arevalo et al., "Gated Multimodal Units for Information Fusion", ICLR workshop 2017, arXiv 1702.01992, in
-    the form for any number of modalities. Here the gates read the projections in place of the
-    features, which may be thousands wide; a gate of this kind is one on the features whose weights
-    pass through `dim`.
+    Source: Arevalo et al., "Gated Multimodal Units for Information Fusion", ICLR workshop 2017,
+    arXiv 1702.01992, in the form for any number of modalities. Here the gates read the projections
+    in place of the features, which may be thousands wide; a gate of this kind is one on the
+    features whose weights pass through `dim`.
 
     Args:
         widths: For each modality the width of its features.
         dim: Width of the projections and of their sum.
 
     Example:
-        >>> Gated({"audio": 2, "visual": 3}, dim=4)({"audio": torch.ones(1, 2), "visual": torch.ones(1, 3)}).shape
+        >>> fusion = Gated({"audio": 2, "visual": 3}, dim=4)
+        >>> fusion({"audio": torch.ones(1, 2), "visual": torch.ones(1, 3)}).shape
         torch.Size([1, 4])
     """
 
@@ -43,13 +44,14 @@ class Gated(Fusion):
     def forward(self, features: Mapping[str, Tensor], rows: Rows | None = None) -> Tensor:
         projected = project(self.projections, features, rows)
         read = self.concatenation(projected)
-        return torch.stack(
-            [self.gates[m](read).sigmoid() * p.tanh() for m, p in projected.items()]
-        ).sum(0)
+        gated = [self.gates[m](read).sigmoid() * p.tanh() for m, p in projected.items()]
+        return torch.stack(gated).sum(0)
 
 
 class GatedFusionCNN(ProjectedFusion):
-    """Small convolutional encoders whose features pass gates, which read all modalities, before they are summed.
+    """Small convolutional encoders whose features are summed, each through a gate.
+
+    The gates read all modalities.
 
     Args:
         width: Channels of the encoders' first convolution; the others have twice as many.

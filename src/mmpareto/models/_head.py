@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import nn
 
 _HIDDEN = 64
@@ -28,3 +30,10 @@ def head(inputs: int, classes: int, depth: int = 1) -> nn.Module:
     for _ in range(depth - 2):
         layers += [nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(_HIDDEN, classes))
+
+
+def heads(widths: Mapping[str, int], classes: int, depth: int) -> nn.ModuleDict:
+    """For each modality a `head` that reads features of its width."""
+    return nn.ModuleDict(
+        {modality: head(width, classes, depth) for modality, width in widths.items()}
+    )

@@ -10,9 +10,9 @@ from mmpareto.errors import MMParetoError
 from mmpareto.models._checks import check_counts, check_modalities, present
 from mmpareto.models._encoders import ENCODERS, make_encoders
 from mmpareto.models._fusion import Concatenation, Fusion
-from mmpareto.models._head import head
+from mmpareto.models._head import head, heads
 from mmpareto.models._output import Output
-from mmpareto.models._presence import placed, there
+from mmpareto.models._presence import scatter_present, select_present
 from mmpareto.models._recipe import ModelRecipe, MultimodalModel
 from mmpareto.specs import Shape
 
@@ -35,7 +35,8 @@ class LateFusion(MultimodalModel):
 
     Example:
         >>> import torch
-        >>> model = LateFusion({"audio": nn.Linear(4, 8), "visual": nn.Linear(3, 8)}, {"audio": 8, "visual": 8}, 5)
+        >>> encoders = {"audio": nn.Linear(4, 8), "visual": nn.Linear(3, 8)}
+        >>> model = LateFusion(encoders, {"audio": 8, "visual": 8}, classes=5)
         >>> output = model({"audio": torch.randn(2, 4), "visual": torch.randn(2, 3)})
         >>> output.joint.shape, output.unimodal["audio"].shape
         (torch.Size([2, 5]), torch.Size([2, 5]))
@@ -53,23 +54,23 @@ class LateFusion(MultimodalModel):
         check_modalities(encoders)
         check_counts(depth=depth)
         self.encoders = nn.ModuleDict(encoders)
-        self.fusion = fusion or Concatenation({modality: widths[modality] for modality in encoders})
+        encoded = {modality: widths[modality] for modality in encoders}
+        self.fusion = fusion or Concatenation(encoded)
         self.joint = head(self.fusion.width, classes, depth)
-        self.unimodal = nn.ModuleDict(
-            {modality: head(widths[modality], classes, depth) for modality in encoders}
-        )
+        self.unimodal = heads(encoded, classes, depth)
 
     def forward(
         self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None
     ) -> Output:
         rows = rows or {}
-        features, unimodal = {}, {}
+        features: dict[str, Tensor] = {}
+        unimodal: dict[str, Tensor] = {}
         for modality, values in present(inputs, self.encoders).items():
-            # Encoders see what is there alone: what stands in for the rest would enter the
-            # statistics of batch norm.
-            feature = self.encoders[modality](there(values, rows.get(modality)))
+            # Encoders see the samples that have the modality alone: what stands in for the others
+            # would enter the statistics of batch norm.
+            feature = self.encoders[modality](select_present(values, rows.get(modality)))
             unimodal[modality] = self.unimodal[modality](feature)
-            features[modality] = placed(feature, rows.get(modality), len(values))
+            features[modality] = scatter_present(feature, rows.get(modality), len(values))
         return Output(self.joint(self.fusion(features, rows)), unimodal, features)
 
 

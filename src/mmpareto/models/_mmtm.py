@@ -14,9 +14,10 @@ from mmpareto.models._checks import (
     check_whole,
     present,
 )
+from mmpareto.models._each import apply_each
 from mmpareto.models._exchange import Exchange
 from mmpareto.models._fusion import Concatenation
-from mmpareto.models._head import head
+from mmpareto.models._head import head, heads
 from mmpareto.models._output import Output
 from mmpareto.models._recipe import ModelRecipe, MultimodalModel
 from mmpareto.models._small_cnn import feature_width, stages
@@ -24,7 +25,7 @@ from mmpareto.specs import Shape
 
 
 class MMTM(MultimodalModel):
-    """Encoders that exchange channel weights between their stages, and heads on their flattened outputs.
+    """Encoders that exchange channel weights between their stages, and heads on what they give.
 
     The joint head reads the concatenated features. Through the exchanges every loss reaches every
     encoder. What the exchanges hold serves all modalities: it is in no encoder and receives the
@@ -42,7 +43,8 @@ class MMTM(MultimodalModel):
         MMParetoError: If the numbers of stages and exchanges do not fit.
 
     Example:
-        >>> MMTMCNN().build({"gray": (1, 8, 8), "colour": (3, 8, 8)}, classes=10).exchanges[0].squeeze
+        >>> model = MMTMCNN().build({"gray": (1, 8, 8), "colour": (3, 8, 8)}, classes=10)
+        >>> model.exchanges[0].squeeze
         Linear(in_features=32, out_features=8, bias=True)
     """
 
@@ -63,28 +65,32 @@ class MMTM(MultimodalModel):
                     f"Encoder '{modality}' should have a stage before each exchange and one after "
                     f"the last, {len(exchanges) + 1} in all. Found {len(encoder)}."
                 )
-        self.encoders, self.exchanges = nn.ModuleDict(encoders), nn.ModuleList(exchanges)
-        self.fusion = Concatenation({modality: widths[modality] for modality in encoders})
+        self.encoders = nn.ModuleDict(encoders)
+        self.exchanges = nn.ModuleList(exchanges)
+        flattened = {modality: widths[modality] for modality in encoders}
+        self.fusion = Concatenation(flattened)
         self.joint = head(self.fusion.width, classes, depth)
-        self.unimodal = nn.ModuleDict(
-            {modality: head(widths[modality], classes, depth) for modality in encoders}
-        )
+        self.unimodal = heads(flattened, classes, depth)
 
     def forward(
         self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None
     ) -> Output:
         check_whole(rows)
         maps = present(inputs, self.encoders)
-        stages_of = {modality: cast("nn.Sequential", self.encoders[modality]) for modality in maps}
         for number, exchange in enumerate(self.exchanges):
-            maps = exchange(
-                {modality: stages_of[modality][number](x) for modality, x in maps.items()}
-            )
-        features = {modality: stages_of[modality][-1](x).flatten(1) for modality, x in maps.items()}
-        unimodal = {
-            modality: self.unimodal[modality](feature) for modality, feature in features.items()
-        }
+            maps = exchange(self._stage(number, maps))
+        last = self._stage(len(self.exchanges), maps)
+        features = {modality: x.flatten(1) for modality, x in last.items()}
+        unimodal = apply_each(self.unimodal, features)
         return Output(self.joint(self.fusion(features)), unimodal, features)
+
+    def _stage(self, number: int, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The maps after stage `number` of each modality's encoder."""
+        after: dict[str, Tensor] = {}
+        for modality, x in maps.items():
+            encoder = cast("nn.Sequential", self.encoders[modality])
+            after[modality] = encoder[number](x)
+        return after
 
 
 @dataclass(frozen=True)
@@ -114,13 +120,13 @@ class MMTMCNN(ModelRecipe):
 
     def build(self, shapes: Mapping[str, Shape], classes: int) -> MMTM:
         images = check_images(shapes)
-        encoders = {
-            modality: nn.Sequential(*stages(shape[0], self.width))
-            for modality, shape in images.items()
-        }
+        encoders: dict[str, nn.Sequential] = {}
+        widths: dict[str, int] = {}
+        for modality, shape in images.items():
+            encoders[modality] = nn.Sequential(*stages(shape[0], self.width))
+            widths[modality] = feature_width(shape, self.width)
         exchanges = [
             Exchange(dict.fromkeys(shapes, count), self.reduction)
             for count in (self.width, 2 * self.width)
         ]
-        widths = {modality: feature_width(shape, self.width) for modality, shape in images.items()}
         return MMTM(encoders, exchanges, widths, classes, self.depth)

@@ -10,23 +10,21 @@ Rows = Mapping[str, Tensor]
 """For each modality that some samples lack, int64 [n], which samples have it."""
 
 
-def there(values: Tensor, rows: Tensor | None) -> Tensor:
+def select_present(values: Tensor, rows: Tensor | None) -> Tensor:
     """The `rows` [n, ...] of values [B, ...]; all of them for None."""
     return values if rows is None else values.index_select(0, rows)
 
 
-def placed(values: Tensor, rows: Tensor | None, size: int) -> Tensor:
-    """Values [n, ...] as those `rows` of a batch [size, ...] of zeros.
+def scatter_present(values: Tensor, rows: Tensor | None, size: int) -> Tensor:
+    """Values [n, ...] as those `rows` of a batch [size, ...] of zeros; unchanged for None.
 
     Example:
         >>> import torch
-        >>> placed(torch.tensor([[1.0], [2.0]]), torch.tensor([2, 0]), 3)
+        >>> scatter_present(torch.tensor([[1.0], [2.0]]), torch.tensor([2, 0]), 3)
         tensor([[2.],
                 [0.],
                 [1.]])
     """
-    return (
-        values
-        if rows is None
-        else values.new_zeros(size, *values.shape[1:]).index_copy(0, rows, values)
-    )
+    if rows is None:
+        return values
+    return values.new_zeros(size, *values.shape[1:]).index_copy(0, rows, values)

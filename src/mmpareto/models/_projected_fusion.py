@@ -1,8 +1,5 @@
 """What models have in common that project features to one width before they fuse them."""
 
-# No postponed annotations: jsonargparse evaluates those of a base class in the module of the
-# derived one.
-
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,8 +1,5 @@
 """How to build a model for a data set's modalities."""
 
-# No postponed annotations: jsonargparse evaluates those of a base class in the module of the
-# derived one.
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar

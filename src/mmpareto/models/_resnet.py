@@ -14,11 +14,11 @@ _SHRINKS = 32  # times in height and width
 class ResNet18(nn.Module):
     """ResNet-18 without its classifier, its weights drawn at random.
 
-    Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, arXiv 1512.03385, as implemented in
-    transformers; nothing is downloaded.
+    Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, arXiv 1512.03385,
+    as implemented in transformers; nothing is downloaded.
 
     Args:
-        channels: Of the images.
+        channels: Number of channels of the images.
 
     Raises:
         MMParetoError: If transformers is not installed.

@@ -19,7 +19,7 @@ def stages(channels: int, width: int) -> list[nn.Sequential]:
     """Three 3x3 convolutions with batch norm and ReLU, the second of stride 2.
 
     Args:
-        channels: Of the input.
+        channels: Number of channels of the input.
         width: Output channels of the first convolution; the others have twice as many.
 
     Returns:
@@ -47,7 +47,7 @@ def small_cnn(shape: tuple[int, ...], width: int) -> Encoder:
     are left, and are flattened then.
 
     Args:
-        shape: Of one image, [channels, H, W].
+        shape: The shape of one image, [channels, H, W].
         width: Output channels of the first convolution.
 
     Example:
@@ -56,11 +56,13 @@ def small_cnn(shape: tuple[int, ...], width: int) -> Encoder:
     """
     channels, height, breadth = shape
     if max(height, breadth) <= _SMALL:
-        layers = [layer for stage in stages(channels, width) for layer in stage]
+        layers: list[nn.Module] = []
+        for stage in stages(channels, width):
+            layers.extend(stage)
         return Encoder(nn.Sequential(*layers, nn.Flatten()), feature_width(shape, width))
-    made: list[nn.Module] = []
+    halvings: list[nn.Module] = []
     while height * breadth > _AREA:
-        outputs = min(width * 2 ** len(made), 8 * width)
-        made.append(_stage(channels, outputs, 2))
+        outputs = min(width * 2 ** len(halvings), 8 * width)
+        halvings.append(_stage(channels, outputs, 2))
         channels, height, breadth = outputs, math.ceil(height / 2), math.ceil(breadth / 2)
-    return Encoder(nn.Sequential(*made, nn.Flatten()), channels * height * breadth)
+    return Encoder(nn.Sequential(*halvings, nn.Flatten()), channels * height * breadth)

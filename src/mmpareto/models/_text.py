@@ -10,17 +10,19 @@ _HEADS, _LAYERS = 4, 2
 
 
 class TextEncoder(nn.Module):
-    """A small transformer on tokens; its features are those of a token of its own, which summarizes the others.
+    """A small transformer on tokens.
 
-    Tokens 0 fill up what a shorter text leaves free: nothing attends to them. Of a text without any
-    other token the summary alone is left, so that its features are learned, and finite.
+    Its features are those of one more token, which summarizes the others. Tokens 0 fill up what a
+    shorter text leaves free: nothing attends to them. Of a text without any other token the summary
+    alone is left, so that its features are learned, and finite.
 
     Args:
         shape: Length and vocabulary of the texts.
         dim: Width of the features, a multiple of 4.
 
     Example:
-        >>> TextEncoder(Text(length=6, vocabulary=100), dim=8)(torch.tensor([[5, 99, 1, 0, 0, 0], [0] * 6])).shape
+        >>> encoder = TextEncoder(Text(length=6, vocabulary=100), dim=8)
+        >>> encoder(torch.tensor([[5, 99, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0]])).shape
         torch.Size([2, 8])
     """
 

@@ -5,9 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-STD = (
-    0.02  # of learned tokens and positions at the start, as in BERT and in the authors' code of MBT
-)
+# Of learned tokens and positions at the start, as in BERT and in the authors' code of MBT.
+STD = 0.02
 
 
 def learned(*shape: int) -> nn.Parameter:
@@ -28,7 +27,7 @@ class TokenEncoder(nn.Module):
     Images are padded with zeros, at the right and at the bottom, to whole patches.
 
     Args:
-        shape: Of one image, [channels, height, width].
+        shape: The shape of one image, [channels, height, width].
         dim: Width of the tokens.
         heads: Attention heads, a divisor of `dim`.
         layers: Number of transformer layers.
@@ -40,7 +39,8 @@ class TokenEncoder(nn.Module):
         norm: What the last layer's output is normalized by.
 
     Example:
-        >>> TokenEncoder((3, 8, 7), dim=32, heads=4, layers=2, patch=4)(torch.zeros(5, 3, 8, 7)).shape
+        >>> encoder = TokenEncoder((3, 8, 7), dim=32, heads=4, layers=2, patch=4)
+        >>> encoder(torch.zeros(5, 3, 8, 7)).shape
         torch.Size([5, 5, 32])
     """
 
@@ -54,11 +54,15 @@ class TokenEncoder(nn.Module):
             padding, nn.Conv2d(channels, dim, patch, stride=patch), nn.Flatten(2)
         )
         self.summary = learned(1, 1, dim)
-        self.positions = learned(1, 1 + math.ceil(height / patch) * math.ceil(width / patch), dim)
+        patches = math.ceil(height / patch) * math.ceil(width / patch)
+        self.positions = learned(1, 1 + patches, dim)
         self.layers = nn.ModuleList(layer(dim, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Tokens [B, 1 + patches, dim] of images [B, channels, height, width], the first to summarize the others."""
+        """Tokens [B, 1 + patches, dim] of images [B, channels, height, width].
+
+        The first one is to summarize the others.
+        """
         patches = self.patches(images).transpose(1, 2)
         return torch.cat([self.summary.expand(len(images), -1, -1), patches], 1) + self.positions

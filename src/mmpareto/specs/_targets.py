@@ -40,9 +40,9 @@ class Target(ABC):
 
     @abstractmethod
     def expectation(self, prediction: Tensor) -> Tensor:
-        """What predictions [N, outputs] say to expect, of several models to be averaged: probabilities, or a number.
+        """What predictions [N, outputs] say to expect: probabilities, or a number.
 
-        It scores as the predictions do.
+        Expectations of several models can be averaged. They score as the predictions do.
         """
 
 
@@ -51,11 +51,12 @@ class Classes(Target):
     """One of several classes; labels are int64 [N].
 
     Args:
-        names: Of the classes, by label.
+        names: Names of the classes, by label.
 
     Example:
         >>> import torch
-        >>> Classes(("cat", "dog")).score(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([1, 1]))
+        >>> logits = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+        >>> Classes(("cat", "dog")).score(logits, torch.tensor([1, 1]))
         0.5
     """
 
@@ -86,12 +87,13 @@ class Labels(Target):
     """Any number of several labels; labels are float [N, C] of zeros and ones.
 
     Args:
-        names: Of the labels.
+        names: Names of the labels.
 
     Example:
         >>> import torch
         >>> target = Labels(("rain", "wind"))
-        >>> target.score(torch.tensor([[0.9, -1.0], [0.1, 2.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        >>> label = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> target.score(torch.tensor([[0.9, -1.0], [0.1, 2.0]]), label)
         1.0
     """
 
@@ -137,13 +139,14 @@ class Number(Target):
     float64.
 
     Args:
-        name: Of what it is.
-        mean: Of the training part's labels.
+        name: What the number is, as in "age".
+        mean: Mean of the training part's labels.
         std: Their standard deviation, positive.
 
     Example:
         >>> import torch
-        >>> Number("age", mean=40.0, std=10.0).score(torch.tensor([[-1.0], [1.0]]), torch.tensor([30.0, 50.0]))
+        >>> target = Number("age", mean=40.0, std=10.0)
+        >>> target.score(torch.tensor([[-1.0], [1.0]]), torch.tensor([30.0, 50.0]))
         1.0
     """
 

@@ -1,15 +1,13 @@
-"""The complete description of one training, and its file."""
+"""The complete description of one training."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, is_dataclass
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
-from mmpareto._files import write_atomically
 from mmpareto.balancing import GradientIntegration, Method
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
@@ -42,10 +40,7 @@ class SGD:
                 )
 
 
-NOT_COMPARED = ("method", "seed", "modalities", "devices", "num_nodes", "strategy")
-"""Settings of a training that a comparison chooses itself; its trainings have a process each."""
-
-FREE = ("workers",)
+NOT_IN_RESULT = ("workers",)
 """Settings that change nothing about a training's result: it may be continued with others."""
 
 
@@ -54,8 +49,9 @@ class GeometrySettings:
     """How a training measures the geometry of the objectives' gradients.
 
     Args:
-        every: Measure in every `every`-th step; a measured step costs more. By default in each
-            with methods that depend on it, which else reuse weights, and in every tenth with others.
+        every: Measure in every `every`-th step; a measured step costs more. By default in each with
+            methods that depend on it (the steps between would reuse their weights), and in every
+            tenth with others.
         probe: For some modalities the block at the top of the encoder at which to measure, as the
             dotted name of a module of the model; None to measure the whole encoders.
         sides: What is balanced against what on an encoder: its own objective against all others
@@ -100,7 +96,7 @@ class RunConfig:
         epochs: Passes over the training part.
         batch_size: Samples per step, over all processes; what is left at the end of an epoch is
             dropped.
-        seed: Of the weights and the order of samples.
+        seed: Seed of the weights and of the order of samples.
         modalities: The modalities to train on; None for all of the data set.
         threads: Threads of the processor. Sums are ordered by them, so another number can give
             other last digits.
@@ -131,7 +127,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         positive = dict.fromkeys(("epochs", "threads", "devices", "num_nodes"), 1)
         for name, least in {**positive, "batch_size": 2, "seed": 0, "workers": 0}.items():
-            if (value := getattr(self, name)) < least:
+            value = getattr(self, name)
+            if value < least:
                 raise MMParetoError(
                     f"Parameter `{name}` should be at least {least}. Found {value!r}."
                 )
@@ -148,9 +145,9 @@ class RunConfig:
                 f"{self.batch_size!r}."
             )
         known = tuple(self.data.shapes)
-        if self.modalities is not None and (
-            not self.modalities or not set(self.modalities) <= set(known)
-        ):
+        if self.modalities is None:
+            return
+        if not self.modalities or not set(self.modalities) <= set(known):
             raise MMParetoError(
                 f"Parameter `modalities` should be some of {known}. Found {self.modalities!r}."
             )
@@ -164,61 +161,3 @@ class RunConfig:
     def shapes(self) -> dict[str, Shape]:
         """Shape of one sample of each modality that is trained on."""
         return {name: self.data.shapes[name] for name in self.modalities or self.data.shapes}
-
-
-def describe(value: Any) -> Any:
-    """`value` in terms of YAML: a frozen dataclass as its fields, one of a catalogue with its class path."""
-    if is_dataclass(value) and not isinstance(value, type):
-        settings = {field.name: describe(getattr(value, field.name)) for field in fields(value)}
-        if isinstance(value, DatasetRecipe | Method | ModelRecipe):
-            return {
-                "class_path": _class_path(type(value)),
-                **({"init_args": settings} if settings else {}),
-            }
-        return settings
-    if isinstance(value, list | tuple):
-        return [describe(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def _class_path(kind: type) -> str:
-    """Where a class can be imported from; for one of this library, the package that exports it."""
-    public = (
-        kind.__module__.partition("._")[0]
-        if kind.__module__.startswith("mmpareto.")
-        else kind.__module__
-    )
-    return f"{public}.{kind.__qualname__}"
-
-
-def save_config(config: RunConfig, path: Path) -> None:
-    """Writes a configuration that `mmpareto train --config` takes."""
-    import yaml
-
-    write_atomically(path, yaml.safe_dump(describe(config), sort_keys=False))
-
-
-def load_config(path: Path) -> RunConfig:
-    """Reads what `save_config` wrote.
-
-    Raises:
-        MMParetoError: If there is no such file, or it is no configuration.
-    """
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    if not path.is_file():
-        raise MMParetoError(
-            f"Parameter `run` should be a folder that `mmpareto train` wrote. Found no file {path}."
-        )
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(RunConfig, "run")
-    try:
-        import yaml
-
-        parsed = parser.parse_object({"run": yaml.safe_load(path.read_text())})
-        config: RunConfig = parser.instantiate(parsed).run
-    except (ArgumentError, yaml.YAMLError) as error:
-        raise MMParetoError(
-            f"{path} should be a training's configuration. Found: {error}"
-        ) from error
-    return config

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
@@ -16,43 +14,69 @@ from mmpareto.diagnostics import GeometryLog, GeometryRow
 from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
 from mmpareto.partition import Partition
+from mmpareto.specs import Shape, Target
 from mmpareto.step import backward
-from mmpareto.training._config import RunConfig, load_config
-from mmpareto.training._folder import CHECKPOINT, CONFIG, check_data
+from mmpareto.training._checkpoint_file import read_checkpoint
+from mmpareto.training._config import RunConfig
+from mmpareto.training._config_file import identity, load_config
+from mmpareto.training._folder import CHECKPOINT, CONFIG, check_data, check_unchanged
 from mmpareto.training._loading import evaluation_loader, training_loader
 from mmpareto.training._predictions import Collector, Predictions, objectives, predicted
-
-
-@contextmanager
-def threads(number: int) -> Iterator[None]:
-    """Computes with so many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+from mmpareto.training._switches import threads
 
 
 @torch.no_grad()
-def predict(config: RunConfig, model: MultimodalModel, dataset: MultimodalDataset) -> Predictions:
-    """Predictions of a whole part of the data set of a training."""
+def predict(
+    model: MultimodalModel,
+    dataset: MultimodalDataset,
+    shapes: Mapping[str, Shape],
+    outputs: int,
+    *,
+    workers: int = 0,
+) -> Predictions:
+    """Predictions for all samples of a data set.
+
+    Args:
+        model: The model; it is left in evaluation mode.
+        dataset: The samples.
+        shapes: For each modality that the model reads, the shape of one sample.
+        outputs: Width of a prediction.
+        workers: Processes that load the samples; 0 loads in this one.
+
+    Raises:
+        MMParetoError: If a prediction is not finite.
+    """
     model.eval()
-    collector = Collector(model.encoders, config.data.target.outputs)
-    for batch in evaluation_loader(dataset, config.shapes, workers=config.workers):
+    collector = Collector(model.encoders, outputs)
+    for batch in evaluation_loader(dataset, shapes, workers=workers):
         collector.add(predicted(model, batch), batch)
-    return collector.result()
+    predictions = collector.result()
+    predictions.check_finite("of the model")
+    return predictions
 
 
 def evaluate(
-    config: RunConfig, model: MultimodalModel, splits: Splits
+    model: MultimodalModel,
+    splits: Splits,
+    target: Target,
+    shapes: Mapping[str, Shape],
+    *,
+    workers: int = 0,
 ) -> dict[str, dict[str, float]]:
-    """Scores on the validation and the test part."""
-    target = config.data.target
-    return {
-        part: predict(config, model, getattr(splits, part)).scores(target)
-        for part in ("val", "test")
-    }
+    """Scores on the validation and the test part, ``{part: {metric: score}}``.
+
+    Args:
+        model: The model; it is left in evaluation mode.
+        splits: The data.
+        target: What the model predicts.
+        shapes: For each modality that the model reads, the shape of one sample.
+        workers: Processes that load the samples; 0 loads in this one.
+    """
+    scores: dict[str, dict[str, float]] = {}
+    for part, dataset in (("val", splits.val), ("test", splits.test)):
+        predictions = predict(model, dataset, shapes, target.outputs, workers=workers)
+        scores[part] = predictions.scores(target)
+    return scores
 
 
 def load_run(folder: Path) -> tuple[RunConfig, MultimodalModel]:
@@ -68,20 +92,33 @@ def load_run(folder: Path) -> tuple[RunConfig, MultimodalModel]:
         raise MMParetoError(
             f"Parameter `run` should be a folder with a finished training. Found no file {path}."
         )
+    check_unchanged(folder, CHECKPOINT)
+    return config, load_model(config, path)
+
+
+def load_model(config: RunConfig, path: Path) -> MultimodalModel:
+    """The model of a training, with the weights of a checkpoint.
+
+    Raises:
+        MMParetoError: If the checkpoint is damaged, or of another training.
+    """
+    state = read_checkpoint(path, identity(config))["state_dict"]
     model = config.model.build(config.shapes, config.data.target.outputs)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
-    except (RuntimeError, KeyError, EOFError, UnpicklingError) as error:
+    except (RuntimeError, AttributeError, TypeError) as error:
         raise MMParetoError(
             f"{path} should hold the weights of the model in {CONFIG}. Found "
             f"{type(error).__name__} on reading it."
         ) from error
-    return config, model
+    return model
 
 
 def magnitudes(folder: Path) -> list[GeometryRow]:
-    """Geometry of one epoch's mini-batches at the selected model of a finished training, which stays fixed."""
+    """Geometry of one epoch's mini-batches at a finished training's selected model.
+
+    The model stays as it is.
+    """
     config, model = load_run(folder)
     log, partition = GeometryLog(), Partition(model, **model.encoders)
     with threads(config.threads):
@@ -93,8 +130,10 @@ def magnitudes(folder: Path) -> list[GeometryRow]:
 
 def _losses(config: RunConfig, model: MultimodalModel) -> Iterator[dict[str, Tensor]]:
     target, train = config.data.target, config.data.load().train
-    for batch in training_loader(
+    loader = training_loader(
         train, config.shapes, config.batch_size, config.seed, workers=config.workers
-    ):
-        if losses := objectives(target, model, batch):
+    )
+    for batch in loader:
+        losses = objectives(target, model, batch)
+        if losses:
             yield losses

@@ -1,4 +1,4 @@
-"""Batches in an order that depends on the seed and the epoch alone."""
+"""Loaders of batches, for training and for evaluation."""
 
 from __future__ import annotations
 
@@ -8,63 +8,16 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch import Tensor
+from torch.utils.data import DataLoader
 
-from mmpareto.data import Batch, EpochIndices, MultimodalDataset
-from mmpareto.errors import MMParetoError
+from mmpareto.data import Batch, MultimodalDataset
 from mmpareto.partition import JOINT
 from mmpareto.specs import Shape, Text
+from mmpareto.training._epoch_batches import EpochBatches
 
-_MOST, _NUMBERS = 500, 2**24  # samples of a batch in evaluation, and numbers in its inputs
-
-
-class EpochBatches(Sampler[EpochIndices]):
-    """Batches of indices, shuffled anew in each epoch; a resumed training sees the batches it would have seen.
-
-    Args:
-        size: Number of samples.
-        batch_size: Of every batch, over all processes; the remainder is dropped.
-        seed: Of the order, and of random changes to the samples.
-        rank: Number of this process, which takes every so-many-th sample of each batch.
-        processes: How many share each batch; a divisor of its size.
-
-    Example:
-        >>> batches = EpochBatches(size=5, batch_size=2, seed=0)
-        >>> first = [list(batch) for batch in batches]
-        >>> batches.set_epoch(1)
-        >>> len(first), first == [list(batch) for batch in batches]
-        (2, False)
-        >>> shares = [list(EpochBatches(size=5, batch_size=2, seed=0, rank=rank, processes=2)) for rank in range(2)]
-        >>> [[*ours, *theirs] for ours, theirs in zip(*shares)] == first
-        True
-    """
-
-    def __init__(
-        self, size: int, batch_size: int, seed: int, *, rank: int = 0, processes: int = 1
-    ) -> None:
-        if batch_size > size:
-            raise MMParetoError(
-                f"Parameter `batch_size` should be at most the size of the training part, {size}. "
-                f"Found {batch_size}."
-            )
-        self.size, self.batch_size, self.seed, self.epoch = size, batch_size, seed, 0
-        self.rank, self.processes = rank, processes
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the order of `epoch`; Lightning calls it."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[EpochIndices]:
-        # Distinct seeds for all pairs in reach: an epoch of one seed must not repeat another
-        # seed's.
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
-        order = torch.randperm(self.size, generator=generator)
-        batches = order[: len(self) * self.batch_size].view(len(self), -1)
-        for indices in batches[:, self.rank :: self.processes].tolist():
-            yield EpochIndices(indices, self.seed, self.epoch)
-
-    def __len__(self) -> int:
-        return self.size // self.batch_size
+# Of a batch in evaluation, at most: samples, and numbers in its inputs.
+_SAMPLES, _NUMBERS = 500, 2**24
 
 
 class _Loader(DataLoader[Batch]):
@@ -89,15 +42,14 @@ def _loader(
     Workers compute with one thread each, as torch has it.
     """
     settings: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
-    # A generator of its own: torch would draw from the global one, which would then depend on the
-    # workers.
+    # Torch would draw from its global generator, which would then depend on the workers.
     generator = torch.Generator().manual_seed(0)
-    choose = partial(select_modalities, modalities=tuple(modalities))
+    select = partial(select_modalities, modalities=tuple(modalities))
     return _Loader(
         dataset,
         batch_size=None,
         sampler=batches,
-        collate_fn=choose,
+        collate_fn=select,
         generator=generator,
         **settings,
     )
@@ -125,17 +77,15 @@ def evaluation_loader(
 
     Args:
         dataset: The samples.
-        shapes: Of the modalities that are asked for.
+        shapes: For each modality that is asked for, the shape of one sample.
         workers: Processes that load.
     """
-    numbers = sum(
-        shape.length if isinstance(shape, Text) else math.prod(shape) for shape in shapes.values()
-    )
-    size = max(1, min(_MOST, _NUMBERS // numbers))
-    batches = [
-        list(range(start, min(start + size, len(dataset))))
-        for start in range(0, len(dataset), size)
-    ]
+    numbers = 0
+    for shape in shapes.values():
+        numbers += shape.length if isinstance(shape, Text) else math.prod(shape)
+    size = max(1, min(_SAMPLES, _NUMBERS // numbers))
+    indices = list(range(len(dataset)))
+    batches = [indices[start : start + size] for start in range(0, len(dataset), size)]
     return _loader(dataset, batches, shapes, workers)
 
 
@@ -143,28 +93,25 @@ def select_modalities(batch: Batch, modalities: Iterable[str]) -> Batch:
     """The batch with the inputs of some modalities alone.
 
     Args:
-        batch: Of a data set.
-        modalities: Which to keep.
+        batch: A batch of a data set.
+        modalities: The modalities to keep.
 
     Returns:
-        The batch, always with ``"rows"``; under ``"joint"``, where a sample has none of the
-        modalities, the samples that have some: there is nothing to tell the others by.
+        The batch, always with ``"rows"``. Where a sample has none of the modalities, ``"rows"`` has
+        under ``"joint"`` the samples that have any: nothing tells the others apart.
 
     Example:
-        >>> batch = {"inputs": {"a": torch.ones(3, 1), "b": torch.ones(3, 1)}, "label": torch.ones(3)}
-        >>> select_modalities({**batch, "rows": {"a": torch.tensor([0, 2])}}, ["a"])["rows"]
+        >>> inputs = {"a": torch.ones(3, 1), "b": torch.ones(3, 1)}
+        >>> batch = {"inputs": inputs, "label": torch.ones(3), "rows": {"a": torch.tensor([0, 2])}}
+        >>> select_modalities(batch, ["a"])["rows"]
         {'a': tensor([0, 2]), 'joint': tensor([0, 2])}
     """
-    inputs = {
-        modality: batch["inputs"][modality]
-        for modality in modalities
-        if modality in batch["inputs"]
-    }
-    rows = {
-        modality: found for modality, found in batch.get("rows", {}).items() if modality in inputs
-    }
+    names = [modality for modality in modalities if modality in batch["inputs"]]
+    inputs = {modality: batch["inputs"][modality] for modality in names}
+    all_rows: dict[str, Tensor] = batch.get("rows", {})
+    rows = {modality: samples for modality, samples in all_rows.items() if modality in inputs}
     if inputs and rows.keys() == inputs.keys():
-        some = torch.unique(torch.cat(list(rows.values())))
-        if len(some) < len(batch["label"]):
-            rows[JOINT] = some
+        usable = torch.unique(torch.cat(list(rows.values())))
+        if len(usable) < len(batch["label"]):
+            rows[JOINT] = usable
     return {**batch, "inputs": inputs, "rows": rows}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
 from dataclasses import astuple
 from typing import Any
 
@@ -21,7 +21,8 @@ from mmpareto.partition import JOINT, Partition
 from mmpareto.specs import Target
 from mmpareto.step._balanced_loss import BalancedLoss
 from mmpareto.training._config import SGD, GeometrySettings
-from mmpareto.training._predictions import Collector, objectives, predicted
+from mmpareto.training._mean_losses import MeanLosses
+from mmpareto.training._predictions import REMEDY, Collector, objectives, predicted
 
 
 class BalancedModule(lightning.LightningModule):
@@ -55,7 +56,7 @@ class BalancedModule(lightning.LightningModule):
         return isinstance(self.trainer.strategy, ModelParallelStrategy)
 
     def configure_model(self) -> None:
-        """Shards the model, if that is the strategy, before it is said which parameters are whose encoder."""
+        """Shards the model, if that is the strategy, and says whose encoder a parameter is in."""
         if self.sharded:
             # As one unit: not every part of every model is run by its own forward pass, where FSDP2
             # gathers parameters.
@@ -69,38 +70,56 @@ class BalancedModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """SGD over all parameters."""
-        s = self.settings
+        sgd = self.settings
         return torch.optim.SGD(
-            self.model.parameters(), s.lr, s.momentum, weight_decay=s.weight_decay
+            self.model.parameters(), sgd.lr, sgd.momentum, weight_decay=sgd.weight_decay
         )
 
     def on_train_epoch_start(self) -> None:
         """Forgets the losses of the epoch before."""
         self.losses = MeanLosses(self.model.encoders)
+        self.first_step = self.global_step
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """A loss whose backward pass is one balanced gradient, averaged over all processes."""
-        if self.sharded and (missing := self.model.encoders.keys() - batch["inputs"].keys()):
+        self._check_share(batch)
+        losses = objectives(self.target, self.model, batch)
+        self.losses.add(losses, batch)
+        if not losses:  # the other processes make a step all the same
+            sums = [parameter.sum() for parameter in self.model.parameters()]
+            losses = {JOINT: 0 * torch.stack(sums).sum()}
+        return self.balanced(losses)
+
+    def _check_share(self, batch: Batch) -> None:
+        missing = self.model.encoders.keys() - batch["inputs"].keys()
+        if self.sharded and missing:
             raise MMParetoError(
                 "Parameter `strategy` should be ddp where the share that a process has of a batch "
                 "may lack a modality: with fsdp all run the same modules in every step. Found a "
                 f"share without {', '.join(sorted(missing))}."
             )
-        losses = objectives(self.target, self.model, batch)
-        self.losses.add(losses, batch)
-        if not losses:  # the other processes make a step all the same
-            losses = {
-                JOINT: 0
-                * torch.stack([parameter.sum() for parameter in self.model.parameters()]).sum()
-            }
-        return self.balanced(losses)
 
     def on_train_epoch_end(self) -> None:
         """Logs the mean losses of the epoch, over all processes."""
-        means = self.losses.means(
+        means = self._mean_losses()
+        self.log_dict({f"train/{name}_loss": mean for name, mean in means.items()}, prog_bar=True)
+
+    def _mean_losses(self) -> dict[str, float]:
+        return self.losses.means(
             lambda numbers: self.trainer.strategy.reduce(numbers, reduce_op="sum")
         )
-        self.log_dict({f"train/{name}_loss": mean for name, mean in means.items()}, prog_bar=True)
+
+    def _check_losses(self) -> None:
+        """Raises, on all processes, if a loss of the epoch was not finite."""
+        infinite = [name for name, mean in self._mean_losses().items() if not math.isfinite(mean)]
+        if infinite:
+            number = self.losses.first_not_finite(next(self.model.parameters()))
+            first = self.trainer.strategy.reduce(number, reduce_op="min")
+            raise MMParetoError(
+                f"A training should have finite losses. Found that of '{infinite[0]}' not to be, "
+                f"first in step {self.first_step + int(first)}, of epoch {self.current_epoch}. "
+                f"{REMEDY}"
+            )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what the geometry remembers, on which the next steps depend."""
@@ -113,7 +132,8 @@ class BalancedModule(lightning.LightningModule):
         self.balanced.geometry.load_state_dict(checkpoint["geometry"])
 
     def on_validation_start(self) -> None:
-        """Gives all processes the batch norms' statistics of the first, as DistributedDataParallel does."""
+        """Checks the losses, and shares the first process's statistics of batch norm, as DDP."""
+        self._check_losses()
         if self.sharded:
             for buffer in self.model.buffers():
                 buffer.copy_(self.trainer.strategy.broadcast(buffer))
@@ -127,42 +147,15 @@ class BalancedModule(lightning.LightningModule):
         self.predictions.add(predicted(self.model, batch), batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Scores the predictions of the whole validation part: a score need not be a mean over batches."""
-        scores = self.predictions.result().scores(self.target)
+        """Scores the whole validation part: a score need not be a mean over batches."""
+        predictions = self.predictions.result()
+        predictions.check_finite(
+            f"after step {self.global_step - 1}, of epoch {self.current_epoch},"
+        )
+        scores = predictions.scores(self.target)
         self.log_dict(
             {f"val/{name}": value for name, value in scores.items()}, prog_bar=True, sync_dist=True
         )
-
-
-class MeanLosses:
-    """Means of losses over an epoch, kept on the device.
-
-    Args:
-        modalities: Of the model.
-    """
-
-    def __init__(self, modalities: Iterable[str]) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._counts = dict.fromkeys((JOINT, *modalities), 0)
-
-    def add(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
-        """Adds means over those samples of a batch that have the objective."""
-        for name, loss in losses.items():
-            count = len(batch["rows"].get(name, batch["label"]))
-            self._counts[name] += count
-            self._sums[name] = self._sums.get(name, 0) + loss.detach() * count
-
-    def means(self, total: Callable[[Tensor], Tensor]) -> dict[str, float]:
-        """The mean by objective, of those that any process has.
-
-        Args:
-            total: Adds numbers up over all processes.
-        """
-        like = next(iter(self._sums.values()), torch.zeros(()))
-        sums = torch.stack([self._sums.get(name, torch.zeros_like(like)) for name in self._counts])
-        numbers = total(torch.stack([sums, sums.new_tensor(list(self._counts.values()))]))
-        pairs = zip(self._counts, *numbers.tolist(), strict=True)
-        return {name: loss / count for name, loss, count in pairs if count}
 
 
 class GeometryCallback(lightning.Callback):

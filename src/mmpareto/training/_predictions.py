@@ -9,13 +9,17 @@ import torch
 from torch import Tensor
 
 from mmpareto.data import Batch
+from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
 from mmpareto.partition import JOINT
 from mmpareto.specs import Target
 
+REMEDY = "Lower `optimizer.lr`, or look for numbers in the data that are not finite."
+"""What to do about losses and predictions that are not finite."""
+
 
 def predicted(model: MultimodalModel, batch: Batch) -> dict[str, Tensor]:
-    """Predictions by objective, each of those samples of a batch, as a loader makes it, that can have it.
+    """Predictions by objective, each of those samples of a loader's batch that can have it.
 
     Without any modality there is none.
     """
@@ -28,12 +32,15 @@ def predicted(model: MultimodalModel, batch: Batch) -> dict[str, Tensor]:
 
 
 def objectives(target: Target, model: MultimodalModel, batch: Batch) -> dict[str, Tensor]:
-    """Loss of the joint and of each unimodal prediction, the mean over the samples that can have it."""
+    """Loss of the joint and of each unimodal prediction.
+
+    Each is the mean over the samples that can have it.
+    """
     label, rows = batch["label"], batch["rows"]
-    return {
-        name: target.loss(prediction, label[rows[name]] if name in rows else label)
-        for name, prediction in predicted(model, batch).items()
-    }
+    losses: dict[str, Tensor] = {}
+    for name, prediction in predicted(model, batch).items():
+        losses[name] = target.loss(prediction, label[rows[name]] if name in rows else label)
+    return losses
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,67 +48,93 @@ class Predictions:
     """Predictions of a data set.
 
     Args:
-        values: By objective, [n, outputs].
-        rows: By objective int64 [n], which samples they are of.
-        label: Of all N samples.
+        values: Predictions by objective, [n, outputs].
+        rows: Numbers of the samples that they belong to, by objective, int64 [n].
+        label: Labels of all N samples.
     """
 
     values: Mapping[str, Tensor]
     rows: Mapping[str, Tensor]
     label: Tensor
 
+    def check_finite(self, source: str) -> None:
+        """Checks that there are no infinite ones, and none that are no numbers.
+
+        Args:
+            source: What they are predictions of, for the message.
+
+        Raises:
+            MMParetoError: If there are; such predictions have no score.
+        """
+        for name, values in self.values.items():
+            samples = int((~values.isfinite()).flatten(1).any(1).sum())
+            if samples:
+                raise MMParetoError(
+                    f"Predictions {source} should be finite. Found those of '{name}' not to be for "
+                    f"{samples} of {len(values)} samples. {REMEDY}"
+                )
+
     def scores(self, target: Target) -> dict[str, float]:
-        """What they are worth, as ``{objective}_{metric}``, each over the samples that have the prediction.
+        """Scores, as ``{objective}_{metric}``, each over the samples that have the prediction.
 
         Example:
             >>> from mmpareto.specs import Classes
             >>> logits, rows = torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.tensor([0, 2])
-            >>> label = torch.tensor([1, 0, 1])
-            >>> Predictions({"joint": logits}, {"joint": rows}, label).scores(Classes(("cat", "dog")))
+            >>> predictions = Predictions(
+            ...     {"joint": logits}, {"joint": rows}, label=torch.tensor([1, 0, 1])
+            ... )
+            >>> predictions.scores(Classes(("cat", "dog")))
             {'joint_accuracy': 0.5}
         """
-        return {
-            f"{name}_{target.metric}": target.score(values, self.label[self.rows[name]])
-            for name, values in self.values.items()
-        }
+        scores: dict[str, float] = {}
+        for name, values in self.values.items():
+            label = self.label[self.rows[name]]
+            scores[f"{name}_{target.metric}"] = target.score(values, label)
+        return scores
 
 
 def averaged(alone: Mapping[str, Predictions], target: Target) -> Predictions:
-    """What models of one modality each predict, and as the joint prediction the mean of what they expect.
+    """Joins models of one modality each: the joint prediction is the mean of what they expect.
 
     Args:
-        alone: By modality the predictions of its model, of the same samples; their joint ones
-            count.
+        alone: For each modality the predictions of its model, all of the same samples; their joint
+            ones count.
         target: What they predict.
 
     Returns:
         By modality what its model expects; the joint expectation of a sample is the mean over the
         modalities it has.
     """
-    values = {modality: target.expectation(of.values[JOINT]) for modality, of in alone.items()}
-    rows = {modality: of.rows[JOINT] for modality, of in alone.items()}
+    values: dict[str, Tensor] = {}
+    rows: dict[str, Tensor] = {}
+    for modality, predictions in alone.items():
+        values[modality] = target.expectation(predictions.values[JOINT])
+        rows[modality] = predictions.rows[JOINT]
     label = next(iter(alone.values())).label
     like = next(iter(values.values()))
     total, count = like.new_zeros(len(label), like.shape[1]), like.new_zeros(len(label), 1)
-    for modality, own in rows.items():
-        total.index_add_(0, own, values[modality])
-        count[own] += 1
-    some = count[:, 0].nonzero()[:, 0]
-    return Predictions({JOINT: total[some] / count[some], **values}, {JOINT: some, **rows}, label)
+    for modality, samples in rows.items():
+        total.index_add_(0, samples, values[modality])
+        count[samples] += 1
+    counted = count[:, 0].nonzero()[:, 0]
+    joint = total[counted] / count[counted]
+    return Predictions({JOINT: joint, **values}, {JOINT: counted, **rows}, label)
 
 
 class Collector:
     """Gathers the predictions of batches that come in order.
 
     Args:
-        modalities: Of the model.
+        modalities: The modalities of the model.
         outputs: Width of a prediction.
     """
 
     def __init__(self, modalities: Iterable[str], outputs: int) -> None:
-        self._outputs, names = outputs, (JOINT, *modalities)
-        self._values: dict[str, list[Tensor]] = {name: [] for name in names}
-        self._rows: dict[str, list[Tensor]] = {name: [] for name in names}
+        self._outputs = outputs
+        self._values: dict[str, list[Tensor]] = {JOINT: []}
+        self._rows: dict[str, list[Tensor]] = {JOINT: []}
+        for modality in modalities:
+            self._values[modality], self._rows[modality] = [], []
         self._labels: list[Tensor] = []
         self._size = 0
 
@@ -109,19 +142,20 @@ class Collector:
         """Adds what was `predicted` of a batch."""
         label, rows = batch["label"], batch["rows"]
         for name, values in predictions.items():
-            own = rows[name] if name in rows else torch.arange(len(label), device=label.device)
+            every_row = torch.arange(len(label), device=label.device)
             self._values[name].append(values)
-            self._rows[name].append(self._size + own)
+            self._rows[name].append(self._size + rows.get(name, every_row))
         self._labels.append(label)
         self._size += len(label)
 
     def result(self) -> Predictions:
         """All of them, of the joint objective and of each modality."""
         label = torch.cat(self._labels)
-        none = torch.zeros(0, self._outputs, device=label.device)
-        nowhere = label.new_zeros(0, dtype=torch.int64)
-        return Predictions(
-            {name: torch.cat(values) if values else none for name, values in self._values.items()},
-            {name: torch.cat(rows) if rows else nowhere for name, rows in self._rows.items()},
-            label,
-        )
+        no_values = torch.zeros(0, self._outputs, device=label.device)
+        no_rows = label.new_zeros(0, dtype=torch.int64)
+        values: dict[str, Tensor] = {}
+        rows: dict[str, Tensor] = {}
+        for name, batches in self._values.items():
+            values[name] = torch.cat(batches) if batches else no_values
+            rows[name] = torch.cat(self._rows[name]) if batches else no_rows
+        return Predictions(values, rows, label)

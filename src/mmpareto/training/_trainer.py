@@ -7,14 +7,15 @@ from functools import partial
 from pathlib import Path
 
 import lightning
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import ModelParallelStrategy, ParallelStrategy, Strategy
 
 from mmpareto.errors import MMParetoError
+from mmpareto.training._checkpoint_io import AtomicCheckpoints
 from mmpareto.training._config import RunConfig
+from mmpareto.training._config_file import identity
 from mmpareto.training._folder import CHECKPOINT, LAST
 
 
@@ -23,15 +24,13 @@ def make_trainer(
 ) -> lightning.Trainer:
     """A trainer that knows which of the processes this is.
 
-    It writes nothing yet and starts no others.
+    It writes nothing yet and starts no others. It sets torch's switches for determinism; see
+    `reproducible`.
 
     Raises:
         MMParetoError: If the processes asked for are not those there are.
     """
     _check_launched(config)
-    # Deterministic algorithms would also fill all new memory, which none of the kernels used here
-    # reads.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     save = partial(ModelCheckpoint, dirpath=out, enable_version_counter=False)
     best = save(
         filename=Path(CHECKPOINT).stem,
@@ -49,6 +48,7 @@ def make_trainer(
             use_distributed_sampler=False,  # each process takes its share of every batch itself
             deterministic=True,
             callbacks=[*callbacks, best, last],
+            plugins=[AtomicCheckpoints(identity(config))],
             logger=[CSVLogger(out / "logs", "csv"), TensorBoardLogger(out / "logs", "tensorboard")],
             log_every_n_steps=1,
             num_sanity_val_steps=0,
@@ -66,9 +66,8 @@ def make_trainer(
 
 
 def _strategy(config: RunConfig) -> str | Strategy:
-    if (
-        config.strategy == "fsdp"
-    ):  # Lightning's "fsdp" is FSDP1, whose parameters belong to no encoder
+    if config.strategy == "fsdp":
+        # Lightning's "fsdp" is FSDP1, whose parameters belong to no encoder.
         return ModelParallelStrategy(
             config.processes, tensor_parallel_size=1, save_distributed_checkpoint=False
         )
@@ -82,10 +81,8 @@ def _check_launched(config: RunConfig) -> None:
     same files.
     """
     elastic = "TORCHELASTIC_RUN_ID" in os.environ
-    if not elastic and os.environ.get("SLURM_JOB_NAME") in (
-        "bash",
-        "interactive",
-    ):  # Lightning launches there itself
+    interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
+    if interactive and not elastic:  # Lightning launches there itself
         return
     name = "WORLD_SIZE" if elastic else "SLURM_STEP_NUM_TASKS"
     launched = int(os.environ.get(name, config.processes))

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 
 import lightning
 import torch
@@ -18,15 +13,20 @@ from torch.utils.data import DataLoader
 
 from mmpareto._csv import write_records
 from mmpareto._files import make_folder, write_json
+from mmpareto._seal import seal
 from mmpareto.data import Batch, Splits
 from mmpareto.diagnostics import GeometryRow
-from mmpareto.errors import MMParetoError
+from mmpareto.training._checkpoint_file import choose_checkpoint
 from mmpareto.training._config import RunConfig
-from mmpareto.training._evaluation import evaluate, load_run, threads
+from mmpareto.training._config_file import identity
+from mmpareto.training._evaluation import evaluate, load_model
 from mmpareto.training._folder import (
+    CHECKPOINT,
+    FINISHED,
     GEOMETRY,
     LAST,
     METRICS,
+    PREVIOUS,
     Metrics,
     check_same,
     claim,
@@ -34,6 +34,7 @@ from mmpareto.training._folder import (
 )
 from mmpareto.training._loading import evaluation_loader, training_loader
 from mmpareto.training._module import BalancedModule, GeometryCallback
+from mmpareto.training._switches import quiet, reproducible, threads
 from mmpareto.training._trainer import make_trainer
 
 
@@ -41,8 +42,8 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
     """Trains one model and tests the epoch with the best joint score on the validation part.
 
     The folder then holds ``config.yaml``, ``data_fingerprint.txt``, ``best.ckpt``,
-    ``metrics.json``, ``geometry.csv`` and ``logs/``. Called again it returns what is there; after
-    an interruption it continues with the epoch that was interrupted.
+    ``metrics.json``, ``geometry.csv``, ``checksums.json`` and ``logs/``. Called again it returns
+    what is there; after an interruption it continues with the epoch that was interrupted.
 
     With several devices, Lightning starts the same program once more for each, unless a launcher
     did. The first process alone writes to the folder.
@@ -57,28 +58,51 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
         processes other than the first.
 
     Raises:
-        MMParetoError: If `out` cannot be written to, or holds another training; if the processes
-            asked for are not there.
+        MMParetoError: If `out` cannot be written to, or holds another training or damaged files;
+            if the processes asked for are not there; if a loss or a prediction is not finite.
+
+    Example:
+        >>> import tempfile
+        >>> from dataclasses import replace
+        >>> from mmpareto import recipes
+        >>> config = replace(recipes.cg_digits(), epochs=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     metrics = run(config, Path(folder) / "run", progress=False)
+        >>> sorted(metrics["test"])
+        ['colour_accuracy', 'gray_accuracy', 'joint_accuracy']
     """
+    training = identity(config)  # refuses settings that no file can hold
     check_same(config, out)
-    with _quiet(), threads(config.threads):
+    with quiet(), threads(config.threads), reproducible():
         timer, recorder = Timer(), GeometryCallback()
         trainer = make_trainer(config, out, [timer, recorder], progress)
-        if (metrics := stored_metrics(out)) is None:
+        metrics = stored_metrics(out)
+        if metrics is None:
             splits = config.data.load()
-            module, loaders = _prepare(
-                config, splits, trainer
-            )  # what is wrong is found before the folder is taken
+            # What is wrong is found before the folder is taken.
+            module, loaders = _prepare(config, splits, trainer)
             if trainer.is_global_zero:
                 claim(config, make_folder(out))
-            _fit(trainer, module, loaders, out)
+            _fit(trainer, module, loaders, choose_checkpoint(out, training))
             if trainer.is_global_zero:
-                metrics = {"train": _conflicts(recorder) | {"seconds": timer.time_elapsed("train")}}
-                metrics |= evaluate(config, load_run(out)[1], splits)
-                write_records(out / GEOMETRY, GeometryRow, recorder.geometry.rows())
+                metrics = _results(config, out, splits, recorder)
+                metrics["train"]["seconds"] = timer.time_elapsed("train")
                 write_json(out / METRICS, metrics)
-                (out / LAST).unlink(missing_ok=True)
+                seal(out, FINISHED)
+                for name in (LAST, PREVIOUS):
+                    (out / name).unlink(missing_ok=True)
     return metrics if metrics and trainer.is_global_zero else {}
+
+
+def _results(config: RunConfig, out: Path, splits: Splits, recorder: GeometryCallback) -> Metrics:
+    """Scores of the selected epoch and rates of conflict; the geometry goes into its file."""
+    conflicts: dict[str, float] = {}
+    for modality, rate in recorder.geometry.conflict_rates().items():
+        conflicts[f"conflict_rate/{modality}"] = rate
+    model = load_model(config, out / CHECKPOINT)
+    scores = evaluate(model, splits, config.data.target, config.shapes, workers=config.workers)
+    write_records(out / GEOMETRY, GeometryRow, recorder.geometry.rows())
+    return {"train": conflicts, **scores}
 
 
 Loaders = tuple[DataLoader[Batch], DataLoader[Batch]]
@@ -103,63 +127,18 @@ def _prepare(
     return module, (train, evaluation_loader(splits.val, config.shapes, workers=config.workers))
 
 
-def _fit(trainer: lightning.Trainer, module: BalancedModule, loaders: Loaders, out: Path) -> None:
-    """Trains, leaving the best epoch's weights in `out`."""
-    if (
-        trainer.world_size > 1
-    ):  # or Lightning chooses the number of threads, and that of the processes it starts
+def _fit(
+    trainer: lightning.Trainer, module: BalancedModule, loaders: Loaders, checkpoint: Path | None
+) -> None:
+    """Trains, from a checkpoint on if there is one."""
+    if trainer.world_size > 1:
+        # Or Lightning chooses the number of threads, and that of the processes it starts.
         os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     try:
-        trainer.fit(module, *loaders, ckpt_path=_interrupted(out / LAST), weights_only=True)
+        trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as stopped:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from stopped
     except BaseException:  # the processes that Lightning started would wait for this one
         if trainer.strategy.launcher:
             trainer.strategy.launcher.kill(signal.SIGKILL)
         raise
-
-
-def _conflicts(recorder: GeometryCallback) -> dict[str, float]:
-    return {
-        f"conflict_rate/{modality}": rate
-        for modality, rate in recorder.geometry.conflict_rates().items()
-    }
-
-
-def _interrupted(path: Path) -> Path | None:
-    """The checkpoint to continue from, if there is one."""
-    if not path.exists():
-        return None
-    try:
-        torch.load(path, weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError) as error:
-        raise MMParetoError(
-            f"{path} should be the checkpoint of an interrupted training. Found "
-            f"{type(error).__name__} on reading it. Delete it to start again."
-        ) from error
-    return path
-
-
-_HINTS = (
-    ".*does not have many workers",  # the user has chosen their number
-    "Checkpoint directory .* exists and is not empty",  # it is the run's own
-    ".*LeafSpec.* is deprecated",  # Lightning 2.6 under torch 2.13
-    "FSDP2-wrapped module .* returned a view",  # nothing changes it in place
-)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences Lightning's hints, which concern neither the result nor the user."""
-    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        for hint in _HINTS:
-            warnings.filterwarnings("ignore", message=hint)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
