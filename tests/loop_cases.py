@@ -163,7 +163,9 @@ def custom_function() -> Case:
 
 
 def trunk(*, joint: bool = True) -> Case:
-    """A trunk of all modalities (or of tasks without a joint loss) between their stems and heads."""
+    """A trunk of all modalities (or of tasks without a joint loss) between their stems and
+    heads.
+    """
     case = fusion(2)
     shared = nn.Sequential(nn.Linear(4, 4), nn.Tanh()).double()
     for encoder in case.encoders.values():

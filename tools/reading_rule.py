@@ -1,6 +1,6 @@
 """Holds the part of the reading rule of CONTRIBUTING.md that ruff cannot see.
 
-Run as ``python tools/reading_rule.py [FOLDER ...]``; it prints what breaks the rule and ends with 1.
+Run as ``python tools/reading_rule.py [FOLDER ...]``: prints what breaks the rule, ends with 1 then.
 """
 
 from __future__ import annotations

@@ -356,15 +356,20 @@ def test_a_terminal_without_unicode_gets_plain_characters(out):
 
 
 CHROMIUM = shutil.which("chromium")
-FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync --dump-dom"""
+FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run
+    --disable-background-networking --disable-component-update --disable-sync --dump-dom"""
 # A frame, since the browser makes no window narrower than 500 pixels. It loads before the page
 # around it does.
-PROBE = """<!DOCTYPE html><iframe width="{width}" height="900" style="border: 0" srcdoc="{report}"></iframe><script>
+PROBE = """<!DOCTYPE html>
+<iframe width="{width}" height="900" style="border: 0" srcdoc="{report}"></iframe>
+<script>
 onload = () => {{
-  const inner = document.querySelector("iframe").contentWindow, page = inner.document.documentElement;
-  const drawn = [...inner.document.images].filter(image => image.naturalWidth > 0 && image.clientWidth > 0).length;
-  document.body.dataset.probe = [drawn, inner.innerWidth, page.scrollWidth <= page.clientWidth].join();
+  const inner = document.querySelector("iframe").contentWindow;
+  const page = inner.document.documentElement;
+  const isDrawn = image => image.naturalWidth > 0 && image.clientWidth > 0;
+  const drawn = [...inner.document.images].filter(isDrawn).length;
+  const fits = page.scrollWidth <= page.clientWidth;
+  document.body.dataset.probe = [drawn, inner.innerWidth, fits].join();
 }};
 </script>"""
 

@@ -1,4 +1,6 @@
-"""Two processes equal one with the full batch: plain replicas, and under DistributedDataParallel."""
+"""Two processes equal one with the full batch: plain replicas, and under
+DistributedDataParallel.
+"""
 
 from __future__ import annotations
 

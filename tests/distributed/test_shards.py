@@ -99,7 +99,9 @@ def test_accumulation_and_the_loss_with_a_missing_modality(tmp_path: Path) -> No
 
 
 def refusals(rank: int) -> dict[str, str]:
-    """What is refused, in which words; no gradient was changed then, and the ranks go on together."""
+    """What is refused, in which words; no gradient was changed then, and the ranks go on
+    together.
+    """
     batch = {name: values[SHARES[rank]] for name, values in full_batch(0).items()}
     found = {}
 
@@ -152,7 +154,9 @@ def refusal_of(call: Callable[[], object]) -> str:
 
 
 def gathered(rank: int) -> str:
-    """A partition of what is there between forward and backward pass, where the model is one unit."""
+    """A partition of what is there between forward and backward pass, where the model is one
+    unit.
+    """
     model = Network()
     fully_shard(model)
     batch = {name: values[SHARES[rank]] for name, values in full_batch(0).items()}
@@ -189,14 +193,25 @@ def test_nothing_outside_of_the_encoders(tmp_path: Path) -> None:
 
 def test_refusals(tmp_path: Path) -> None:
     words = {
-        "no model": "`encoders` should know the whole model .* Found encoders alone.* average=False",
+        "no model": (
+            "`encoders` should know the whole model .* Found encoders alone.* average=False"
+        ),
         "no model, sharded": "`encoders` should know the whole model",
-        "different encoders": "`encoders` should be the same on all ranks. Found different partitions",
-        "different keys": "`losses` should have the same keys on all ranks .* text on rank 0; .* on rank 1.* 0 [*] out",
-        "made before shards": "hold the sharded parameters. Found a partition made before fully_shard",
+        "different encoders": (
+            "`encoders` should be the same on all ranks. Found different partitions"
+        ),
+        "different keys": (
+            "`losses` should have the same keys on all ranks .* text on rank 0; .* "
+            "on rank 1.* 0 [*] out"
+        ),
+        "made before shards": (
+            "hold the sharded parameters. Found a partition made before fully_shard"
+        ),
         "no sync": "Found none that did. Leave set_requires_gradient_sync",
         "FSDP1": "Found FullyShardedDataParallel, .* fsdp_version=2",
-        "switched off": "`group` should be the 2 processes over which parameters are sharded. Found 1",
+        "switched off": (
+            "`group` should be the 2 processes over which parameters are sharded. Found 1"
+        ),
         "DDP beside shards": "DistributedDataParallel should not synchronize .* no_sync",
     }
     for found in on_ranks(tmp_path, refusals):
@@ -237,6 +252,8 @@ def collectives(rank: int) -> list[int]:
 
 
 def test_all_gramians_in_one_collective(tmp_path: Path) -> None:
-    """Beside one of 16 bytes to agree: three encoders of four tensors, reached by two objectives each."""
+    """Beside one of 16 bytes to agree: three encoders of four tensors, reached by two objectives
+    each.
+    """
     for sizes in on_ranks(tmp_path, collectives):
         assert sizes == [2, 3 * 4 * 2 * 2]

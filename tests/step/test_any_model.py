@@ -135,7 +135,9 @@ def test_modality_missing_in_some_samples(samples: int, method: mp.Method) -> No
 
 @compared
 def test_masked_objective_leaves_the_others_direction(method: mp.Method) -> None:
-    """Where the mask is all false the encoder follows the joint loss alone, at the method's factor."""
+    """Where the mask is all false the encoder follows the joint loss alone, at the method's
+    factor.
+    """
     encoder, head = nn.Linear(3, 2).double(), nn.Linear(2, 3).double()
     torch.manual_seed(0)
     scores, labels = head(encoder(normal(6, 3))), torch.randint(3, (6,))

@@ -1,4 +1,6 @@
-"""A loss for loops that call ``loss.backward()`` themselves: it is `mp.backward` in another place."""
+"""A loss for loops that call ``loss.backward()`` themselves: it is `mp.backward` in another
+place.
+"""
 
 from __future__ import annotations
 

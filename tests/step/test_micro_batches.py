@@ -102,7 +102,9 @@ def test_the_two_meanings_differ(method: mp.Method) -> None:
 
 @compared
 def test_modality_missing_in_some_micro_batches(method: mp.Method) -> None:
-    """As in one large batch of which some samples lack it, in whatever micro-batch it comes first."""
+    """As in one large batch of which some samples lack it, in whatever micro-batch it comes
+    first.
+    """
     model, slow = make(), make()
     present = [("m0", "m1"), ("m1",), ("m0", "m1", "m2")]
     accumulation, total = mp.Accumulation(model.encoders, method), {}

@@ -83,7 +83,9 @@ class Saved:
 
 @pytest.mark.parametrize("retain_graph", [False, True])
 def test_an_encoders_graph_is_freed_after_its_last_objective(retain_graph: bool) -> None:
-    """What its forward pass saved is gone when the next encoder's own objective is differentiated."""
+    """What its forward pass saved is gone when the next encoder's own objective is
+    differentiated.
+    """
     ear, eye, head = nn.Sequential(nn.Linear(3, 2), nn.Tanh()), nn.Linear(3, 2), nn.Linear(4, 1)
     saved: weakref.WeakSet[Saved] = weakref.WeakSet()
 

@@ -104,7 +104,9 @@ def differentiate(
 def test_loss_scaler_leaves_no_trace(
     half: torch.dtype | None, as_a_loss: bool, method: mp.Method
 ) -> None:
-    """Bit for bit, its factor being a power of two; in float16 up to what it saves from underflow."""
+    """Bit for bit, its factor being a power of two; in float16 up to what it saves from
+    underflow.
+    """
     net, scaler = model(), torch.amp.GradScaler("cpu", init_scale=2.0**12)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     with torch.autocast("cpu", dtype=half or torch.bfloat16, enabled=half is not None):

@@ -1,4 +1,6 @@
-"""Objectives of weight zero are measured, and take no part; what is summed is released on the way."""
+"""Objectives of weight zero are measured, and take no part; what is summed is released on the
+way.
+"""
 
 from __future__ import annotations
 
