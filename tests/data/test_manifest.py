@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import random
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +142,24 @@ def test_the_table_is_found_from_another_folder(
     data = Manifest("my.csv", root=".")
     monkeypatch.chdir("/")
     assert len(data.load().train) == 8
+
+
+def test_a_recipe_is_a_value_that_reads_nothing_until_it_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "my.csv"
+    data = Manifest(path, label="mood", types={"year": "category"})
+    assert data == Manifest(str(path), label="mood", types={"year": "category"})
+    assert not path.exists()
+    assert set(vars(data)) == {field.name for field in fields(data)}
+
+
+def test_what_was_read_is_no_part_of_a_pickle(tmp_path: Path) -> None:
+    data = manifest(tmp_path, notes(400))
+    before = pickle.dumps(data)
+    data.load()
+    assert data.fingerprint
+    assert pickle.dumps(data) == before
+    assert len(before) < 1000
+    copy = pickle.loads(before)
+    assert copy == data
+    assert copy.fingerprint == data.fingerprint
+    assert copy.contents is not data.contents

@@ -59,9 +59,10 @@ def _info(settings: Any) -> int:
     except MMParetoError as error:
         _say(f"What a sample looks like depends on the files. {error}")
     _say()
-    meaning = {
-        entry.arg_name: " ".join((entry.description or "").split()) for entry in documented.params
-    }
+    meaning: dict[str, str] = {}
+    for kind in reversed(type(recipe).__mro__):  # a base class documents the settings that it has
+        for entry in parse(kind.__doc__ or "").params:
+            meaning[entry.arg_name] = " ".join((entry.description or "").split())
     settable = [field for field in fields(recipe) if field.init]
     _table(
         ["setting", "default", ""],

@@ -34,6 +34,7 @@ class Contents:
     root: Path
 
     def __post_init__(self) -> None:
+        self.names: list[str] = []
         self.problems = list(self.table.problems)
         self.labels: dict[int, Label] = {}
         self.parts = dict.fromkeys(range(len(self.table.rows)), "")

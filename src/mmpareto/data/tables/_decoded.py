@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mmpareto.data._recipe import Finding, Progress
 from mmpareto.data.samples._cached import CachedDataset, Column
 from mmpareto.data.tables._contents import Contents
+from mmpareto.data.tables._inputs import Input
 from mmpareto.data.tables._labels import label_tensor, names
 from mmpareto.data.tables._splitting import PARTS
-
-if TYPE_CHECKING:
-    from mmpareto.data._manifest import Manifest
+from mmpareto.specs import Target
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,21 +29,29 @@ class Decoded:
     lost: list[str]
 
 
-def decode(manifest: Manifest, workers: int = 0, progress: Progress | None = None) -> Decoded:
+def decode(
+    contents: Contents,
+    inputs: Mapping[str, Input],
+    target: Target,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Decoded:
     """Decodes what has not been decoded before, and leaves out the samples with a file that cannot be.
 
     Args:
-        manifest: The manifest.
+        contents: What the table says.
+        inputs: How each modality is read.
+        target: What is predicted.
         workers: Processes that decode; 0 decodes in this one.
         progress: Told how far it is.
 
     Raises:
         MMParetoError: If nothing can be trained on.
     """
-    contents, places = manifest.contents, list(manifest.contents.parts)
+    places = list(contents.parts)
     opened = {
         name: item.open([contents.cells(name, place) for place in places], workers, progress)
-        for name, item in manifest.inputs.items()
+        for name, item in inputs.items()
     }
     faults = {
         sample: Finding(
@@ -55,15 +61,15 @@ def decode(manifest: Manifest, workers: int = 0, progress: Progress | None = Non
         for name, modality in opened.items()
         for sample, reason in modality.damaged.items()
     }
-    labels = label_tensor([contents.labels[place] for place in places], manifest.target)
-    ids = [contents.table.columns[manifest.id][place] for place in places]
+    labels = label_tensor([contents.labels[place] for place in places], target)
+    ids = [contents.names[place] for place in places]
     datasets = {}
     for part in PARTS:
         own = [
             n for n, place in enumerate(places) if contents.parts[place] == part and n not in faults
         ]
         columns = {
-            name: Column(modality.items, modality.index[own], manifest.inputs[name].transform)
+            name: Column(modality.items, modality.index[own], inputs[name].transform)
             for name, modality in opened.items()
         }
         datasets[part] = CachedDataset(columns, labels[own], [ids[n] for n in own])

@@ -6,7 +6,6 @@ import hashlib
 import math
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from numpy.lib.format import open_memmap
 
@@ -17,30 +16,28 @@ from mmpareto.data.media._image import ImageDecoder
 from mmpareto.data.media._video import VideoDecoder
 from mmpareto.data.samples._augment import Frames, Plain, Spectrogram
 from mmpareto.data.samples._cached import Transform
+from mmpareto.data.tables._contents import Contents
 from mmpareto.data.tables._inputs import Files, Flat, Input, TableRows, Texts
+from mmpareto.data.tables._settings import TableSettings
 from mmpareto.data.tables._tabular import FEATURES
 from mmpareto.data.tables._text import make_tokens
 from mmpareto.errors import MMParetoError
 from mmpareto.specs import Text
 
-if TYPE_CHECKING:
-    from mmpareto.data._manifest import Manifest
-
 _LOOKED_AT = 25
 
 
-def make_input(manifest: Manifest, modality: str) -> Input:
+def make_input(settings: TableSettings, contents: Contents, modality: str) -> Input:
     """How a modality's cells become inputs, with the statistics of the training part.
 
     Raises:
         MMParetoError: If an array's shape, or a tokenizer, cannot be found.
     """
-    contents = manifest.contents
     kind, columns = contents.modalities[modality]
     train = [contents.cells(modality, place) for place in contents.of("train")]
     if kind == "text":
-        tokens = make_tokens(manifest.tokenizer)
-        return Texts(Text(manifest.text_length, tokens.vocabulary), Plain(), tokens)
+        tokens = make_tokens(settings.tokenizer)
+        return Texts(Text(settings.text_length, tokens.vocabulary), Plain(), tokens)
     if kind == "table":
         kinds = (contents.types[column].kind for column in columns)
         features = tuple(
@@ -49,23 +46,23 @@ def make_input(manifest: Manifest, modality: str) -> Input:
         )
         return TableRows((sum(feature.width for feature in features),), Plain(), features)
     paths = [contents.root / cell for (cell,) in train if cell]
-    shape, decoder, transform = _reading(kind, manifest, modality, paths)
-    column = hashlib.sha256(f"{manifest.path}/{modality}".encode()).hexdigest()[:12]
+    shape, decoder, transform = _reading(kind, settings, modality, paths)
+    column = hashlib.sha256(f"{settings.path}/{modality}".encode()).hexdigest()[:12]
     return Files(shape, transform, modality, f"manifest-{kind}-{column}", contents.root, decoder)
 
 
 def _reading(
-    kind: str, manifest: Manifest, modality: str, paths: list[Path]
+    kind: str, settings: TableSettings, modality: str, paths: list[Path]
 ) -> tuple[tuple[int, ...], Decoder, Transform]:
     """The shape of a sample, and how files become one."""
-    size, frames = manifest.image_size, manifest.frames
+    size, frames = settings.image_size, settings.frames
     match kind:
         case "image":
             return (3, size, size), ImageDecoder(size), Frames(1, size)
         case "video":
-            return (3, frames, size, size), VideoDecoder(manifest.fps, size), Frames(frames, size)
+            return (3, frames, size, size), VideoDecoder(settings.fps, size), Frames(frames, size)
         case "audio":
-            spectrogram = SpectrogramDecoder(manifest.rate, manifest.seconds)
+            spectrogram = SpectrogramDecoder(settings.rate, settings.seconds)
             _, frequencies, times = spectrogram.shape
             return (
                 spectrogram.shape,

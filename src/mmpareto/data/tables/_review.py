@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mmpareto.data._recipe import Finding
 from mmpareto.data.tables._columns import Typed, column_types
@@ -12,22 +11,20 @@ from mmpareto.data.tables._contents import Contents
 from mmpareto.data.tables._faults import check_cells, check_classes, check_trainable
 from mmpareto.data.tables._labels import guess_task, names, parse_label
 from mmpareto.data.tables._modalities import group_columns
+from mmpareto.data.tables._settings import TableSettings
 from mmpareto.data.tables._splitting import NAMES, PARTS, split
 from mmpareto.data.tables._table import Table, read_table
 from mmpareto.errors import MMParetoError
-
-if TYPE_CHECKING:
-    from mmpareto.data._manifest import Manifest
 
 FRACTIONS = (0.7, 0.1, 0.2)
 """Shares of training, validation and test where neither the file nor the user states any."""
 
 
-def read_contents(manifest: Manifest, path: Path) -> Contents:
-    """Reads a manifest.
+def read_contents(settings: TableSettings, path: Path) -> Contents:
+    """Reads a settings.
 
     Args:
-        manifest: The settings.
+        settings: How it is to be read.
         path: The file.
 
     Returns:
@@ -36,13 +33,13 @@ def read_contents(manifest: Manifest, path: Path) -> Contents:
     Raises:
         MMParetoError: If there is no table, or it lacks a column that is needed.
     """
-    table, root = read_table(path), Path(manifest.root or path.parent)
-    drawn = manifest.fractions is not None or manifest.split not in table.columns
-    needed = [("id", manifest.id), ("label", manifest.label)]
-    needed += [("group", manifest.group)] if manifest.group is not None else []
+    table, root = read_table(path), Path(settings.root or path.parent)
+    drawn = settings.fractions is not None or settings.split not in table.columns
+    needed = [("id", settings.id), ("label", settings.label)]
+    needed += [("group", settings.group)] if settings.group is not None else []
     needed += (
-        [("split", manifest.split)]
-        if manifest.split != type(manifest).split and not manifest.fractions
+        [("split", settings.split)]
+        if settings.split != TableSettings.split and not settings.fractions
         else []
     )
     for parameter, name in needed:
@@ -51,33 +48,34 @@ def read_contents(manifest: Manifest, path: Path) -> Contents:
             raise MMParetoError(
                 f"Parameter `data.{parameter}` should be a column of {path}. Found {found}."
             )
-    used = {name for _, name in needed} | {manifest.split}
-    if drawn and manifest.fractions is None:
+    used = {name for _, name in needed} | {settings.split}
+    if drawn and settings.fractions is None:
         _check_drawn(table, used, path)
     task = (
-        guess_task(table.columns[manifest.label])
-        if manifest.task == "auto"
-        else Typed(manifest.task, "stated")
+        guess_task(table.columns[settings.label])
+        if settings.task == "auto"
+        else Typed(settings.task, "stated")
     )
-    types = column_types(table, used, manifest.types, root)
-    modalities = group_columns(types, manifest.tables)
+    types = column_types(table, used, settings.types, root)
+    modalities = group_columns(types, settings.tables)
     if not modalities:
         raise MMParetoError(
             f"{path} should have a column for each modality. Found none: state `data.types`."
         )
-    shares = manifest.fractions or FRACTIONS
-    whole = f", each `{manifest.group}` in one part" if manifest.group else ""
+    shares = settings.fractions or FRACTIONS
+    whole = f", each `{settings.group}` in one part" if settings.group else ""
     division = (
-        f"drawn: {shares}, seed {manifest.seed}{whole}" if drawn else f"column `{manifest.split}`"
+        f"drawn: {shares}, seed {settings.seed}{whole}" if drawn else f"column `{settings.split}`"
     )
     contents = Contents(table, types, modalities, task, division, root)
-    _take_names(contents, table.columns[manifest.id])
-    _take_labels(contents, table.columns[manifest.label])
+    contents.names = table.columns[settings.id]
+    _take_names(contents, contents.names)
+    _take_labels(contents, table.columns[settings.label])
     if drawn:
-        _draw_parts(contents, table.columns[manifest.group or manifest.id], shares, manifest.seed)
+        _draw_parts(contents, table.columns[settings.group or settings.id], shares, settings.seed)
     else:
         _take_parts(
-            contents, table.columns[manifest.split], table.columns[manifest.group or manifest.id]
+            contents, table.columns[settings.split], table.columns[settings.group or settings.id]
         )
     check_cells(contents)
     check_classes(contents)

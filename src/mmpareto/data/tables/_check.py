@@ -6,29 +6,25 @@ import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mmpareto.data._recipe import Finding, Findings
 from mmpareto.data.tables._columns import FILES
 from mmpareto.data.tables._contents import Contents
-from mmpareto.data.tables._decoded import decode
 from mmpareto.data.tables._inputs import Texts
 from mmpareto.data.tables._labels import names
 from mmpareto.data.tables._measures import measure, same_content
+from mmpareto.data.tables._open_table import OpenTable
 from mmpareto.data.tables._splitting import PARTS
 from mmpareto.errors import MMParetoError
-
-if TYPE_CHECKING:
-    from mmpareto.data._manifest import Manifest
 
 Fact = tuple[str, str]
 
 
-def check(manifest: Manifest) -> Findings:
+def check(opened: OpenTable) -> Findings:
     """Reads and decodes everything.
 
     Args:
-        manifest: The manifest.
+        opened: The table.
 
     Returns:
         How its columns are understood, its classes, sizes and durations; rows that are left out,
@@ -37,14 +33,14 @@ def check(manifest: Manifest) -> Findings:
     facts: list[Fact] = []
     problems: list[Finding] = []
     try:
-        contents = manifest.contents
+        contents = opened.contents
         facts += [*_columns(contents), *_classes(contents)]
         problems += contents.problems
         if any(problem.fatal for problem in problems):
             return Findings(facts, problems)
-        decoded = decode(manifest)
+        decoded = opened.decode()
         facts += [
-            *_modalities(manifest),
+            *_modalities(opened),
             *((part, f"{len(own):,} samples") for part, own in decoded.datasets.items()),
         ]
         problems += [*decoded.damaged, *_shared(contents)]
@@ -52,7 +48,7 @@ def check(manifest: Manifest) -> Findings:
             Finding(contents.table.path.name, reason, fatal=True) for reason in decoded.lost
         ]
     except MMParetoError as error:
-        problems.append(Finding(str(manifest.path), str(error), fatal=True))
+        problems.append(Finding(str(opened.settings.path), str(error), fatal=True))
     return Findings(facts, problems)
 
 
@@ -88,8 +84,8 @@ def _classes(contents: Contents) -> Iterator[Fact]:
             yield f"{part} labels", _spread(numbers)
 
 
-def _modalities(manifest: Manifest) -> Iterator[Fact]:
-    contents, inputs = manifest.contents, manifest.inputs
+def _modalities(opened: OpenTable) -> Iterator[Fact]:
+    contents, inputs = opened.contents, opened.inputs
     for name, modality in contents.modalities.items():
         rows = [cells for place in contents.parts if any(cells := contents.cells(name, place))]
         yield name, f"{inputs[name].shape}; samples without it: {len(contents.parts) - len(rows):,}"
