@@ -48,7 +48,11 @@ def test_every_kind_of_column_is_loaded_and_missing_cells_are_missing(tmp_path: 
         for lacking, name in enumerate(("photo", "voice", "clip", "vector"))
     }
     assert set(splits.train[0]["inputs"]) == {"note", "voice", "clip", "vector", "table"}
-    assert batch["inputs"]["vector"][4].tolist() == [8.0] * 5
+    train = np.array([0, 1, 2, 8, 9, 10, 11])  # row s3 has no vector
+    units = (8 - train.mean()) / train.std()
+    assert batch["inputs"]["vector"][4].tolist() == pytest.approx([units] * 5)
+    as_stored = manifest(tmp_path, with_media(tmp_path), standardise=False).load().train
+    assert as_stored[[4]]["inputs"]["vector"][0].tolist() == [8.0] * 5
     assert splits.val[0]["inputs"].keys() == {
         "photo",
         "voice",

@@ -6,17 +6,18 @@ import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmpareto._files import digest
 from mmpareto.data._recipe import DatasetRecipe, Findings, Progress, Splits
-from mmpareto.data.tables._check import check
-from mmpareto.data.tables._contents import Contents
-from mmpareto.data.tables._inputs import Input
-from mmpareto.data.tables._open_table import OpenTable
 from mmpareto.data.tables._settings import TableSettings
 from mmpareto.errors import MMParetoError
 from mmpareto.specs import Shape, Target
+
+if TYPE_CHECKING:  # these need pyarrow
+    from mmpareto.data.tables._contents import Contents
+    from mmpareto.data.tables._inputs import Input
+    from mmpareto.data.tables._open_table import OpenTable
 
 _READ = ("table", "fingerprint")
 
@@ -50,8 +51,14 @@ class Manifest(TableSettings, DatasetRecipe):
         return {name: value for name, value in vars(self).items() if name not in _READ}
 
     @cached_property
-    def table(self) -> OpenTable:
+    def table(self) -> "OpenTable":
         """The table, opened."""
+        try:
+            from mmpareto.data.tables._open_table import OpenTable
+        except ImportError as error:
+            raise MMParetoError(
+                f"Reading tables needs {error.name}. Run: pip install 'mmpareto[data]'"
+            ) from error
         return OpenTable(self)
 
     @cached_property  # with the contents, which it is to go with
@@ -59,12 +66,12 @@ class Manifest(TableSettings, DatasetRecipe):
         return digest([Path(self.path)] if self.path else [])
 
     @property
-    def contents(self) -> Contents:
+    def contents(self) -> "Contents":
         """What the file says, and what is wrong with it."""
         return self.table.contents
 
     @property
-    def inputs(self) -> dict[str, Input]:
+    def inputs(self) -> "dict[str, Input]":
         """How each modality's cells are read, with the statistics of the training part."""
         return self.table.inputs
 
@@ -97,4 +104,7 @@ class Manifest(TableSettings, DatasetRecipe):
         self.table.decode(workers, progress)
 
     def check(self) -> Findings:
-        return check(self.table)
+        table = self.table
+        from mmpareto.data.tables._check import check
+
+        return check(table)
