@@ -25,7 +25,7 @@ WRITTEN = {
     "UTF-16": CSV.encode("utf-16"),
     "big-endian UTF-16": b"\xfe\xff" + CSV.encode("utf-16-be"),
     "CRLF": CSV.replace("\n", "\r\n").replace("two\r\n", "two\n").encode(),
-    "semicolons": b'id;Gr\xc3\xb6\xc3\x9fe;text\na;1;"say ""hi"", \xe4\xbd\xa0\xe5\xa5\xbd"\nb;;"two\nlines"\n',
+    "semicolons": 'id;Größe;text\na;1;"say ""hi"", 你好"\nb;;"two\nlines"\n'.encode(),
     "tabs": 'id\tGröße\ttext\na\t1\t"say ""hi"", 你好"\nb\tNaN\t"two\nlines"'.encode(),
     "empty lines": CSV.replace("\nb", "\n\n,,\nb").encode(),
     "spaces": CSV.replace("a,1,", " a , 1 ,").encode(),

@@ -230,7 +230,8 @@ def test_a_long_text_is_read_and_the_programs_limit_stays(tmp_path: Path) -> Non
 
 
 def test_decimal_commas_are_points_where_semicolons_divide_the_cells(tmp_path: Path) -> None:
-    text = "id;label;mixed;words;whole\na;3,5;1,5;1,5;1\nb;-,5e-1;2.5;x,y;2\n\nc; 4 ;3;z;3\nd;NaN;;;4\n"
+    rows = ("a;3,5;1,5;1,5;1", "b;-,5e-1;2.5;x,y;2", "", "c; 4 ;3;z;3", "d;NaN;;;4", "")
+    text = "\n".join(["id;label;mixed;words;whole", *rows])
     assert written(tmp_path, text) == {
         "id": ["a", "b", "c", "d"],
         "label": ["3.5", "-.5e-1", "4", ""],

@@ -78,14 +78,17 @@ def _default(field: Any) -> str:
 
 
 def _prepare(settings: Any) -> int:
-    if settings.workers < 0:
-        raise MMParetoError(
-            f"Parameter `workers` should not be negative. Found {settings.workers}."
-        )
-    with _progress(Console()) as progress:
-        settings.data.prepare(settings.workers, progress)
+    _decode(settings.data, settings.workers)
     _say(f"{settings.data.name} is ready.")
     return 0
+
+
+def _decode(recipe: DatasetRecipe, workers: int) -> None:
+    """Decodes what has not been decoded yet, and shows how far that is."""
+    if workers < 0:
+        raise MMParetoError(f"Parameter `workers` should not be negative. Found {workers}.")
+    with _progress(Console()) as progress:
+        recipe.prepare(workers, progress)
 
 
 @contextmanager
@@ -114,7 +117,13 @@ def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _check(settings: Any) -> int:
-    findings = settings.data.check()
+    workers = settings.get("workers", 0)
+    try:
+        _decode(settings.data, workers)
+    except MMParetoError:
+        if workers < 0:
+            raise
+    findings = settings.data.check()  # which says what stands in the way of decoding
     _table(["", ""], findings.facts)
     for fatal, title in (
         (True, "Has to be mended before training:"),

@@ -98,10 +98,9 @@ def stacked(column: pyarrow.ListArray, places: np.ndarray) -> tuple[np.ndarray, 
     values = lists.filter(pyarrow.array(fits)).flatten().to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore"):
         rows[fits] = values.reshape(-1, width)
-    faults = {
-        row: f"has {lengths[row]} numbers, not {width}"
-        for row in (~fits & (lengths > 0)).nonzero()[0].tolist()
-    }
+    faults: dict[int, str] = {}
+    for row in np.flatnonzero(~fits & (lengths > 0)).tolist():
+        faults[row] = f"has {lengths[row]} numbers, not {width}"
     for row in np.flatnonzero(~np.isfinite(rows).all(1)).tolist():
         faults[row] = "holds numbers that are not finite in single precision"
     return rows, faults

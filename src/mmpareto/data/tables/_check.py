@@ -6,7 +6,8 @@ from mmpareto.data._recipe import Finding, Findings
 from mmpareto.data.tables._columns import FILES
 from mmpareto.data.tables._contents import Contents
 from mmpareto.data.tables._facts import Fact, class_facts, column_facts, number_facts, usable_facts
-from mmpareto.data.tables._inputs import FileInput, TableInput, TextInput
+from mmpareto.data.tables._file_inputs import FileInput
+from mmpareto.data.tables._inputs import TableInput, TextInput
 from mmpareto.data.tables._inspection import cut_texts, far_numbers, inspect_files, shared_files
 from mmpareto.data.tables._open_table import OpenTable
 from mmpareto.errors import MMParetoError
@@ -53,7 +54,8 @@ def _add_modality(opened: OpenTable, name: str, facts: list[Fact], problems: lis
         _add(contents, cut_texts(contents, name, item), facts, problems)
     elif isinstance(item, TableInput):
         facts += number_facts(contents, name)
-        problems += far_numbers(contents, item)
+        for column, kind in zip(item.columns, item.kinds, strict=True):
+            problems += far_numbers(contents, column) if kind == "number" else []
     elif isinstance(item, FileInput) and contents.modalities[name].kind in FILES:
         _add(contents, inspect_files(contents, name, opened.settings, item), facts, problems)
 

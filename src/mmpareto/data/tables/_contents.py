@@ -1,4 +1,4 @@
-"""What a table says: which samples there are, of which part, with which label; and what is wrong with it."""
+"""What a table says: its samples, their parts and labels; and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -69,18 +69,13 @@ class Contents:
 
     def findings(self, faults: Mapping[int, Fault]) -> list[Finding]:
         """A finding for each sample with a fault, or one for many with the same cause."""
-        places: dict[str, list[int]] = {}
+        causes: dict[str, dict[int, str]] = {}
         for place in sorted(faults):
             if place in self.parts:
                 fault = faults[place]
-                places.setdefault(fault.cause or fault.reason, []).append(place)
-        findings: list[tuple[int, Finding]] = []
-        for alike in places.values():
-            rows = self.table.rows[alike].tolist()
-            reasons = [faults[place].reason for place in alike]
-            findings += condensed(self.table.path, rows, reasons)
-        findings.sort(key=lambda numbered: numbered[0])
-        return [finding for _, finding in findings]
+                rows = causes.setdefault(fault.cause or fault.reason, {})
+                rows[int(self.table.rows[place])] = fault.reason
+        return condensed(self.table.path, causes.values())
 
     def note(self, reason: str, *, fatal: bool = False) -> None:
         """Adds what is to be known of the whole table, or why nothing can be trained."""
@@ -96,6 +91,6 @@ class Contents:
 
     def present(self, modality: str) -> np.ndarray:
         """Which rows have something in a column of a modality; bool [all rows]."""
-        masks = [self.table.filled(column) for column in self.modalities[modality].columns]
-        present: np.ndarray = np.logical_or.reduce(masks)
+        columns = self.modalities[modality].columns
+        present: np.ndarray = np.logical_or.reduce(list(map(self.table.filled, columns)))
         return present

@@ -39,7 +39,7 @@ def decode(
     workers: int = 0,
     progress: Progress | None = None,
 ) -> Decoded:
-    """Decodes what has not been decoded before, and leaves out the samples with a file that cannot be.
+    """Decodes what has not been decoded before; leaves out samples with a file that cannot be.
 
     Args:
         contents: What the table says.
@@ -60,8 +60,8 @@ def decode(
     for name, modality in opened.items():
         faults |= _faults(contents, name, places, modality.damaged)
         absent |= _faults(contents, name, places, modality.absent, "; it is missing there")
-    labels = label_tensor([contents.labels[place] for place in contents.parts], target)
-    ids = [contents.names[place] for place in contents.parts]
+    labels = label_tensor(list(map(contents.labels.__getitem__, contents.parts)), target)
+    ids = np.array(contents.names, object)[places]
     kept = ~np.isin(places, list(faults))
     datasets = {}
     for part in PARTS:
@@ -69,7 +69,7 @@ def decode(
         columns = {}
         for name, modality in opened.items():
             columns[name] = Column(modality.items, modality.index[mine], modality.transform)
-        datasets[part] = CachedDataset(columns, labels[mine], [ids[n] for n in mine.tolist()])
+        datasets[part] = CachedDataset(columns, labels[mine], ids[mine.numpy()].tolist())
     problems = contents.findings(faults) + contents.findings(absent)
     lost = list(_lost(contents, opened, kept))
     return Decoded(datasets, problems, lost)

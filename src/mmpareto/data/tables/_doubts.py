@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,12 @@ def doubtful_columns(
     for name, column in types.items():
         if name in stated or column.kind not in ("number", "category", "text"):
             continue
+        nearly = "" if column.kind == "number" else _nearly_numbers(table.columns[name])
+        if nearly:
+            asked = f"state `types: {{{name}: number}}`, or `{{{name}: {column.kind}}}`"
+            doubt = f"column `{name}` {nearly}, but is read as {column.kind}; {asked}"
+            yield name, column, doubt
+            continue
         reason = _naming(table, name, column.kind, root)
         if not reason and column.kind != "text":
             reason = copies.reason(name, column.kind)
@@ -54,12 +61,6 @@ def doubtful_columns(
             asked = f"state `types: {{{name}: {column.kind}}}` to train on it"
             doubt = f"column `{name}` {reason}, and is left out; {asked}"
             yield name, ColumnType("ignore", reason), doubt
-        elif column.kind != "number":
-            nearly = _nearly_numbers(table.columns[name])
-            if nearly:
-                asked = f"state `types: {{{name}: number}}`, or `{{{name}: {column.kind}}}`"
-                doubt = f"column `{name}` {nearly}, but is read as {column.kind}; {asked}"
-                yield name, column, doubt
 
 
 def _naming(table: Table, name: str, kind: str, root: Path) -> str:
@@ -89,13 +90,13 @@ def _is_called_identifier(name: str) -> bool:
 
 
 def _file_without_end(cell: str, root: Path) -> str:
-    """A file whose name begins as a cell says and goes on with an ending; ``""`` if there is none."""
+    """A file whose name is a cell and an ending; ``""`` if there is none."""
     path = root / cell
-    try:
-        names = sorted(entry.name for entry in path.parent.iterdir())
-    except (OSError, ValueError):  # no folder, or no name that one can have
-        return ""
-    return next((name for name in names if name.startswith(f"{path.name}.")), "")
+    with suppress(OSError, ValueError):  # no folder, or no name that one can have
+        for entry in sorted(path.parent.iterdir()):
+            if entry.name.startswith(f"{path.name}."):
+                return entry.name
+    return ""
 
 
 def _nearly_numbers(column: pyarrow.StringArray) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -48,8 +48,8 @@ def column_facts(contents: Contents) -> Iterator[Fact]:
 
 def class_facts(contents: Contents) -> Iterator[Fact]:
     """How often each class is in each part; of numbers, how they are spread."""
-    counts: dict[str, Counter[str]] = {part: Counter() for part in PARTS}
-    numbers: dict[str, list[float]] = {part: [] for part in PARTS}
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    numbers: dict[str, list[float]] = defaultdict(list)
     for place, part in contents.parts.items():
         label = contents.labels[place]
         counts[part].update(names(label))
@@ -72,7 +72,7 @@ def number_facts(contents: Contents, modality: str) -> Iterator[Fact]:
 
 def usable_facts(contents: Contents, decoded: Decoded, target: Target) -> Iterator[Fact]:
     """What can be trained and tested on, what is missing where, and what guessing reaches."""
-    sizes = {part: len(dataset) for part, dataset in decoded.datasets.items()}
+    sizes = dict(zip(decoded.datasets, map(len, decoded.datasets.values()), strict=True))
     for part, size in sizes.items():
         yield part, f"{size:,} samples"
     for name in contents.modalities:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import filterfalse
 
 import numpy as np
 
@@ -53,16 +54,18 @@ def _no_number(contents: Contents, column: str, place: int) -> Fault:
 
 def check_classes(contents: Contents) -> None:
     """Takes out what cannot be learned, and says what cannot be tested."""
-    counts: dict[str, Counter[str]] = {part: Counter() for part in PARTS}
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    everywhere: Counter[str] = Counter()
     first: dict[str, int] = {}
     for place, part in contents.parts.items():
         for name in names(contents.labels[place]):
             counts[part][name] += 1
+            everywhere[name] += 1
             first.setdefault(name, place)
     for name, place in first.items():
         lacking = [part for part in PARTS if not counts[part][name]]
         if lacking:
-            total = sum(counts[part][name] for part in PARTS)
+            total = everywhere[name]
             reason = f"'{name}', the label of {total} samples, is of none for {', '.join(lacking)}"
             left_out = ": they are left out" if "train" in lacking else ""
             contents.problems += contents.findings({place: Fault(reason + left_out)})
@@ -74,7 +77,7 @@ def check_classes(contents: Contents) -> None:
 
 def check_trainable(contents: Contents) -> None:
     """Says why nothing can be trained, if that is so."""
-    missing = [part for part in PARTS if not contents.of(part)]
+    missing = list(filterfalse(contents.of, PARTS))
     if missing:
         contents.note(
             f"no sample is left for {', '.join(missing)}: fill the split column, or state "
@@ -83,7 +86,7 @@ def check_trainable(contents: Contents) -> None:
         )
         return
     train = contents.of("train")
-    labels = {contents.labels[place] for place in train}
+    labels = set(map(contents.labels.__getitem__, train))
     if len(labels) == 1 and contents.task.kind != "labels":
         label = contents.labels[train[0]]
         shown = ", ".join(names(label)) or label

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 
 from mmpareto.data._recipe import Finding
@@ -22,24 +23,33 @@ def where(path: Path, rows: Sequence[int]) -> str:
     """
     if len(rows) == 1:
         return f"{path.name}, row {rows[0]}"
-    named = ", ".join(str(row) for row in rows[:_NAMED])
+    named = ", ".join(map(str, rows[:_NAMED]))
     more = len(rows) - _NAMED
     return f"{path.name}, rows {named}" + (f" and {more:,} more" if more > 0 else "")
 
 
-def condensed(path: Path, rows: Sequence[int], reasons: Sequence[str]) -> list[tuple[int, Finding]]:
-    """What is wrong with rows for one cause.
+def condensed(path: Path, causes: Iterable[Mapping[int, str]]) -> list[Finding]:
+    """What is wrong with rows.
 
     Args:
         path: The table.
-        rows: Numbers of the rows.
-        reasons: What is wrong with each of them.
+        causes: For each cause the numbers of its rows, in order, and what is wrong with each.
 
     Returns:
-        A finding for each row, or one for many rows with the first one's reason; each with the
-        number of its first row.
+        A finding for each row, or one for many rows with the first one's reason; in the order of
+        the rows.
+
+    Example:
+        >>> condensed(Path("my.csv"), [{5: "is empty"}, dict.fromkeys(range(2, 9), "is late")])[0]
+        Finding(where='my.csv, rows 2, 3, 4 and 4 more', reason='is late', fatal=False)
     """
-    if len(rows) > MANY:
-        return [(rows[0], Finding(where(path, rows), reasons[0]))]
-    pairs = zip(rows, reasons, strict=True)
-    return [(row, Finding(where(path, [row]), reason)) for row, reason in pairs]
+    findings: list[tuple[int, Finding]] = []
+    for reasons in causes:
+        rows = list(reasons)
+        if len(rows) > MANY:
+            findings.append((rows[0], Finding(where(path, rows), reasons[rows[0]])))
+            continue
+        singly = (Finding(where(path, [row]), reasons[row]) for row in rows)
+        findings += zip(rows, singly, strict=True)
+    findings.sort(key=itemgetter(0))
+    return list(map(itemgetter(1), findings))

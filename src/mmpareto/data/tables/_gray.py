@@ -18,7 +18,7 @@ _MOST = 1_000_000
 
 @dataclass(frozen=True)
 class GrayDecoder(Decoder):
-    """As `ImageDecoder`, but gray of more than eight bits is stretched from a range to black and white.
+    """As `ImageDecoder`, but gray of more than eight bits is stretched from a range.
 
     Args:
         size: The shorter side is brought to this.

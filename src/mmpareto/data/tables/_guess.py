@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +11,15 @@ import pyarrow
 from pyarrow import compute
 
 from mmpareto.data.tables._cells import counted
-from mmpareto.data.tables._columns import FILES, FOREIGN, TYPES, ColumnType, is_majority
+from mmpareto.data.tables._columns import TYPES, ColumnType, is_majority
+from mmpareto.data.tables._file_types import guess_files, without_type
 from mmpareto.data.tables._numbers import plain_numbers
 from mmpareto.data.tables._table import Table
 from mmpareto.errors import MMParetoError
 
-_ENDS = {end: kind for kind, ends in FILES.items() for end in ends.split()}
 _LONGEST, _CATEGORIES = 40, 100
 _LOOKED_AT = 1000
 """Different cells that are looked at one by one; the others are taken to be like them."""
-
-_FILE = (
-    re.compile(  # one word and an ending with a letter; but no address, and no number with a unit
-        r"(?!\w+://|www\.|[^/]*@|[\W\d]*\d[.,]\d\w*$)"
-        r"\S+\.(?!(?:com|net|org)$)(?=\d*[a-z])[a-z0-9]{2,5}",
-        re.IGNORECASE,
-    )
-)
 
 
 def parse_number(cell: str) -> float | None:
@@ -45,7 +37,7 @@ def parse_number(cell: str) -> float | None:
 
 
 def is_categorical(values: int, cells: int) -> bool:
-    """Whether so few values come again and again: each twice on average, and no more than a hundred."""
+    """Whether values repeat: each twice on average, and no more than a hundred."""
     return values <= min(cells / 2, _CATEGORIES)
 
 
@@ -86,84 +78,23 @@ def guess(
         return ColumnType("number", f"{hits} of {filled} cells are numbers")
     counts = counted(column)
     sample = dict(list(counts.items())[:_LOOKED_AT])
-    stored = _guess_files(sample, folder, name)
+    stored = guess_files(sample, folder, name)
     if stored is not None:
         return stored
     longest = compute.max(compute.utf8_length(column)).as_py()
     if is_categorical(len(counts), filled) and longest <= _LONGEST:
         return ColumnType("category", f"{len(counts)} short values in {filled} cells")
-    lists = [cell for cell in sample if _is_list(cell)]
+    lists = list(filter(_is_list, sample))
     if is_majority(len(lists), len(sample)):
         shown = f"'{lists[0]:.40}'; keep them as .npy files and their paths in the column"
-        raise _without_type(name, f"lists of numbers, such as {shown}", "text")
+        raise without_type(name, f"lists of numbers, such as {shown}", "text")
     return ColumnType("text", f"{len(counts)} different values in {filled} cells")
-
-
-def _guess_files(counts: Mapping[str, int], folder: Path, name: str) -> ColumnType | None:
-    """The type of the files that cells name; None where they name none."""
-    total = sum(counts.values())
-    for kind in FILES:
-        hits = _hits(counts, lambda cell, kind=kind: kind_of_end(cell) == kind)  # type: ignore[misc]
-        if is_majority(hits, total):
-            return ColumnType(kind, f"{hits} of {total} cells end like {kind} files")
-    folders = _hits(counts, lambda cell: _on_disk(folder / cell) == "folder")
-    if is_majority(folders, total):
-        return ColumnType("video", f"{folders} of {total} cells are folders, of frames")
-
-    def is_file(cell: str) -> bool:
-        return bool(kind_of_end(cell) or _FILE.fullmatch(cell)) or (
-            _on_disk(folder / cell) == "file"
-        )
-
-    if not is_majority(_hits(counts, is_file), total):
-        return None
-    for known, ends in FOREIGN.items():
-        foreign = [cell for cell in counts if cell.lower().endswith(tuple(ends.split()))]
-        if is_majority(len(foreign), len(counts)):
-            raise MMParetoError(
-                f"Column `{name}` should name files that can be read. Found {known} files, such as "
-                f"'{foreign[0]}': convert them, pictures to PNG or JPEG and volumes to .npy, or "
-                f"state `types: {{{name}: ignore}}`."
-            )
-    unknown = [cell for cell in counts if not kind_of_end(cell) and is_file(cell)]
-    example = (unknown or list(counts))[0]
-    raise _without_type(name, f"files that are not of one known type, such as '{example}'", "image")
-
-
-def _hits(counts: Mapping[str, int], is_hit: Callable[[str], bool]) -> int:
-    """How many cells are hits, given how often each occurs."""
-    return sum(count for cell, count in counts.items() if is_hit(cell))
-
-
-def kind_of_end(cell: str) -> str:
-    """The type of a file by the end of its name; ``""`` for another end."""
-    if "://" in cell:
-        return ""
-    name = cell.rpartition("/")[2]
-    stem, _, end = name.rpartition(".")
-    return _ENDS.get(f".{end.lower()}", "") if stem else ""
-
-
-def _on_disk(path: Path) -> str:
-    try:
-        if path.is_dir():
-            return "folder"
-        return "file" if path.is_file() else ""
-    except (OSError, ValueError):  # a text may be longer than a name can be
-        return ""
 
 
 def _is_list(cell: str) -> bool:
     parts = re.split(r"[,;\s]+", cell.strip("[] ")) if cell.startswith("[") else cell.split(";")
     filled = list(filter(None, parts))
     return len(parts) > 1 and bool(filled) and None not in map(parse_number, filled)
-
-
-def _without_type(name: str, found: str, kind: str) -> MMParetoError:
-    stated = f"`types: {{{name}: {kind}}}` or `types: {{{name}: ignore}}`"
-    return MMParetoError(
-        f"Column `{name}` should have a type. Found {found}. State it with {stated}."
-    )
 
 
 def column_types(

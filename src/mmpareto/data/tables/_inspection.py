@@ -12,12 +12,13 @@ from mmpareto.data._recipe import Finding
 from mmpareto.data.tables._columns import FILES
 from mmpareto.data.tables._contents import Contents, Fault
 from mmpareto.data.tables._facts import Fact, spread
+from mmpareto.data.tables._file_inputs import FileInput
 from mmpareto.data.tables._gray import GrayDecoder
-from mmpareto.data.tables._inputs import FileInput, TableInput, TextInput
+from mmpareto.data.tables._inputs import TextInput
 from mmpareto.data.tables._measures import measure, same_content, surplus
 from mmpareto.data.tables._settings import TableSettings
 from mmpareto.data.tables._splitting import PARTS
-from mmpareto.data.tables._tabular import Standardised
+from mmpareto.data.tables._tabular import fence
 
 Inspected = tuple[list[Fact], list[Finding]]
 
@@ -55,24 +56,25 @@ def _cut(
     return [Finding(contents.table.path.name, reason)]
 
 
-def far_numbers(contents: Contents, item: TableInput) -> Iterator[Finding]:
+def far_numbers(contents: Contents, name: str) -> list[Finding]:
     """Numbers that are far from all others of their column."""
-    for name, feature in zip(item.columns, item.features, strict=True):
-        if not isinstance(feature, Standardised) or np.isinf(feature.high):
-            continue
-        numbers = contents.table.numbers(name)
-        far = (numbers < feature.low) | (numbers > feature.high)
-        places = [place for place in far.nonzero()[0].tolist() if place in contents.parts]
-        faults = {}
-        for place in places:
-            cell = contents.cell(name, place)
-            reason = (
-                f"column `{name}`: {cell} is far from all other numbers, and is read as "
-                f"{feature.low if numbers[place] < feature.low else feature.high:g}; state "
-                f"--data.missing with '{cell}' if it says that there is none"
-            )
-            faults[place] = Fault(reason, f"{name}: far")
-        yield from contents.findings(faults)
+    places = np.array(list(contents.parts))
+    numbers = contents.table.numbers(name)[places]
+    low, high = fence(numbers[~np.isnan(numbers)])
+    far = (numbers < low) | (numbers > high)
+    if not far.any():
+        return []
+    near = numbers[~far & ~np.isnan(numbers)]
+    faults = {}
+    for place in places[far].tolist():
+        cell = contents.cell(name, place)
+        reason = (
+            f"column `{name}`: {cell} is far from all other numbers, which lie from {near.min():g} "
+            f"to {near.max():g}; correct it, or add '{cell}' to --data.missing if it says that "
+            "there is none"
+        )
+        faults[place] = Fault(reason, f"{name}: far")
+    return contents.findings(faults)
 
 
 def inspect_files(

@@ -22,6 +22,7 @@ Label = tuple[str, ...] | float
 """The names of a sample's class or labels, or its number."""
 
 _SEPARATORS = r"[;|]"
+_LOOKED_AT = 200
 _MANY_NUMBERS = 20
 """Whole numbers of which there are more are rarely names of classes."""
 
@@ -69,8 +70,11 @@ def label_numbers(column: pyarrow.StringArray) -> np.ndarray:
     filled = len(column) - column.null_count
     if is_majority(int((~np.isnan(plain)).sum()), filled):
         return plain
-    written = written_numbers(column)
-    return written if is_majority(int((~np.isnan(written)).sum()), filled) else plain
+    for part in (column.drop_null()[:_LOOKED_AT], column):
+        written = written_numbers(part)
+        if not is_majority(int((~np.isnan(written)).sum()), len(part) - part.null_count):
+            return plain
+    return written
 
 
 def _recurrence(cells: Iterable[str], separator: str | None) -> tuple[bool, bool]:
@@ -179,7 +183,7 @@ def _named(task: str, known: Sequence[str]) -> Target:
 
 
 def label_tensor(labels: Sequence[Label], target: Target) -> Tensor:
-    """The labels as a tensor, in the form that `target` says; numbers in double precision, as they were written."""
+    """The labels in the form that `target` says; numbers in double precision, as written."""
     if isinstance(target, Number):
         return torch.tensor(labels, dtype=torch.float64)
     assert isinstance(target, Classes | Labels)

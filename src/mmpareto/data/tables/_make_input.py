@@ -19,18 +19,9 @@ from mmpareto.data.media._video import VideoDecoder
 from mmpareto.data.samples._augment import Frames, Spectrogram
 from mmpareto.data.tables._arrays import stacked, unchanged
 from mmpareto.data.tables._contents import Contents
+from mmpareto.data.tables._file_inputs import ArrayInput, FileInput, FileSource, SoundInput
 from mmpareto.data.tables._gray import GrayDecoder, common_range
-from mmpareto.data.tables._inputs import (
-    ArrayInput,
-    FileInput,
-    FileSource,
-    Input,
-    SoundInput,
-    TableInput,
-    TextInput,
-    VectorInput,
-    cells_of,
-)
+from mmpareto.data.tables._inputs import Input, TableInput, TextInput, VectorInput, cells_of
 from mmpareto.data.tables._settings import TableSettings
 from mmpareto.data.tables._tabular import FEATURES
 from mmpareto.data.tables._text import make_tokens
@@ -65,9 +56,10 @@ def make_input(settings: TableSettings, contents: Contents, modality: str) -> In
 
 
 def _table_input(contents: Contents, columns: list[str], train: np.ndarray) -> TableInput:
-    kinds = [contents.types[column].kind for column in columns]
-    features = []
-    for column, kind in zip(columns, kinds, strict=True):
+    features, kinds = [], []
+    for column in columns:
+        kind = contents.types[column].kind
+        kinds.append(kind)
         features.append(FEATURES[kind].fit(cells_of(contents.table, column, kind, train)))
     width = sum(feature.width for feature in features)
     return TableInput((width,), columns, features, kinds)
@@ -81,7 +73,7 @@ def _file_input(
     name = hashlib.sha256(f"{settings.path}/{modality}".encode()).hexdigest()[:12]
     source = FileSource(modality, f"manifest-{kind}-{name}", root)
     cells = contents.table.columns[modality].take(train).drop_null()[:_LOOKED_AT]
-    first = [root / cell for cell in cells.to_pylist()]
+    first = list(map(root.joinpath, cells.to_pylist()))
     if kind == "image":
         return FileInput((3, size, size), source, _image_decoder(settings, first), Frames(1, size))
     if kind == "video":
@@ -111,8 +103,8 @@ def _array_shape(paths: list[Path], modality: str) -> tuple[int, ...]:
     for path in paths:
         try:
             array = open_memmap(path, mode="r")
-        except Exception:
-            continue  # of any kind that damaged files can cause: they are named when all of them are decoded
+        except Exception:  # damaged files, of any kind, are named when all are decoded
+            continue
         if array.size:
             shapes[array.shape] += 1
     if not shapes:

@@ -1,4 +1,4 @@
-"""How large and how long files are, and which have the same content; read from the files as they are."""
+"""How large and how long files are, what in them is not read, and which are the same."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _pages(path: Path) -> int:
 
 
 def _seconds_of_wave(path: Path) -> float:
-    """Seconds that the header of a WAV file states, which FFmpeg does not go by; 0 for other files."""
+    """Seconds that the header of a WAV file states, and FFmpeg ignores; 0 for other files."""
     with suppress(wave.Error, EOFError, OSError), wave.open(str(path)) as file:
         return float(file.getnframes() / max(1, file.getframerate()))
     return 0.0
@@ -116,16 +116,19 @@ def _last_time(container: Any) -> float:
 
 
 def same_content(paths: Iterable[Path]) -> list[list[Path]]:
-    """Divides files, or folders of files, by the bytes they hold; only those of one size are read."""
+    """Divides files, or folders, by the bytes they hold; only those of one size are read."""
     files = {path: list(_files_in(path)) for path in paths}
-    sizes = {path: sum(file.stat().st_size for file in inside) for path, inside in files.items()}
     groups: list[list[Path]] = []
-    for alike in _groups(sizes):
+    for alike in _groups({path: _size_of(files[path]) for path in files}):
         if len(alike) == 1:
             groups.append(alike)
         else:
             groups += _groups({path: digest(files[path]) for path in alike})
     return groups
+
+
+def _size_of(files: Iterable[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
 
 
 def _files_in(path: Path) -> Iterator[Path]:

@@ -45,7 +45,7 @@ def written_numbers(column: pyarrow.StringArray) -> np.ndarray:
     """The numbers in a column as people write them, too.
 
     That is with separators of thousands, a decimal comma, a percent sign, a currency, a unit, or
-    another minus sign. A comma is taken for a decimal one if that is the only way to read some cell.
+    another minus sign. A comma is a decimal one if that is the only way to read some cell.
 
     Args:
         column: Text, N cells.

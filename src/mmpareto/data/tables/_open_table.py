@@ -52,7 +52,7 @@ class OpenTable:
     def target(self) -> Target:
         """What is predicted."""
         contents = self.contents
-        labels = [contents.labels[place] for place in contents.of("train")]
+        labels = list(map(contents.labels.__getitem__, contents.of("train")))
         return make_target(contents.task.kind, self.settings.label, labels)
 
     def decode(self, workers: int = 0, progress: Progress | None = None) -> Decoded:

@@ -31,9 +31,7 @@ def read_parquet(path: Path) -> RawTable:
         raise MMParetoError(
             f"{path} should be a Parquet file. Found: {' '.join(str(error).split())}"
         ) from error
-    raw = RawTable(
-        [_name(name) for name in table.column_names], [], np.arange(len(table)) + 1, len(table)
-    )
+    raw = RawTable(list(map(_name, table.column_names)), [], np.arange(len(table)) + 1, len(table))
     for place, column in enumerate(table.itercolumns()):
         if is_list(column.type):
             raw.lists.add(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 
 from mmpareto.data.media._inside import inside
@@ -65,11 +66,10 @@ class Files:
     def _levelled(self, folder: Path) -> dict[str, str]:
         """The entries of a folder by their levelled names."""
         if folder not in self._entries:
-            try:
-                names = [entry.name for entry in folder.iterdir()]
-            except OSError:
-                names = []
-            self._entries[folder] = {_level(name): name for name in names}
+            entries = self._entries[folder] = {}
+            with suppress(OSError):
+                for entry in folder.iterdir():
+                    entries[_level(entry.name)] = entry.name
         return self._entries[folder]
 
 

@@ -17,6 +17,9 @@ MISSING = (
 )
 """What stands for a missing cell beside an empty one: pandas' list, and what people write."""
 
+FRACTIONS = (0.7, 0.1, 0.2)
+"""Shares of training, validation and test where neither the file nor the user states any."""
+
 _POSITIVE = ("image_size", "frames", "fps", "rate", "seconds", "text_length")
 
 

@@ -45,26 +45,29 @@ def split(
         >>> split(["a", "b", "c", "d", "e"], [["x"]] * 5, (0.6, 0.2, 0.2), seed=0)
         ['train', 'val', 'train', 'train', 'test']
     """
-    counts: dict[str, Counter[str]] = {}
-    for unit, classes in zip(units, strata, strict=True):
-        counts.setdefault(unit, Counter()).update(classes)
     shares = {part: share for part, share in zip(PARTS, fractions, strict=True) if share > 0}
-    hashes = {unit: hashlib.sha256(f"{seed}/{unit}".encode()).hexdigest() for unit in counts}
-    is_single = all(own.total() == 1 for own in counts.values())
-    divide = _one_by_one if is_single else _balanced
-    parts = divide({unit: counts[unit] for unit in sorted(counts, key=hashes.__getitem__)}, shares)
-    return [parts[unit] for unit in units]
+    hashes = {unit: hashlib.sha256(f"{seed}/{unit}".encode()).hexdigest() for unit in units}
+    order = sorted(hashes, key=hashes.__getitem__)
+    if len(order) == len(units) and all(len(classes) == 1 for classes in strata):
+        names = dict(zip(units, strata, strict=True))
+        parts = _one_by_one({unit: names[unit][0] for unit in order}, shares)
+    else:
+        counts: dict[str, Counter[str]] = {unit: Counter() for unit in order}
+        for unit, classes in zip(units, strata, strict=True):
+            counts[unit].update(classes)
+        parts = _balanced(counts, shares)
+    return list(map(parts.__getitem__, units))
 
 
-def _one_by_one(counts: Mapping[str, Counter[str]], shares: Mapping[str, float]) -> dict[str, str]:
-    """Parts of units that are one sample of one class.
+def _one_by_one(names: Mapping[str, str], shares: Mapping[str, float]) -> dict[str, str]:
+    """Parts of units that are one sample of one class, whose name is given.
 
     Each goes to a part that has none of its class yet, or else to the one that is furthest from its
     share of it.
     """
     members: dict[str, list[str]] = {}
-    for unit, own in counts.items():
-        members.setdefault(next(iter(own)), []).append(unit)
+    for unit, name in names.items():
+        members.setdefault(name, []).append(unit)
     parts = {}
     for alike in members.values():
         have = dict.fromkeys(shares, 0)

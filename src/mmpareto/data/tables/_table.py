@@ -81,7 +81,7 @@ class Table:
         return self._numbers[name]
 
     def read_as_written(self, name: str) -> None:
-        """Takes numbers of a column as people write them, see `written_numbers`, for its numbers."""
+        """Takes for a column's numbers those that people write, see `written_numbers`."""
         if np.isnan(self.numbers(name)[self.filled(name)]).any():
             self._numbers[name] = written_numbers(self.columns[name])
 

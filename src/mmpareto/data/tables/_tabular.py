@@ -88,7 +88,7 @@ class Feature(ABC):
 
 @dataclass(frozen=True)
 class Standardised(Feature):
-    """A number, less the mean of the training part, over its standard deviation; and 1 where there is none.
+    """A number in units of the training part's spread; and 1 where there is none.
 
     What is further than a million standard deviations from the mean becomes a million.
 
@@ -112,7 +112,7 @@ class Standardised(Feature):
 
     @classmethod
     def fit(cls, cells: np.ndarray) -> Standardised:
-        """Takes the statistics of the training part; numbers far from all others count as near ones.
+        """Takes the statistics of the training part; far numbers count as the nearest.
 
         Args:
             cells: Its numbers, NaN where there is none.
@@ -130,7 +130,9 @@ class Standardised(Feature):
 
 @dataclass(frozen=True)
 class OneHot(Feature):
-    """A place for each category of the training part and one for any other; all are 0 where there is none.
+    """A place for each category of the training part, and one for any other.
+
+    All are 0 where there is none.
 
     Args:
         categories: Categories of the training part.
