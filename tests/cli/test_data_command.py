@@ -120,6 +120,12 @@ def test_info_needs_no_files(name: str, capsys: pytest.CaptureFixture[str]) -> N
         assert "".join(text.split()) in shown
 
 
+def test_settings_of_a_base_class_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "info", "manifest"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^--data\.label +label +Column of what is predicted\.", shown, re.MULTILINE)
+
+
 def test_info_shows_settings_with_defaults_and_shapes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "info", PROBE, "--data.root", "."]) == 0
     shown = capsys.readouterr().out

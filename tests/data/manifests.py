@@ -67,4 +67,4 @@ def plain(shade: int) -> np.ndarray:
 def parts_of(data: Manifest) -> dict[str, str]:
     """The part of each sample, by its id."""
     contents = data.contents
-    return {contents.table.columns[data.id][place]: part for place, part in contents.parts.items()}
+    return {contents.names[place]: part for place, part in contents.parts.items()}

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import pickle
 import random
+import sys
+from dataclasses import fields
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
+import pyarrow
 import pytest
 from manifests import manifest, notes, parts_of, with_media
+from pyarrow import parquet
 
 from mmpareto.balancing import Uniform
 from mmpareto.data import Manifest
+from mmpareto.data.tables._doubts import doubtful_columns
+from mmpareto.data.tables._guess import column_types
+from mmpareto.data.tables._inputs import cells_of
+from mmpareto.data.tables._table import read_table
+from mmpareto.data.tables._tabular import FEATURES, table_tensor
 from mmpareto.models import LateFusionCNN
 from mmpareto.specs import Classes, Labels, Number, Text
 from mmpareto.training import RunConfig, load_config, save_config
@@ -45,7 +56,11 @@ def test_every_kind_of_column_is_loaded_and_missing_cells_are_missing(tmp_path: 
         for lacking, name in enumerate(("photo", "voice", "clip", "vector"))
     }
     assert set(splits.train[0]["inputs"]) == {"note", "voice", "clip", "vector", "table"}
-    assert batch["inputs"]["vector"][4].tolist() == [8.0] * 5
+    train = np.array([0, 1, 2, 8, 9, 10, 11])  # row s3 has no vector
+    units = (8 - train.mean()) / train.std()
+    assert batch["inputs"]["vector"][4].tolist() == pytest.approx([units] * 5)
+    as_stored = manifest(tmp_path, with_media(tmp_path), standardise=False).load().train
+    assert as_stored[[4]]["inputs"]["vector"][0].tolist() == [8.0] * 5
     assert splits.val[0]["inputs"].keys() == {
         "photo",
         "voice",
@@ -139,3 +154,86 @@ def test_the_table_is_found_from_another_folder(
     data = Manifest("my.csv", root=".")
     monkeypatch.chdir("/")
     assert len(data.load().train) == 8
+
+
+def test_a_recipe_is_a_value_that_reads_nothing_until_it_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "my.csv"
+    data = Manifest(path, label="mood", types={"year": "category"})
+    assert data == Manifest(str(path), label="mood", types={"year": "category"})
+    assert not path.exists()
+    assert set(vars(data)) == {field.name for field in fields(data)}
+
+
+def test_what_was_read_is_no_part_of_a_pickle(tmp_path: Path) -> None:
+    data = manifest(tmp_path, notes(400))
+    before = pickle.dumps(data)
+    data.load()
+    assert data.fingerprint
+    assert pickle.dumps(data) == before
+    assert len(before) < 1000
+    copy = pickle.loads(before)
+    assert copy == data
+    assert copy.fingerprint == data.fingerprint
+    assert copy.contents is not data.contents
+
+
+def test_samples_with_none_of_the_labels_are_samples(tmp_path: Path) -> None:
+    names = ("effusion", "mass", "nodule")
+    labels = []
+    for number in range(64):
+        bits = number + number // 8
+        labels.append([name for place, name in enumerate(names) if bits >> place & 1])
+    rows = [row | {"label": ";".join(labels[n])} for n, row in enumerate(notes(64))]
+    data = manifest(tmp_path, rows, task="labels")
+    assert len(data.contents.parts) == 64
+    first = data.load().train[0]["label"]
+    assert first.tolist() == [0, 0, 0]
+    guessed = manifest(tmp_path, rows).contents
+    assert len(guessed.parts) == 56
+    assert any("state --data.task labels if they are" in p.reason for p in guessed.problems)
+    missing = manifest(tmp_path, [rows[0] | {"label": "NA"}, *rows[1:]], task="labels")
+    assert len(missing.contents.parts) == 63  # it is not known what it has
+    columns = {name: [row[name] for row in rows] for name in ("id", "split", "note")}
+    parquet.write_table(pyarrow.table({**columns, "label": labels}), tmp_path / "my.parquet")
+    lists = Manifest(tmp_path / "my.parquet").contents
+    assert lists.task == ("labels", "lists")
+    assert len(lists.parts) == 64
+
+
+def test_cells_are_read_by_the_column(tmp_path: Path) -> None:
+    """The number of calls does not grow with the number of rows, but for labels and names."""
+    calls = []
+    for count in (300, 3000):
+        path = tmp_path / f"{count}.csv"
+        source = random.Random(0)
+        lines = ["id,label,a,b,c"]
+        for number in range(count):
+            cells = (source.gauss(0, 1), source.randrange(90), source.choice(["red", "blue"]))
+            lines.append(f"s{number},{number % 2},{','.join(map(str, cells))}")
+        path.write_text("\n".join(lines))
+        calls.append(_calls_of(path))
+    assert calls[0] == calls[1]
+
+
+def _calls_of(path: Path) -> int:
+    """How many functions are called to read a table, and to guess, doubt and encode its columns."""
+    count = 0
+
+    def counter(frame: FrameType, event: str, _: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(counter)
+    try:
+        table = read_table(path)
+        types = column_types(table, {"id", "label"}, {}, path.parent)
+        assert not list(doubtful_columns(table, types, {}, "label", path.parent))
+        places = np.arange(len(table.rows))
+        features, columns = [], []
+        for name, column in types.items():
+            columns.append(cells_of(table, name, column.kind, places))
+            features.append(FEATURES[column.kind].fit(columns[-1]))
+        table_tensor(features, columns)
+    finally:
+        sys.setprofile(None)
+    return count

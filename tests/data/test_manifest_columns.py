@@ -11,8 +11,10 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from mmpareto.data.tables._columns import guess
+from mmpareto.data.tables._cells import make_column
+from mmpareto.data.tables._guess import guess
 from mmpareto.data.tables._labels import guess_task, label_tensor, make_target, parse_label
+from mmpareto.data.tables._numbers import plain_numbers
 from mmpareto.data.tables._tabular import OneHot, Standardised, table_tensor
 from mmpareto.data.tables._text import Pretrained, Trigrams, token_tensor
 from mmpareto.errors import MMParetoError
@@ -32,20 +34,22 @@ GUESSES = {
 
 @pytest.mark.parametrize("kind", GUESSES)
 def test_types_are_guessed_from_the_cells(kind: str, tmp_path: Path) -> None:
-    assert guess(GUESSES[kind], tmp_path).kind == kind
+    assert guess(make_column(GUESSES[kind]), tmp_path).kind == kind
 
 
 def test_folders_are_frames_of_videos(tmp_path: Path) -> None:
     for name in "abc":
         (tmp_path / name).mkdir()
-    assert guess(["a", "b", "c"], tmp_path).kind == "video"
-    assert guess(["a", "b", "d"], tmp_path).kind == "text"
-    assert guess(["long " * 100, "a" * 5000], tmp_path).kind == "text"  # longer than a path can be
+    assert guess(make_column(["a", "b", "c"]), tmp_path).kind == "video"
+    assert guess(make_column(["a", "b", "d"]), tmp_path).kind == "text"
+    assert (
+        guess(make_column(["long " * 100, "a" * 5000]), tmp_path).kind == "text"
+    )  # longer than a path can be
 
 
 def test_half_a_column_of_numbers_is_none() -> None:
-    assert guess(["1", "2", "x", "y"], Path()).kind == "text"
-    assert guess(["inf", "1_000", "1e400", "nan"], Path()).kind == "text"
+    assert guess(make_column(["1", "2", "x", "y"]), Path()).kind == "text"
+    assert guess(make_column(["inf", "1_000", "1e400", "nan"]), Path()).kind == "text"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +64,7 @@ def test_half_a_column_of_numbers_is_none() -> None:
     ],
 )
 def test_tasks_are_guessed_from_the_cells(cells: list[str], task: str) -> None:
-    assert guess_task(cells).kind == task
+    assert guess_task(make_column(cells)).kind == task
 
 
 def test_labels_become_the_tensors_of_their_target() -> None:
@@ -83,8 +87,8 @@ def test_numbers_are_standardised_by_the_training_part_and_say_where_they_are_mi
     source = np.random.default_rng(0)
     values = source.normal(5, 3, 40)
     cells = [f"{value!r}" for value in values.tolist()]
-    feature = Standardised.fit([*cells[:30], ""])
-    encoded = table_tensor([feature], [[cell] for cell in [*cells, ""]])
+    feature = Standardised.fit(plain_numbers(make_column([*cells[:30], ""])))
+    encoded = table_tensor([feature], [plain_numbers(make_column([*cells, ""]))])
     expected = (values - values[:30].mean()) / values[:30].std()
     np.testing.assert_allclose(encoded[:40, 0], expected, rtol=1e-5)
     assert encoded[:, 1].tolist() == [0] * 40 + [1]
@@ -92,13 +96,14 @@ def test_numbers_are_standardised_by_the_training_part_and_say_where_they_are_mi
 
 
 def test_a_number_that_never_varies_is_zero() -> None:
-    assert Standardised.fit(["7", "7"]).encode("7") == [0, 0]
-    assert Standardised.fit([""]).encode("3") == [3, 0]
+    assert Standardised.fit(np.array([7.0, 7.0])).encode(np.array([7.0])).tolist() == [[0, 0]]
+    assert Standardised.fit(np.array([np.nan])).encode(np.array([3.0])).tolist() == [[3, 0]]
 
 
 def test_categories_have_a_place_each_and_one_for_all_others() -> None:
-    feature = OneHot.fit(["b", "a", "", "b"])
-    rows = table_tensor([feature, Standardised(0.0, 1.0)], [["b", "1"], ["new", ""], ["", "2"]])
+    feature = OneHot.fit(make_column(["b", "a", "", "b"]))
+    cells = (make_column(["b", "new", ""]), np.array([1.0, np.nan, 2.0]))
+    rows = table_tensor([feature, Standardised(0.0, 1.0)], cells)
     assert rows.tolist() == [[0, 1, 0, 1, 0], [0, 0, 1, 0, 1], [0, 0, 0, 2, 0]]
 
 

@@ -137,7 +137,7 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
         {},
         "Found `label`, which is none of id, split, note, age",
     ),
-    "no id column": (cut(notes(), "id"), {}, "`data.id` should be a column of"),
+    "no id column": (notes(), {"id": "name"}, "`data.id` should be a column of"),
     "no group column": (notes(), {"group": "who"}, "`data.group` should be a column of"),
     "an unknown type": (notes(), {"types": {"age": "integer"}}, "Found age: 'integer'"),
     "the type of no column": (

@@ -72,3 +72,26 @@ def test_seeds_give_different_splits_and_a_share_of_zero_gives_none() -> None:
 def test_the_split_is_that_of_every_machine() -> None:
     parts = split([str(index) for index in range(12)], [["x"]] * 12, FRACTIONS, 0)
     assert "".join(part[1] for part in parts) == "arreeerrrrrr"
+
+
+@given(st.integers(0, 20), st.integers(10, 60))
+def test_a_rare_label_beside_a_common_one_has_its_share(seed: int, rare: int) -> None:
+    strata = [["common", "rare"] if place < rare else ["common"] for place in range(500)]
+    parts = split([str(place) for place in range(500)], strata, FRACTIONS, seed)
+    for part, share in zip(PARTS, FRACTIONS, strict=True):
+        assert abs(parts[:rare].count(part) - share * rare) < 2
+        assert abs(parts.count(part) - share * 500) < 2
+
+
+@given(st.integers(0, 50))
+def test_classes_of_groups_have_their_shares_but_for_a_few_samples(seed: int) -> None:
+    source = random.Random(seed)
+    weights = {"calm": 0.55, "angry": 0.25, "happy": 0.15, "sad": 0.05}
+    strata = [source.choices(list(weights), list(weights.values())) for _ in range(600)]
+    groups = [f"speaker {place % 60}" for place in range(600)]
+    parts = split(groups, strata, FRACTIONS, seed)
+    for name in weights:
+        rows = [place for place, (own,) in enumerate(strata) if own == name]
+        for part, share in zip(PARTS, FRACTIONS, strict=True):
+            count = sum(parts[place] == part for place in rows)
+            assert abs(count - share * len(rows)) <= max(4, 0.1 * len(rows))

@@ -60,9 +60,10 @@ def _info(settings: Any) -> int:
     except MMParetoError as error:
         _say(f"What a sample looks like depends on the files. {error}")
     _say()
-    meaning = {
-        entry.arg_name: " ".join((entry.description or "").split()) for entry in documented.params
-    }
+    meaning: dict[str, str] = {}
+    for kind in reversed(type(recipe).__mro__):  # a base class documents the settings that it has
+        for entry in parse(kind.__doc__ or "").params:
+            meaning[entry.arg_name] = " ".join((entry.description or "").split())
     settable = [field for field in fields(recipe) if field.init]
     _table(
         ["setting", "default", ""],
@@ -78,14 +79,17 @@ def _default(field: Any) -> str:
 
 
 def _prepare(settings: Any) -> int:
-    if settings.workers < 0:
-        raise MMParetoError(
-            f"Parameter `workers` should not be negative. Found {settings.workers}."
-        )
-    with _progress(Console()) as progress:
-        settings.data.prepare(settings.workers, progress)
+    _decode(settings.data, settings.workers)
     _say(f"{settings.data.name} is ready.")
     return 0
+
+
+def _decode(recipe: DatasetRecipe, workers: int) -> None:
+    """Decodes what has not been decoded yet, and shows how far that is."""
+    if workers < 0:
+        raise MMParetoError(f"Parameter `workers` should not be negative. Found {workers}.")
+    with _progress(Console()) as progress:
+        recipe.prepare(workers, progress)
 
 
 @contextmanager
@@ -114,7 +118,13 @@ def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _check(settings: Any) -> int:
-    findings = settings.data.check()
+    workers = settings.get("workers", 0)
+    try:
+        _decode(settings.data, workers)
+    except MMParetoError:
+        if workers < 0:
+            raise
+    findings = settings.data.check()  # which says what stands in the way of decoding
     _table(["", ""], findings.facts)
     for fatal, title in (
         (True, "Has to be mended before training:"),

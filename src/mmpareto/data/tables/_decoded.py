@@ -1,90 +1,114 @@
-"""The samples of a manifest, decoded."""
+"""The samples of a table, decoded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
 
 from mmpareto.data._recipe import Finding, Progress
 from mmpareto.data.samples._cached import CachedDataset, Column
-from mmpareto.data.tables._contents import Contents
+from mmpareto.data.tables._contents import Contents, Fault
+from mmpareto.data.tables._inputs import Input, Opened, Selection
 from mmpareto.data.tables._labels import label_tensor, names
 from mmpareto.data.tables._splitting import PARTS
-
-if TYPE_CHECKING:
-    from mmpareto.data._manifest import Manifest
+from mmpareto.specs import Target
 
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """The samples of a manifest, decoded.
+    """The samples of a table, decoded.
 
     Args:
         datasets: For each part what can be used.
-        damaged: What cannot be decoded, and is left out.
+        problems: What cannot be decoded, and is left out, or holds nothing.
         lost: What a training lacks without it, which makes it impossible.
     """
 
     datasets: dict[str, CachedDataset]
-    damaged: list[Finding]
+    problems: list[Finding]
     lost: list[str]
 
 
-def decode(manifest: Manifest, workers: int = 0, progress: Progress | None = None) -> Decoded:
-    """Decodes what has not been decoded before, and leaves out the samples with a file that cannot be.
+def decode(
+    contents: Contents,
+    inputs: Mapping[str, Input],
+    target: Target,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Decoded:
+    """Decodes what has not been decoded before; leaves out samples with a file that cannot be.
 
     Args:
-        manifest: The manifest.
+        contents: What the table says.
+        inputs: How each modality is read.
+        target: What is predicted.
         workers: Processes that decode; 0 decodes in this one.
-        progress: Told how far it is.
+        progress: Called with the modality, and how many of its files are done of how many.
 
     Raises:
         MMParetoError: If nothing can be trained on.
     """
-    contents, places = manifest.contents, list(manifest.contents.parts)
-    opened = {
-        name: item.open([contents.cells(name, place) for place in places], workers, progress)
-        for name, item in manifest.inputs.items()
-    }
-    faults = {
-        sample: Finding(
-            contents.row(places[sample]),
-            f"column `{name}`: {contents.cells(name, places[sample])[0]} {reason}",
-        )
-        for name, modality in opened.items()
-        for sample, reason in modality.damaged.items()
-    }
-    labels = label_tensor([contents.labels[place] for place in places], manifest.target)
-    ids = [contents.table.columns[manifest.id][place] for place in places]
+    places = np.array(list(contents.parts))
+    parts = np.array(list(contents.parts.values()))
+    samples = Selection(places, parts == "train", workers, progress)
+    opened = {name: item.open(contents.table, samples) for name, item in inputs.items()}
+    faults: dict[int, Fault] = {}
+    absent: dict[int, Fault] = {}
+    for name, modality in opened.items():
+        faults |= _faults(contents, name, places, modality.damaged)
+        absent |= _faults(contents, name, places, modality.absent, "; it is missing there")
+    labels = label_tensor(list(map(contents.labels.__getitem__, contents.parts)), target)
+    ids = np.array(contents.names, object)[places]
+    kept = ~np.isin(places, list(faults))
     datasets = {}
     for part in PARTS:
-        own = [
-            n for n, place in enumerate(places) if contents.parts[place] == part and n not in faults
-        ]
-        columns = {
-            name: Column(modality.items, modality.index[own], manifest.inputs[name].transform)
-            for name, modality in opened.items()
-        }
-        datasets[part] = CachedDataset(columns, labels[own], [ids[n] for n in own])
-    lost = list(_lost(contents, {place for n, place in enumerate(places) if n not in faults}))
-    return Decoded(datasets, list(faults.values()), lost)
+        mine = torch.from_numpy(((parts == part) & kept).nonzero()[0])
+        columns = {}
+        for name, modality in opened.items():
+            columns[name] = Column(modality.items, modality.index[mine], modality.transform)
+        datasets[part] = CachedDataset(columns, labels[mine], ids[mine.numpy()].tolist())
+    problems = contents.findings(faults) + contents.findings(absent)
+    lost = list(_lost(contents, opened, kept))
+    return Decoded(datasets, problems, lost)
 
 
-def _lost(contents: Contents, kept: set[int]) -> Iterator[str]:
+def _faults(
+    contents: Contents,
+    name: str,
+    places: np.ndarray,
+    reasons: Mapping[int, str],
+    consequence: str = "",
+) -> dict[int, Fault]:
+    """Reasons of samples as faults of rows."""
+    faults = {}
+    for sample, reason in reasons.items():
+        place = int(places[sample])
+        cell = contents.cell(name, place) if name not in contents.table.vectors else "a list"
+        text = f"column `{name}`: {cell} {reason}{consequence}"
+        faults[place] = Fault(text, f"{name}: {reason}")
+    return faults
+
+
+def _lost(contents: Contents, opened: Mapping[str, Opened], kept: np.ndarray) -> Iterator[str]:
     """What there is in the table, but not in the samples that are kept."""
-    if empty := [part for part in PARTS if kept.isdisjoint(contents.of(part))]:
-        yield from (f"no sample for {part} is left that can be read" for part in empty)
+    parts = np.array(list(contents.parts.values()))
+    empty = [part for part in PARTS if part not in parts[kept]]
+    if empty:
+        for part in empty:
+            yield f"no sample for {part} is left that can be read"
         return
-    train = contents.of("train")
-    left = [place for place in train if place in kept]
-    classes, taught = (
-        {name for place in own for name in names(contents.labels[place])} for own in (train, left)
-    )
-    yield from (
-        f"no training sample of class '{name}' is left that can be read"
-        for name in sorted(classes - taught)
-    )
-    for modality in contents.modalities:
-        if not any(any(contents.cells(modality, place)) for place in left):
+    train = parts == "train"
+    places = list(contents.parts)
+    classes: dict[str, bool] = {}
+    for sample in train.nonzero()[0].tolist():
+        for name in names(contents.labels[places[sample]]):
+            classes[name] = classes.get(name, False) or bool(kept[sample])
+    for name in sorted(classes):
+        if not classes[name]:
+            yield f"no training sample of class '{name}' is left that can be read"
+    for modality, item in opened.items():
+        if not (item.index.numpy()[train & kept] >= 0).any():
             yield f"no training sample with `{modality}` is left that can be read"

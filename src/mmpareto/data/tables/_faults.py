@@ -1,85 +1,102 @@
-"""What makes samples of a manifest, or all of it, unfit for a training."""
+"""What makes samples of a table, or all of it, unfit for a training."""
 
 from __future__ import annotations
 
-from collections import Counter
-from pathlib import Path
+from collections import Counter, defaultdict
+from itertools import filterfalse
 
-from mmpareto.data._recipe import Finding
-from mmpareto.data.media._inside import inside
-from mmpareto.data.tables._columns import FILES, parse_number
-from mmpareto.data.tables._contents import Contents
+import numpy as np
+
+from mmpareto.data.tables._columns import FILES
+from mmpareto.data.tables._contents import Contents, Fault
 from mmpareto.data.tables._labels import names
+from mmpareto.data.tables._paths import Files
 from mmpareto.data.tables._splitting import PARTS
-from mmpareto.errors import MMParetoError
 
 
 def check_cells(contents: Contents) -> None:
     """Takes out the samples with a cell that cannot be used, and those with none at all."""
-    columns = [column for modality in contents.modalities.values() for column in modality.columns]
-
-    def fault(place: int) -> str | None:
-        cells = {name: cell for name in columns if (cell := contents.table.columns[name][place])}
-        wrong = (
-            _wrong(contents.types[name].kind, cell, name, contents.root)
-            for name, cell in cells.items()
-        )
-        return (
-            next(filter(None, wrong), None) if cells else "has no modality: all its cells are empty"
-        )
-
-    contents.leave_out(fault)
+    faults: dict[int, Fault] = {}
+    files = Files(contents.root)
+    some = np.zeros(len(contents.table.rows), bool)
+    for modality in contents.modalities.values():
+        for column in modality.columns:
+            some |= contents.table.filled(column)
+            for place, fault in _faults_of(contents, column, files).items():
+                faults.setdefault(place, fault)
+    for place in (~some).nonzero()[0].tolist():
+        faults[place] = Fault("has no modality: all its cells are empty")
+    contents.leave_out(faults)
 
 
-def _wrong(kind: str, cell: str, name: str, root: Path) -> str | None:
-    if kind == "number" and parse_number(cell) is None:
-        return f"column `{name}`: '{cell}' is no number"
-    if kind in FILES:
-        try:
-            found = inside(root, root / cell).exists()
-        except MMParetoError as error:
-            return f"column `{name}`: {error}"
-        except OSError:  # a name longer than any can be
-            found = False
-        return None if found else f"column `{name}`: no file {cell}"
-    return None
+def _faults_of(contents: Contents, column: str, files: Files) -> dict[int, Fault]:
+    """What is wrong with the cells of one column."""
+    kind, table = contents.types[column].kind, contents.table
+    if kind == "number":
+        wrong = table.filled(column) & np.isnan(table.numbers(column))
+        return {place: _no_number(contents, column, place) for place in wrong.nonzero()[0].tolist()}
+    faults: dict[int, Fault] = {}
+    if kind in FILES and column not in table.vectors:
+        known: dict[str, Fault | None] = {}
+        for place, cell in enumerate(table.cells(column)):
+            if cell and cell not in known:
+                known[cell] = files.fault(column, cell)
+            fault = known.get(cell)
+            if fault is not None:
+                faults[place] = fault
+    return faults
+
+
+def _no_number(contents: Contents, column: str, place: int) -> Fault:
+    reason = f"column `{column}`: '{contents.cell(column, place)}' is no number"
+    return Fault(reason, f"{column}: no number")
 
 
 def check_classes(contents: Contents) -> None:
     """Takes out what cannot be learned, and says what cannot be tested."""
-    known = {
-        part: {name for place in contents.of(part) for name in names(contents.labels[place])}
-        for part in PARTS
-    }
-    counts = Counter(name for place in contents.parts for name in names(contents.labels[place]))
-    for name, count in counts.items():
-        if lacking := [part for part in PARTS if name not in known[part]]:
-            first = next(place for place in contents.parts if name in names(contents.labels[place]))
-            reason = f"'{name}', the label of {count} samples, is of none for {', '.join(lacking)}"
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    everywhere: Counter[str] = Counter()
+    first: dict[str, int] = {}
+    for place, part in contents.parts.items():
+        for name in names(contents.labels[place]):
+            counts[part][name] += 1
+            everywhere[name] += 1
+            first.setdefault(name, place)
+    for name, place in first.items():
+        lacking = [part for part in PARTS if not counts[part][name]]
+        if lacking:
+            total = everywhere[name]
+            reason = f"'{name}', the label of {total} samples, is of none for {', '.join(lacking)}"
             left_out = ": they are left out" if "train" in lacking else ""
-            contents.problems.append(Finding(contents.row(first), reason + left_out))
-    contents.parts = {
-        place: part
-        for place, part in contents.parts.items()
-        if known["train"].issuperset(names(contents.labels[place]))
-    }
+            contents.problems += contents.findings({place: Fault(reason + left_out)})
+    unknown = first.keys() - counts["train"].keys()
+    for place in list(contents.parts):
+        if not unknown.isdisjoint(names(contents.labels[place])):
+            del contents.parts[place]
 
 
 def check_trainable(contents: Contents) -> None:
     """Says why nothing can be trained, if that is so."""
-    if missing := [part for part in PARTS if not contents.of(part)]:
-        contents.refuse(
+    missing = list(filterfalse(contents.of, PARTS))
+    if missing:
+        contents.note(
             f"no sample is left for {', '.join(missing)}: fill the split column, or state "
-            "`data.fractions`"
+            "`data.fractions`",
+            fatal=True,
         )
         return
     train = contents.of("train")
-    if contents.task.kind != "labels" and len({contents.labels[place] for place in train}) == 1:
-        own = contents.labels[train[0]]
-        contents.refuse(f"all training samples have the same label, {', '.join(names(own)) or own}")
+    labels = set(map(contents.labels.__getitem__, train))
+    if len(labels) == 1 and contents.task.kind != "labels":
+        label = contents.labels[train[0]]
+        shown = ", ".join(names(label)) or label
+        contents.note(f"all training samples have the same label, {shown}", fatal=True)
+    if labels == {()}:
+        contents.note("no training sample has a label", fatal=True)
     for name in contents.modalities:
-        if not any(any(contents.cells(name, place)) for place in train):
-            contents.refuse(
+        if not contents.present(name)[train].any():
+            contents.note(
                 f"no training sample has `{name}`: state the type `ignore` for its columns, or "
-                "fill it"
+                "fill it",
+                fatal=True,
             )

@@ -1,13 +1,14 @@
-"""How a manifest's modality is read, by its type."""
+"""How a modality is read, by its type."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
 from numpy.lib.format import open_memmap
 
 from mmpareto.data.caching._cache import Decoder
@@ -15,80 +16,99 @@ from mmpareto.data.media._array import ArrayDecoder
 from mmpareto.data.media._audio import SpectrogramDecoder
 from mmpareto.data.media._image import ImageDecoder
 from mmpareto.data.media._video import VideoDecoder
-from mmpareto.data.samples._augment import Frames, Plain, Spectrogram
-from mmpareto.data.samples._cached import Transform
-from mmpareto.data.tables._inputs import Files, Flat, Input, TableRows, Texts
+from mmpareto.data.samples._augment import Frames, Spectrogram
+from mmpareto.data.tables._arrays import stacked, unchanged
+from mmpareto.data.tables._contents import Contents
+from mmpareto.data.tables._file_inputs import ArrayInput, FileInput, FileSource, SoundInput
+from mmpareto.data.tables._gray import GrayDecoder, common_range
+from mmpareto.data.tables._inputs import Input, TableInput, TextInput, VectorInput, cells_of
+from mmpareto.data.tables._settings import TableSettings
 from mmpareto.data.tables._tabular import FEATURES
 from mmpareto.data.tables._text import make_tokens
 from mmpareto.errors import MMParetoError
 from mmpareto.specs import Text
 
-if TYPE_CHECKING:
-    from mmpareto.data._manifest import Manifest
-
 _LOOKED_AT = 25
 
 
-def make_input(manifest: Manifest, modality: str) -> Input:
+def make_input(settings: TableSettings, contents: Contents, modality: str) -> Input:
     """How a modality's cells become inputs, with the statistics of the training part.
+
+    Args:
+        settings: How the table is to be read.
+        contents: What it says.
+        modality: Name of the modality.
 
     Raises:
         MMParetoError: If an array's shape, or a tokenizer, cannot be found.
     """
-    contents = manifest.contents
     kind, columns = contents.modalities[modality]
-    train = [contents.cells(modality, place) for place in contents.of("train")]
     if kind == "text":
-        tokens = make_tokens(manifest.tokenizer)
-        return Texts(Text(manifest.text_length, tokens.vocabulary), Plain(), tokens)
+        tokens = make_tokens(settings.tokenizer)
+        return TextInput(Text(settings.text_length, tokens.vocabulary), modality, tokens)
+    train = np.array(contents.of("train"))
     if kind == "table":
-        kinds = (contents.types[column].kind for column in columns)
-        features = tuple(
-            FEATURES[kind].fit(cells)
-            for kind, cells in zip(kinds, zip(*train, strict=True), strict=True)
-        )
-        return TableRows((sum(feature.width for feature in features),), Plain(), features)
-    paths = [contents.root / cell for (cell,) in train if cell]
-    shape, decoder, transform = _reading(kind, manifest, modality, paths)
-    column = hashlib.sha256(f"{manifest.path}/{modality}".encode()).hexdigest()[:12]
-    return Files(shape, transform, modality, f"manifest-{kind}-{column}", contents.root, decoder)
+        return _table_input(contents, columns, train)
+    if modality in contents.table.vectors:
+        rows, _ = stacked(contents.table.vectors[modality], train)
+        return VectorInput((rows.shape[1],), modality, settings.standardise)
+    return _file_input(settings, contents, modality, train)
 
 
-def _reading(
-    kind: str, manifest: Manifest, modality: str, paths: list[Path]
-) -> tuple[tuple[int, ...], Decoder, Transform]:
-    """The shape of a sample, and how files become one."""
-    size, frames = manifest.image_size, manifest.frames
-    match kind:
-        case "image":
-            return (3, size, size), ImageDecoder(size), Frames(1, size)
-        case "video":
-            return (3, frames, size, size), VideoDecoder(manifest.fps, size), Frames(frames, size)
-        case "audio":
-            spectrogram = SpectrogramDecoder(manifest.rate, manifest.seconds)
-            _, frequencies, times = spectrogram.shape
-            return (
-                spectrogram.shape,
-                spectrogram,
-                Spectrogram((times // 8,) * 2, (frequencies // 8,) * 2),
-            )
-        case _:
-            shape = _array_shape(paths, modality)
-            return (math.prod(shape),), ArrayDecoder(shape), Flat()
+def _table_input(contents: Contents, columns: list[str], train: np.ndarray) -> TableInput:
+    features, kinds = [], []
+    for column in columns:
+        kind = contents.types[column].kind
+        kinds.append(kind)
+        features.append(FEATURES[kind].fit(cells_of(contents.table, column, kind, train)))
+    width = sum(feature.width for feature in features)
+    return TableInput((width,), columns, features, kinds)
+
+
+def _file_input(
+    settings: TableSettings, contents: Contents, modality: str, train: np.ndarray
+) -> FileInput:
+    kind, root = contents.modalities[modality].kind, contents.root
+    size, frames = settings.image_size, settings.frames
+    name = hashlib.sha256(f"{settings.path}/{modality}".encode()).hexdigest()[:12]
+    source = FileSource(modality, f"manifest-{kind}-{name}", root)
+    cells = contents.table.columns[modality].take(train).drop_null()[:_LOOKED_AT]
+    first = list(map(root.joinpath, cells.to_pylist()))
+    if kind == "image":
+        return FileInput((3, size, size), source, _image_decoder(settings, first), Frames(1, size))
+    if kind == "video":
+        video = VideoDecoder(settings.fps, size)
+        return FileInput((3, frames, size, size), source, video, Frames(frames, size))
+    if kind == "audio":
+        sound = SpectrogramDecoder(settings.rate, settings.seconds)
+        _, frequencies, times = sound.shape
+        hidden = Spectrogram((times // 8,) * 2, (frequencies // 8,) * 2)
+        return SoundInput(sound.shape, source, sound, hidden)
+    shape = _array_shape(first, modality)
+    width = math.prod(shape)
+    array = ArrayDecoder(shape)
+    return ArrayInput((width,), source, array, unchanged(width), settings.standardise)
+
+
+def _image_decoder(settings: TableSettings, paths: Iterable[Path]) -> Decoder:
+    levels = common_range(paths)
+    if levels is None:
+        return ImageDecoder(settings.image_size)
+    return GrayDecoder(settings.image_size, *(settings.levels or levels))
 
 
 def _array_shape(paths: list[Path], modality: str) -> tuple[int, ...]:
     """The shape that most of the first arrays have."""
     shapes: Counter[tuple[int, ...]] = Counter()
-    for path in paths[:_LOOKED_AT]:
+    for path in paths:
         try:
             array = open_memmap(path, mode="r")
-            shapes.update([array.shape] if array.size else [])
-        except Exception:
-            continue  # of any kind that damaged files can cause: they are named when all of them are decoded
+        except Exception:  # damaged files, of any kind, are named when all are decoded
+            continue
+        if array.size:
+            shapes[array.shape] += 1
     if not shapes:
         raise MMParetoError(
-            f"Files of `{modality}` should be .npy arrays. Found none among the first "
-            f"{len(paths[:_LOOKED_AT])}."
+            f"Files of `{modality}` should be .npy arrays. Found none among the first {len(paths)}."
         )
     return shapes.most_common(1)[0][0]

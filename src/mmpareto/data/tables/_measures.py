@@ -1,13 +1,18 @@
-"""How large and how long files are, and which have the same content; read from the files as they are."""
+"""How large and how long files are, what in them is not read, and which are the same."""
 
 from __future__ import annotations
 
+import wave
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from mmpareto._files import digest
-from mmpareto.errors import MMParetoError
+
+_WHOLE = 0.95
+"""Share of the length that a file states, from which on nothing is missing."""
 
 
 def measure(kind: str, path: Path) -> dict[str, float]:
@@ -19,49 +24,117 @@ def measure(kind: str, path: Path) -> dict[str, float]:
 
     Returns:
         Numbers by name; none where the file does not say.
-
-    Raises:
-        MMParetoError: If a library is missing.
     """
+    if path.is_dir():
+        return {"frames": len(list(path.iterdir()))}
+    if kind == "image":
+        return _size(path)
+    with opened_media(path) as container:
+        if container is None or container.duration is None:
+            return {}
+        return {"seconds": container.duration / 1_000_000}  # av.time_base
+
+
+def _size(path: Path) -> dict[str, float]:
+    from PIL import Image
+
+    # Damaged files can cause exceptions of any kind.
+    with suppress(Exception), Image.open(path) as image:
+        return {"width": image.width, "height": image.height}
+    return {}
+
+
+@contextmanager
+def opened_media(path: Path) -> Iterator[Any]:
+    """A recording or video, opened by PyAV; None where that cannot be."""
+    import av
+
     try:
-        import av
-        from PIL import Image
-    except ImportError as error:
-        raise MMParetoError(
-            "Looking into files needs av and Pillow. Run: pip install 'mmpareto[data]'"
-        ) from error
-    try:
-        if path.is_dir():
-            return {"frames": len(list(path.iterdir()))}
-        if kind == "image":
-            with Image.open(path) as image:
-                return {"width": image.width, "height": image.height}
         # By their bytes alone, as they are decoded: a name or a playlist opens nothing else.
-        with (
-            path.open("rb") as file,
-            av.open(file, "r", options={"protocol_whitelist": "none"}) as container,
-        ):
-            return (
-                {} if container.duration is None else {"seconds": container.duration / av.time_base}
-            )
-    except (
-        Exception
-    ):  # of any kind that damaged files can cause: they are named when they are decoded
-        return {}
+        with path.open("rb") as file:
+            container = av.open(file, "r", options={"protocol_whitelist": "none"})
+            with container:
+                yield container
+    except (OSError, ValueError, av.FFmpegError):
+        yield None
+
+
+def surplus(kind: str, path: Path) -> tuple[str, str]:
+    """What is wrong with a file that can be decoded.
+
+    Args:
+        kind: ``image``, ``audio`` or ``video``.
+        path: The file.
+
+    Returns:
+        What is wrong, and what files with such a fault have in common; ``""`` twice if nothing is.
+    """
+    if path.is_dir():
+        return "", ""
+    if kind == "image":
+        pages = _pages(path)
+        return (
+            (f"holds {pages} pictures, of which the first is read", "pages")
+            if pages > 1
+            else ("", "")
+        )
+    with opened_media(path) as container:
+        stated, last = 0.0, 0.0
+        if container is not None and container.duration is not None:
+            stated, last = container.duration / 1_000_000, _last_time(container)
+    stated = max(stated, _seconds_of_wave(path))
+    if 0 < last < _WHOLE * stated:
+        return f"ends after {last:.3g} of the {stated:.3g} seconds that it states", "short"
+    return "", ""
+
+
+def _pages(path: Path) -> int:
+    from PIL import Image
+
+    # Damaged files can cause exceptions of any kind.
+    with suppress(Exception), Image.open(path) as image:
+        return int(getattr(image, "n_frames", 1))
+    return 1
+
+
+def _seconds_of_wave(path: Path) -> float:
+    """Seconds that the header of a WAV file states, and FFmpeg ignores; 0 for other files."""
+    with suppress(wave.Error, EOFError, OSError), wave.open(str(path)) as file:
+        return float(file.getnframes() / max(1, file.getframerate()))
+    return 0.0
+
+
+def _last_time(container: Any) -> float:
+    """Seconds at which the last packet of any track ends."""
+    last = 0.0
+    with suppress(Exception):  # of any kind that damaged files can cause
+        for packet in container.demux():
+            if packet.pts is not None and packet.time_base is not None:
+                end = (packet.pts + (packet.duration or 0)) * packet.time_base
+                last = max(last, float(end - (packet.stream.start_time or 0) * packet.time_base))
+    return last
 
 
 def same_content(paths: Iterable[Path]) -> list[list[Path]]:
-    """Divides files, or folders of files, by the bytes they hold; only those of one size are read."""
-    found = {path: sorted(path.rglob("*")) if path.is_dir() else [path] for path in paths}
-    files = {path: [file for file in own if file.is_file()] for path, own in found.items()}
-    sizes = _groups({path: sum(file.stat().st_size for file in own) for path, own in files.items()})
-    return [
-        group
-        for alike in sizes
-        for group in (
-            _groups({path: digest(files[path]) for path in alike}) if len(alike) > 1 else [alike]
-        )
-    ]
+    """Divides files, or folders, by the bytes they hold; only those of one size are read."""
+    files = {path: list(_files_in(path)) for path in paths}
+    groups: list[list[Path]] = []
+    for alike in _groups({path: _size_of(files[path]) for path in files}):
+        if len(alike) == 1:
+            groups.append(alike)
+        else:
+            groups += _groups({path: digest(files[path]) for path in alike})
+    return groups
+
+
+def _size_of(files: Iterable[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
+
+
+def _files_in(path: Path) -> Iterator[Path]:
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            yield file
 
 
 def _groups(keys: Mapping[Path, object]) -> list[list[Path]]:

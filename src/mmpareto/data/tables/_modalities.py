@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from mmpareto.data.tables._columns import CELLS, FILES, Typed
+from mmpareto.data.tables._columns import CELLS, FILES, ColumnType
 from mmpareto.errors import MMParetoError
 
 
@@ -20,12 +20,12 @@ class Modality(NamedTuple):
 
 
 def group_columns(
-    types: Mapping[str, Typed], tables: Mapping[str, Sequence[str]] | None = None
+    types: Mapping[str, ColumnType], tables: Mapping[str, Sequence[str]] | None = None
 ) -> dict[str, Modality]:
     """Modalities by name: a column each, but of numbers and categories the tables.
 
     Args:
-        types: Of the columns.
+        types: Types of the columns.
         tables: Names of tables with their columns; None for one called ``table`` with all.
 
     Raises:
@@ -33,44 +33,48 @@ def group_columns(
             have.
 
     Example:
-        >>> types = {"photo": Typed("image", ""), "age": Typed("number", ""), "sex": Typed("category", "")}
-        >>> {name: modality.columns for name, modality in group_columns(types).items()}
-        {'photo': ['photo'], 'table': ['age', 'sex']}
+        >>> kinds = {"photo": "image", "age": "number", "sex": "category"}
+        >>> types = {name: ColumnType(kind, "") for name, kind in kinds.items()}
+        >>> for name, modality in group_columns(types).items():
+        ...     print(name, modality.columns)
+        photo ['photo']
+        table ['age', 'sex']
     """
-    cells = [name for name, typed in types.items() if typed.kind in CELLS]
-    groups = (
-        {"table": cells}
-        if tables is None
-        else {name: list(columns) for name, columns in tables.items()}
-    )
-    for name, count in Counter(name for columns in groups.values() for name in columns).items():
-        if name not in cells or count > 1:
+    cells = [name for name, column in types.items() if column.kind in CELLS]
+    groups = {"table": cells} if tables is None else dict(tables)
+    _check_tables(groups, cells)
+    modalities = {}
+    for name, column in types.items():
+        if column.kind in (*FILES, "text"):
+            _check_name(name, name in groups)
+            modalities[name] = Modality(column.kind, [name])
+    for name, columns in groups.items():
+        if columns:
+            _check_name(name)
+            modalities[name] = Modality("table", list(columns))
+    return modalities
+
+
+def _check_tables(groups: Mapping[str, Sequence[str]], cells: Sequence[str]) -> None:
+    """Raises unless tables are of columns of numbers and categories, each in one."""
+    counts: Counter[str] = Counter()
+    for columns in groups.values():
+        counts.update(columns)
+    known = set(cells)
+    for name, count in counts.items():
+        if name not in known or count > 1:
+            found = (
+                " several times." if name in known else ": state its type as number or category."
+            )
             raise MMParetoError(
                 "Parameter `data.tables` should name columns of numbers or categories, each once. "
-                f"Found `{name}`"
-                + (
-                    " several times."
-                    if name in cells
-                    else ": state its type as number or category."
-                )
+                f"Found `{name}`{found}"
             )
-    single = {
-        name: Modality(typed.kind, [name])
-        for name, typed in types.items()
-        if typed.kind in (*FILES, "text")
-    }
-    found = single | {
-        name: Modality("table", columns) for name, columns in groups.items() if columns
-    }
-    for name in found:
-        if (
-            name == "joint"
-            or "." in name
-            or hasattr(nn.ModuleDict(), name)
-            or (name in single and name in groups)
-        ):
-            raise MMParetoError(
-                f"Names of modalities should be free in a model and different. Found `{name}`: "
-                "rename this column or table, or state the type `ignore`."
-            )
-    return found
+
+
+def _check_name(name: str, is_taken: bool = False) -> None:
+    if name == "joint" or "." in name or hasattr(nn.ModuleDict(), name) or is_taken:
+        raise MMParetoError(
+            f"Names of modalities should be free in a model and different. Found `{name}`: "
+            "rename this column or table, or state the type `ignore`."
+        )

@@ -1,33 +1,41 @@
-"""Goes through a manifest and takes out what cannot be used."""
+"""Goes through a table and takes out what cannot be used."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from mmpareto.data._recipe import Finding
-from mmpareto.data.tables._columns import Typed, column_types
+import pyarrow
+
+from mmpareto.data.tables._cells import counted
+from mmpareto.data.tables._columns import ColumnType
 from mmpareto.data.tables._contents import Contents
+from mmpareto.data.tables._doubts import doubtful_columns
 from mmpareto.data.tables._faults import check_cells, check_classes, check_trainable
-from mmpareto.data.tables._labels import guess_task, names, parse_label
+from mmpareto.data.tables._guess import column_types
+from mmpareto.data.tables._labels import guess_task
 from mmpareto.data.tables._modalities import group_columns
-from mmpareto.data.tables._splitting import NAMES, PARTS, split
+from mmpareto.data.tables._samples import (
+    draw_parts,
+    names_of,
+    take_labels,
+    take_names,
+    take_parts,
+)
+from mmpareto.data.tables._settings import FRACTIONS, MISSING, TableSettings
+from mmpareto.data.tables._splitting import NAMES
 from mmpareto.data.tables._table import Table, read_table
 from mmpareto.errors import MMParetoError
 
-if TYPE_CHECKING:
-    from mmpareto.data._manifest import Manifest
-
-FRACTIONS = (0.7, 0.1, 0.2)
-"""Shares of training, validation and test where neither the file nor the user states any."""
+_LOOKED_AT = 64
+_DEFAULTS = {field.name: field.default for field in fields(TableSettings)}
 
 
-def read_contents(manifest: Manifest, path: Path) -> Contents:
-    """Reads a manifest.
+def read_contents(settings: TableSettings, path: Path) -> Contents:
+    """Reads a table.
 
     Args:
-        manifest: The settings.
+        settings: How it is to be read.
         path: The file.
 
     Returns:
@@ -36,124 +44,106 @@ def read_contents(manifest: Manifest, path: Path) -> Contents:
     Raises:
         MMParetoError: If there is no table, or it lacks a column that is needed.
     """
-    table, root = read_table(path), Path(manifest.root or path.parent)
-    drawn = manifest.fractions is not None or manifest.split not in table.columns
-    needed = [("id", manifest.id), ("label", manifest.label)]
-    needed += [("group", manifest.group)] if manifest.group is not None else []
-    needed += (
-        [("split", manifest.split)]
-        if manifest.split != type(manifest).split and not manifest.fractions
-        else []
-    )
-    for parameter, name in needed:
-        if name not in table.columns:
-            found = f"`{name}`, which is none of {', '.join(table.columns)}"
-            raise MMParetoError(
-                f"Parameter `data.{parameter}` should be a column of {path}. Found {found}."
-            )
-    used = {name for _, name in needed} | {manifest.split}
-    if drawn and manifest.fractions is None:
-        _check_drawn(table, used, path)
-    task = (
-        guess_task(table.columns[manifest.label])
-        if manifest.task == "auto"
-        else Typed(manifest.task, "stated")
-    )
-    types = column_types(table, used, manifest.types, root)
-    modalities = group_columns(types, manifest.tables)
+    missing = MISSING if settings.missing is None else settings.missing
+    table, root = read_table(path, missing), Path(settings.root or path.parent)
+    _add_sounds(table, settings)
+    used = _used_columns(table, settings)
+    is_drawn = settings.fractions is not None or settings.split not in table.columns
+    if is_drawn and settings.fractions is None:
+        _check_drawn(table, used)
+    task = _task(table, settings)
+    stated = settings.types | dict.fromkeys(settings.sounds, "audio")
+    types = column_types(table, used, stated, root)
+    doubts = list(doubtful_columns(table, types, stated, settings.label, root))
+    for name, column, _ in doubts:
+        types[name] = column
+    for name, column in types.items():
+        if column == ("number", "stated"):
+            table.read_as_written(name)
+    modalities = group_columns(types, settings.tables)
     if not modalities:
+        reasons = "".join(f"; {reason}" for _, _, reason in doubts)
         raise MMParetoError(
-            f"{path} should have a column for each modality. Found none: state `data.types`."
+            f"{path} should have a column for each modality. Found none: state `data.types`"
+            f"{reasons}."
         )
-    shares = manifest.fractions or FRACTIONS
-    whole = f", each `{manifest.group}` in one part" if manifest.group else ""
-    division = (
-        f"drawn: {shares}, seed {manifest.seed}{whole}" if drawn else f"column `{manifest.split}`"
-    )
-    contents = Contents(table, types, modalities, task, division, root)
-    _take_names(contents, table.columns[manifest.id])
-    _take_labels(contents, table.columns[manifest.label])
-    if drawn:
-        _draw_parts(contents, table.columns[manifest.group or manifest.id], shares, manifest.seed)
+    contents = Contents(table, types, modalities, task, "", root, names_of(table, settings))
+    for _, _, reason in doubts:
+        contents.note(reason)
+    take_names(contents)
+    take_labels(contents, settings)
+    units = table.cells(settings.group) if settings.group is not None else contents.names
+    if is_drawn:
+        draw_parts(contents, units, settings)
     else:
-        _take_parts(
-            contents, table.columns[manifest.split], table.columns[manifest.group or manifest.id]
-        )
+        take_parts(contents, table.cells(settings.split), units)
+        contents.division = f"column `{settings.split}`"
     check_cells(contents)
     check_classes(contents)
     check_trainable(contents)
     return contents
 
 
-def _check_drawn(table: Table, used: set[str], path: Path) -> None:
-    """Raises if a column seems to be meant for the split column that is missing: it would become an input."""
-    for name, cells in table.columns.items():
-        if (
-            name not in used
-            and (filled := {cell.lower() for cell in cells if cell})
-            and filled <= NAMES.keys()
-        ):
+def _add_sounds(table: Table, settings: TableSettings) -> None:
+    """Adds the columns that are the sound of others."""
+    for name, video in settings.sounds.items():
+        if video not in table.columns or name in table.columns:
             raise MMParetoError(
-                f"Parameter `data.split` should be the column of {path} that says train, val or "
-                f"test. Found that `{name}` does: add --data.split {name!r}, or draw with "
+                "Parameter `data.sounds` should be names that are free, with columns of videos. "
+                f"Found {name}: {video}."
+            )
+        table.columns[name] = table.columns[video]
+
+
+def _used_columns(table: Table, settings: TableSettings) -> set[str]:
+    """The columns that are no modalities.
+
+    Raises:
+        MMParetoError: If one that is needed is not there.
+    """
+    needed = {"label": settings.label}
+    if settings.id != _DEFAULTS["id"] or settings.id in table.columns:
+        needed["id"] = settings.id
+    if settings.group is not None:
+        needed["group"] = settings.group
+    if settings.split != _DEFAULTS["split"] and not settings.fractions:
+        needed["split"] = settings.split
+    for parameter, name in needed.items():
+        if name not in table.columns:
+            found = f"`{name}`, which is none of {', '.join(table.columns)}"
+            raise MMParetoError(
+                f"Parameter `data.{parameter}` should be a column of {table.path}. Found {found}."
+            )
+    return {*needed.values(), settings.split}
+
+
+def _check_drawn(table: Table, used: set[str]) -> None:
+    """Raises if another column says the parts: it would become an input."""
+    for name, column in table.columns.items():
+        if name not in used and _says_parts(column[:_LOOKED_AT]) and _says_parts(column):
+            raise MMParetoError(
+                f"Parameter `data.split` should be the column of {table.path} that says train, val "
+                f"or test. Found that `{name}` does: add --data.split {name!r}, or draw with "
                 f"--data.fractions '{list(FRACTIONS)}'."
             )
 
 
-def _take_names(contents: Contents, cells: list[str]) -> None:
-    first: dict[str, int] = {}
-
-    def fault(place: int) -> str | None:
-        if not cells[place]:
-            return "has no id"
-        same = first.setdefault(cells[place], place)
-        return (
-            None
-            if same == place
-            else f"has the id '{cells[place]}' of row {contents.table.rows[same]}"
-        )
-
-    contents.leave_out(fault)
+def _says_parts(column: pyarrow.StringArray) -> bool:
+    words = {cell.lower() for cell in counted(column)}
+    return bool(words) and words <= NAMES.keys()
 
 
-def _take_labels(contents: Contents, cells: list[str]) -> None:
-    task = contents.task.kind
-    for place in contents.parts:
-        if cells[place] and (label := parse_label(cells[place], task)) is not None:
-            contents.labels[place] = label
-    kind = "number" if task == "number" else "label"
-    contents.leave_out(
-        lambda place: (
-            None
-            if place in contents.labels
-            else (f"label '{cells[place]}' is no {kind}" if cells[place] else "has no label")
-        )
-    )
+def _task(table: Table, settings: TableSettings) -> ColumnType:
+    name = settings.label
+    if name in table.vectors:  # labels that are whole numbers
+        cells = map(_joined, table.vectors[name].to_pylist())
+        table.columns[name] = pyarrow.array(list(cells), pyarrow.string())
+    if settings.task != "auto":
+        return ColumnType(settings.task, "stated")
+    if name in table.lists:
+        return ColumnType("labels", "lists")
+    return guess_task(table.columns[name], settings.separator)
 
 
-def _take_parts(contents: Contents, cells: list[str], units: list[str]) -> None:
-    known = {place: NAMES.get(cells[place].lower()) for place in contents.parts}
-    contents.leave_out(
-        lambda place: (
-            None if known[place] else f"split '{cells[place]}' is none of {', '.join(PARTS)}"
-        )
-    )
-    contents.parts = {place: known[place] or "" for place in contents.parts}
-    members: dict[str, list[int]] = defaultdict(list)
-    for place in contents.parts:
-        if units[place]:
-            members[units[place]].append(place)
-    for unit, places in members.items():
-        if len(parts := {contents.parts[place] for place in places}) > 1:
-            reason = f"'{unit}' is in several parts: {', '.join(sorted(parts, key=PARTS.index))}"
-            contents.problems.append(Finding(contents.row(places[0]), reason))
-
-
-def _draw_parts(
-    contents: Contents, units: list[str], shares: tuple[float, float, float], seed: int
-) -> None:
-    contents.leave_out(lambda place: None if units[place] else "has no group")
-    places = list(contents.parts)
-    strata = [names(contents.labels[place]) or ("",) for place in places]
-    parts = split([units[place] for place in places], strata, shares, seed)
-    contents.parts = dict(zip(places, parts, strict=True))
+def _joined(numbers: list[float] | None) -> str | None:
+    return ";".join(f"{number:g}" for number in numbers) or None if numbers is not None else None

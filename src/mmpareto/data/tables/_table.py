@@ -1,132 +1,166 @@
-"""A file of rows and named columns, every cell as text."""
+"""A file of rows and named columns."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import pyarrow
+from pyarrow import compute
+
 from mmpareto.data._recipe import Finding
-from mmpareto.data.tables._cells import Unfit, make_cell, use_points, without_points
-from mmpareto.data.tables._parquet import Records, read_parquet
+from mmpareto.data.tables._cells import counted, make_column, with_points, without_points
+from mmpareto.data.tables._csv import RawTable, read_csv
+from mmpareto.data.tables._numbers import plain_numbers, written_numbers
+from mmpareto.data.tables._parquet import read_parquet
+from mmpareto.data.tables._settings import MISSING
 from mmpareto.errors import MMParetoError
 
-_LONGEST = 2**31 - 1
+_ZIP, _OLD_EXCEL = b"PK\3\4", b"\xd0\xcf\x11\xe0"
+_OTHER_FILES = {
+    _ZIP: "a spreadsheet, or another archive; save the sheet as CSV UTF-8",
+    _OLD_EXCEL: "a spreadsheet of old Excel; save the sheet as CSV UTF-8",
+    b"\x1f\x8b": "a file packed by gzip; unpack it with gunzip",
+    b"BZh": "a file packed by bzip2; unpack it with bunzip2",
+    b"\xfd7zXZ": "a file packed by xz; unpack it with unxz",
+    b"ARROW1": "a Feather file; save it with to_parquet",
+    b"SQLite format 3": "a database; export the table as CSV UTF-8",
+    b"%PDF": "a PDF; save the table as CSV UTF-8",
+}
+"""First bytes of files that are taken for tables, and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """What stands in a file of rows.
+    """What a file of rows says.
 
     Args:
         path: The file.
-        columns: For each column its cells, without spaces around them; ``""`` where there is
-            nothing, or NaN.
+        columns: For each column its cells as text, null where there is nothing; of lists of
+            numbers, which are in `vectors`, how many there are.
         rows: For each row its number in the file, as a spreadsheet shows it: below a header it
             begins with 2.
         total: Number of rows in the file.
         problems: What had to be left out.
         unfit: For each column that is neither text nor numbers, or cannot be read, what was found;
             its cells are empty.
+        vectors: Lists of numbers.
+        lists: Columns of lists of text.
+        empty: For each column which of its cells are empty, but do not say that they are missing.
+        markers: For each column the words that are read as missing, and how often they occur.
     """
 
     path: Path
-    columns: dict[str, list[str]]
-    rows: list[int]
+    columns: dict[str, pyarrow.StringArray]
+    rows: np.ndarray
     total: int
     problems: list[Finding]
     unfit: dict[str, str] = field(default_factory=dict)
+    vectors: dict[str, pyarrow.ListArray] = field(default_factory=dict)
+    lists: set[str] = field(default_factory=set)
+    empty: dict[str, np.ndarray] = field(default_factory=dict)
+    markers: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @cached_property
+    def _numbers(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def cells(self, name: str) -> list[str]:
+        """A column as Python's text; ``""`` where there is nothing."""
+        cells: list[str] = self.columns[name].fill_null("").to_pylist()
+        return cells
+
+    def numbers(self, name: str) -> np.ndarray:
+        """The numbers in a column, float64 [N]; NaN where there is none."""
+        if name not in self._numbers:
+            self._numbers[name] = plain_numbers(self.columns[name])
+        return self._numbers[name]
+
+    def read_as_written(self, name: str) -> None:
+        """Takes for a column's numbers those that people write, see `written_numbers`."""
+        if np.isnan(self.numbers(name)[self.filled(name)]).any():
+            self._numbers[name] = written_numbers(self.columns[name])
+
+    def filled(self, name: str) -> np.ndarray:
+        """Which rows have something in a column; bool [N]."""
+        filled: np.ndarray = self.columns[name].is_valid().to_numpy(zero_copy_only=False)
+        return filled
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path | str, missing: Sequence[str] = MISSING) -> Table:
     """Reads a CSV or a Parquet file.
 
     A CSV file is UTF-8, or UTF-16 with a byte order mark, with any line ends; cells are divided by
     whichever of comma, semicolon and tab is the most frequent in its first line, and may be quoted.
-    Rows with another number of cells than the header are left out. The cells of a list in a Parquet
-    file are joined by semicolons.
+    Rows with another number of cells than the header are left out. The cells of a list of text in a
+    Parquet file are joined by semicolons.
 
     Where semicolons divide the cells, a column of numbers with decimal commas gets points; in a
     column of whole numbers ``1.0`` is ``1``.
 
+    Args:
+        path: The file; what it is is found by its content.
+        missing: Words that stand for an empty cell.
+
     Raises:
         MMParetoError: If the file cannot be read, is empty, or names a column twice.
     """
+    path = Path(path)
     if not path.is_file():
         raise MMParetoError(
             f"Parameter `data.path` should be a CSV or Parquet file. Found no file {path}."
         )
-    header, records, problems = (
-        read_parquet(path) if path.suffix.lower() in (".parquet", ".pq") else _csv(path)
-    )
-    if doubled := [name for name, count in Counter(header).items() if name and count > 1]:
-        raise MMParetoError(
-            f"{path} should name each column once. Found `{doubled[0]}` several times."
-        )
-    kept = [(number, record) for number, record in records if len(record) == len(header)]
-    for number, record in records:
-        if len(record) != len(header):
-            reason = f"has {len(record)} cells where the header has {len(header)}"
-            problems.append(Finding(f"{path.name}, row {number}", reason))
-    if not kept:
-        raise MMParetoError(
-            f"{path} should hold a header and rows below it. Found no complete row."
-        )
-    columns, unfit = {}, {}
-    for place, name in enumerate(header):
+    raw = _raw(path)
+    for name, count in Counter(raw.header).items():
+        if name and count > 1:
+            raise MMParetoError(
+                f"{path} should name each column once. Found `{name}` several times."
+            )
+    table = Table(path, {}, raw.rows, raw.total, raw.problems)
+    for place, name in enumerate(raw.header):
         if name:
-            cells = [make_cell(record[place]) for _, record in kept]
-            if bad := [row for row, cell in enumerate(cells) if isinstance(cell, Unfit)]:
-                unfit[name] = f"in row {kept[bad[0]][0]} {cells[bad[0]]}"
-            columns[name] = [""] * len(cells) if bad else without_points(cells)
-    return Table(path, columns, [number for number, _ in kept], len(records), problems, unfit)
+            _add(table, name, raw, place, missing)
+        raw.columns[place] = None  # so that its memory is free
+    return table
 
 
-def _csv(path: Path) -> Records:
-    text = _decode(path)
-    first = text.lstrip().partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    longest = csv.field_size_limit(_LONGEST)  # of the whole program
-    try:
-        records = [
-            (number, cells) for number, cells in enumerate(reader, 1) if any(map(str.strip, cells))
-        ]
-    except csv.Error as error:
-        raise MMParetoError(
-            f"{path} should be a CSV file. Found in line {reader.line_num}: {error}."
-        ) from error
-    finally:
-        csv.field_size_limit(longest)
-    if not records:
-        raise MMParetoError(f"{path} should hold a header and rows below it. Found an empty file.")
-    header = [name.strip() for name in records[0][1]]
-    if delimiter == ";":
-        use_points([cells for _, cells in records[1:] if len(cells) == len(header)])
-    problems = [
-        Finding(f"{path.name}, column {place}", "has no name")
-        for place, name in enumerate(header, 1)
-        if not name
-    ]
-    return header, records[1:], problems
+def _raw(path: Path) -> RawTable:
+    with path.open("rb") as file:
+        start = file.read(16)
+    for first, found in _OTHER_FILES.items():
+        if start.startswith(first):
+            raise MMParetoError(
+                f"Parameter `data.path` should be a CSV or Parquet file. Found {path}, {found}."
+            )
+    is_parquet = start.startswith(b"PAR1") or path.suffix.lower() in (".parquet", ".pq")
+    return read_parquet(path) if is_parquet else read_csv(path)
 
 
-def _decode(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MMParetoError(
-            f"{path} should be a file that can be read. Found: {error.strerror}."
-        ) from error
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        text = data.decode(encoding)
-        position = text.find("\0")  # as in UTF-16 without a mark
-    except UnicodeDecodeError as error:
-        text, position = "", error.start
-    if position >= 0:
-        found = f"other bytes at position {position}; save it as CSV UTF-8"
-        raise MMParetoError(f"{path} should be UTF-8 text. Found {found}.")
-    return text
+def _add(table: Table, name: str, raw: RawTable, place: int, missing: Sequence[str]) -> None:
+    """Adds a column to a table."""
+    text = raw.columns[place]
+    if place in raw.lists:
+        table.lists.add(name)
+    if text is None:
+        table.unfit[name] = raw.unfit[place]
+        table.columns[name] = pyarrow.nulls(len(raw.rows), pyarrow.string())
+        return
+    if not pyarrow.types.is_string(text.type):
+        table.vectors[name] = text
+        table.lists.add(name)
+        lengths = compute.list_value_length(text)
+        text = compute.if_else(compute.equal(lengths, 0), "", lengths.cast(pyarrow.string()))
+    column = make_column(text, missing)
+    if column.null_count:
+        table.empty[name] = compute.equal(text, "").fill_null(False).to_numpy(zero_copy_only=False)
+        words = counted(text.filter(compute.and_(column.is_null(), text.is_valid())))
+        words.pop("", None)
+        if words:
+            table.markers[name] = words
+    if raw.may_have_commas:
+        column = with_points(column)
+    table.columns[name] = without_points(column)
