@@ -67,6 +67,15 @@ def test_what_does_not_belong_together_is_made_again(
     assert (out / "best.ckpt").read_bytes() == (finished / "best.ckpt").read_bytes()
 
 
+def test_an_unsound_folder_of_another_training_is_unharmed(finished: Path, tmp_path: Path) -> None:
+    out = copy(finished, tmp_path)
+    (out / "best.ckpt").unlink()
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(MMParetoError, match=r"another \(seed 0 there, 7 now"):
+        run_claimed(replace(CONFIG, seed=7), out, progress=False)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
 def test_another_training_in_the_folder_is_refused(tmp_path: Path) -> None:
     with (
         locked(tmp_path, "of another"),

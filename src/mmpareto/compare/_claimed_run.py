@@ -10,7 +10,7 @@ from typing import Any
 
 from mmpareto._seal import SEAL, faults, seal
 from mmpareto._workplace import workplace
-from mmpareto.training import FREE, METRICS, Metrics, RunConfig, describe
+from mmpareto.training import FREE, METRICS, Metrics, RunConfig, check_same, describe
 
 FINISHED = ("config.yaml", "best.ckpt", METRICS)
 """What a finished training has, and what belongs together."""
@@ -38,6 +38,7 @@ def run_claimed(config: RunConfig, out: Path, *, progress: bool) -> Metrics:
     if not _is_first_process():
         return run(config, out, progress=progress)
     with workplace(out, work_of(describe(config))):
+        check_same(config, out)  # what is of another training stays as it is
         _discard_unsound(out)
         metrics = run(config, out, progress=progress)
         if not (out / SEAL).exists():
