@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mmpareto import _lock
-from mmpareto._lock import LOCK, PATIENCE, locked, workplace
+from mmpareto._lock import LOCK, PATIENCE, locked
 from mmpareto.errors import MMParetoError
 
 HOLDER = """
@@ -137,16 +137,3 @@ def test_a_holder_shows_life(tmp_path: Path) -> None:
     os.utime(tmp_path / LOCK, (0, 0))
     _lock._beat(tmp_path / LOCK, TwoBeats())
     assert (tmp_path / LOCK).stat().st_mtime > 0
-
-
-def test_a_new_folder_that_stays_empty_is_gone(tmp_path: Path) -> None:
-    with workplace(tmp_path / "a" / "b", "work"):
-        assert (tmp_path / "a" / "b" / LOCK).exists()
-    assert list(tmp_path.iterdir()) == []
-    with workplace(tmp_path / "a" / "b", "work"):
-        (tmp_path / "a" / "b" / "file").touch()
-    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["file"]
-    (tmp_path / "empty").mkdir()
-    with workplace(tmp_path / "empty", "work"):
-        pass
-    assert (tmp_path / "empty").is_dir()

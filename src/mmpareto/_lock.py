@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import getnode
 
-from mmpareto._files import clear_leftovers, make_folder
 from mmpareto.errors import MMParetoError
 
 LOCK = ".lock"
@@ -76,35 +75,9 @@ def locked(folder: Path, work: str) -> Iterator[None]:
         _release(folder / LOCK, descriptor)
 
 
-@contextmanager
-def workplace(folder: Path, work: str) -> Iterator[None]:
-    """Makes a folder, `locked` for some work. A new one that stays empty is gone afterwards.
-
-    Args:
-        folder: The folder.
-        work: Description of the work.
-
-    Yields:
-        None, while the folder is locked.
-
-    Raises:
-        MMParetoError: If the folder cannot be written to, or a process with other work holds it.
-    """
-    made = [part for part in (folder, *folder.parents) if not part.exists()]
-    make_folder(folder)
-    try:
-        with locked(folder, work):
-            clear_leftovers(folder)
-            yield
-    finally:
-        with suppress(OSError):  # of the first that holds anything
-            for part in made:
-                part.rmdir()
-
-
 def _acquire(path: Path, holder: Holder) -> int:
     """Waits until the lock is free, takes it, and returns its open file."""
-    waits = False
+    awaited = None
     while True:
         descriptor = _open(path)
         if _is_free(path, descriptor, holder):
@@ -113,21 +86,21 @@ def _acquire(path: Path, holder: Holder) -> int:
             return descriptor
         other = _read(descriptor)
         os.close(descriptor)
-        if other is not None:
-            if other.work != holder.work:
-                raise MMParetoError(
-                    f"{path.parent} should be a folder that no other process writes to. Found "
-                    f"process {other.pid} on {other.host} at other work in it. Wait until it ends, "
-                    "or choose another folder."
-                )
-            if not waits:
-                waits = True
-                warnings.warn(
-                    f"Waiting for process {other.pid} on {other.host}, which is at work in "
-                    f"{path.parent}.",
-                    stacklevel=4,
-                )
+        if other is not None and other != awaited:
+            _await(other, holder, path.parent)
+            awaited = other
         time.sleep(_PAUSE)
+
+
+def _await(other: Holder, holder: Holder, folder: Path) -> None:
+    """Says who is waited for, or raises if that one does other work."""
+    name = f"process {other.pid} on {other.host}"
+    if other.work != holder.work:
+        raise MMParetoError(
+            f"{folder} should be a folder that no other process writes to. Found {name} at other "
+            "work in it. Wait until it ends, or choose another folder."
+        )
+    warnings.warn(f"Waiting for {name}, which is at work in {folder}.", stacklevel=5)
 
 
 def _open(path: Path) -> int:

@@ -214,6 +214,14 @@ def printed_config(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> 
     return yaml.safe_load(capsys.readouterr().out)
 
 
+def test_a_setting_in_a_file_that_a_command_does_not_have_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "e.yaml").write_text("epochs: 1\n")
+    said = refused(["data", "check", "--config", str(tmp_path / "e.yaml")], capsys)
+    assert "should hold settings of this command. Found others" in said
+
+
 def test_what_stands_beside_a_file_prevails_over_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

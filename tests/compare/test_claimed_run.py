@@ -15,7 +15,7 @@ from mmpareto.compare import run_claimed
 from mmpareto.compare._claimed_run import FINISHED, work_of
 from mmpareto.errors import MMParetoError
 from mmpareto.models import LateFusionCNN
-from mmpareto.training import RunConfig
+from mmpareto.training import RunConfig, describe
 
 CONFIG = replace(recipes.cg_digits(), model=LateFusionCNN(width=2), epochs=1, batch_size=256)
 
@@ -67,9 +67,18 @@ def test_what_does_not_belong_together_is_made_again(
     assert (out / "best.ckpt").read_bytes() == (finished / "best.ckpt").read_bytes()
 
 
+def test_an_unsound_folder_of_another_training_is_unharmed(finished: Path, tmp_path: Path) -> None:
+    out = copy(finished, tmp_path)
+    (out / "best.ckpt").unlink()
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(MMParetoError, match=r"another \(seed 0 there, 7 now"):
+        run_claimed(replace(CONFIG, seed=7), out, progress=False)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
 def test_another_training_in_the_folder_is_refused(tmp_path: Path) -> None:
     with (
-        locked(tmp_path, work_of(CONFIG)),
+        locked(tmp_path, "of another"),
         pytest.raises(MMParetoError, match="at other work in it"),
     ):
         run_claimed(replace(CONFIG, seed=7), tmp_path, progress=False)
@@ -77,9 +86,9 @@ def test_another_training_in_the_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_workers_are_no_other_work() -> None:
-    assert (
-        work_of(replace(CONFIG, workers=2)) == work_of(CONFIG) != work_of(replace(CONFIG, seed=1))
-    )
+    work = work_of(describe(CONFIG))
+    assert work_of(describe(replace(CONFIG, workers=2))) == work
+    assert work_of(describe(replace(CONFIG, seed=1))) != work
 
 
 def test_what_is_refused_leaves_no_folder(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def _known_class(where: str, kind: str, path: str) -> type:
     if path in entries:
         return entries[path]  # type: ignore[no-any-return]
     module, _, name = path.rpartition(".")
-    entry = getattr(sys.modules.get(module), name, None)
+    entry = vars(sys.modules[module]).get(name) if module in sys.modules else None
     if inspect.isclass(entry) and issubclass(entry, base):
         return entry
     remedy = f" A class of your own is imported by --trust {path}." if module else ""

@@ -70,6 +70,11 @@ class Parser(jsonargparse.ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Ends the program with exit code 2."""
+        if type(ex) is KeyError:  # jsonargparse's own, on its way to a message on such a setting
+            message = (
+                "the file of --config should hold settings of this command. Found others. Its "
+                "--help lists them."
+            )
         fail(re.sub(r"required: (?:\w+\.)+(\w+)", _name_required, message))
 
 

@@ -6,10 +6,11 @@ import json
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
-from mmpareto._lock import workplace
 from mmpareto._seal import SEAL, faults, seal
-from mmpareto.training import METRICS, NOT_IN_RESULT, Metrics, RunConfig, describe
+from mmpareto._workplace import workplace
+from mmpareto.training import METRICS, NOT_IN_RESULT, Metrics, RunConfig, check_same, describe
 
 FINISHED = ("config.yaml", "best.ckpt", METRICS)
 """What a finished training has, and what belongs together."""
@@ -36,7 +37,8 @@ def run_claimed(config: RunConfig, out: Path, *, progress: bool) -> Metrics:
 
     if not _is_first_process():
         return run(config, out, progress=progress)
-    with workplace(out, work_of(config)):
+    with workplace(out, work_of(describe(config))):
+        check_same(config, out)  # what is of another training stays as it is
         _discard_unsound(out)
         metrics = run(config, out, progress=progress)
         if not (out / SEAL).exists():
@@ -44,12 +46,10 @@ def run_claimed(config: RunConfig, out: Path, *, progress: bool) -> Metrics:
     return metrics
 
 
-def work_of(config: RunConfig) -> str:
-    """What a training does: its settings, without those that change no result."""
-    settings = describe(config)
-    for name in NOT_IN_RESULT:
-        del settings[name]
-    return json.dumps(settings, sort_keys=True)
+def work_of(settings: dict[str, Any]) -> str:
+    """What trainings with these settings do: all of them but those that change no result."""
+    deciding = {name: value for name, value in settings.items() if name not in NOT_IN_RESULT}
+    return json.dumps(deciding, sort_keys=True)
 
 
 def is_finished(folder: Path) -> bool:

@@ -112,5 +112,5 @@ def finite(numbers: Iterable[float]) -> list[float]:
 
 
 def literal(name: str) -> str:
-    """A name as a figure shows it, without formulas and control characters."""
+    """A name as a figure shows it: no dollar sign is a formula, no character is invisible."""
     return printable(name).replace("$", r"\$")

@@ -7,11 +7,12 @@ from itertools import product
 from pathlib import Path
 
 from mmpareto._files import make_folder
-from mmpareto._lock import workplace
+from mmpareto._workplace import workplace
 from mmpareto.compare._cell import Cell, check_methods, finished, run_cell
+from mmpareto.compare._claimed_run import work_of
 from mmpareto.compare._comparison import Failure
 from mmpareto.compare._launch import launch
-from mmpareto.compare._record import Record, open_record, work_of
+from mmpareto.compare._record import Record, common_settings, open_record
 from mmpareto.errors import MMParetoError
 from mmpareto.training import RunConfig
 
@@ -55,7 +56,7 @@ def compare(
     base.data.load()  # missing files are found here, and not in every cell
     # Seed by seed, so that an interrupted grid leaves complete seeds, which can be compared.
     cells = [Cell(method, seed) for seed, method in product(range(seeds), methods)]
-    with workplace(out, work_of(base)):
+    with workplace(out, work_of(common_settings(base))):
         record = open_record(base, cells, out)
         for cell in cells:
             metrics = finished(base, cell, record.folder(cell))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -57,7 +56,7 @@ class Record:
         config = {
             "methods": ",".join(methods),
             "seeds": 1 + max(methods.values()),
-            **_common_settings(self.base),
+            **common_settings(self.base),
             "notes": list(notes),
         }
         write_atomically(
@@ -87,8 +86,8 @@ class Record:
         cell = min(self.done, key=self._rank, default=None)
         if cell is None or cell.method == ENSEMBLE:
             return
-        earlier = {result.method for result in self.earlier}
-        if cell.method != REFERENCE and earlier - {ENSEMBLE}:
+        written = self.earlier and (self.out / "magnitudes.csv").exists()
+        if written and cell.method != REFERENCE:
             return
         rows = []
         for row in magnitudes(self.folder(cell)):
@@ -110,17 +109,9 @@ def _results(dataset: str, cell: Cell, metrics: Metrics) -> list[Result]:
     return results
 
 
-def _common_settings(base: RunConfig) -> dict[str, Any]:
+def common_settings(base: RunConfig) -> dict[str, Any]:
     """The settings that all cells have in common."""
     return {key: value for key, value in describe(base).items() if key not in SET_BY_GRID}
-
-
-def work_of(base: RunConfig) -> str:
-    """What the cells of a comparison do: their common settings that change results."""
-    settings = _common_settings(base)
-    for name in NOT_IN_RESULT:
-        del settings[name]
-    return json.dumps(settings, sort_keys=True)
 
 
 def open_record(base: RunConfig, cells: Sequence[Cell], out: Path) -> Record:
@@ -145,7 +136,7 @@ def open_record(base: RunConfig, cells: Sequence[Cell], out: Path) -> Record:
 
 
 def _check_settings(base: RunConfig, out: Path) -> None:
-    stored, settings = read_yaml(out / "config.yaml"), _common_settings(base)
+    stored, settings = read_yaml(out / "config.yaml"), common_settings(base)
     changes = []
     for key, value in settings.items():
         if value != stored.get(key) and key not in NOT_IN_RESULT:
