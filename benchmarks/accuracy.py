@@ -47,12 +47,16 @@ def top_blocks(model: MultimodalModel) -> dict[str, list[Tensor]]:
     return {name: list(encoder.parameters())[-3:] for name, encoder in model.encoders.items()}
 
 
-METHODS: dict[str, Callable[[MultimodalModel], mp.Method]] = {
-    "exact": lambda model: mp.MMPareto(),
-    "every 10": lambda model: mp.MMPareto(every=10),
-    "probe": lambda model: mp.MMPareto(probe=top_blocks(model)),
-    "probe, every 10": lambda model: mp.MMPareto(probe=top_blocks(model), every=10),
-    "uniform": lambda model: mp.Uniform(),
+Measure = Callable[[MultimodalModel], mp.Geometry | None]
+WAYS: dict[str, tuple[mp.Method, Measure]] = {
+    "exact": (mp.MMPareto(), lambda model: None),
+    "every 10": (mp.MMPareto(), lambda model: mp.Geometry(every=10)),
+    "probe": (mp.MMPareto(), lambda model: mp.Geometry(probe=top_blocks(model))),
+    "probe, every 10": (
+        mp.MMPareto(),
+        lambda model: mp.Geometry(probe=top_blocks(model), every=10),
+    ),
+    "uniform": (mp.Uniform(), lambda model: None),
 }
 
 
@@ -68,7 +72,8 @@ def train(name: str, config: RunConfig) -> dict[str, Any]:
     torch.set_num_threads(1)
     torch.manual_seed(config.seed)
     model = config.model.build(config.shapes, config.data.target.outputs)
-    encoders, method = mp.Partition(model, **model.encoders), METHODS[name](model)
+    encoders, (method, measure) = mp.Partition(model, **model.encoders), WAYS[name]
+    geometry = measure(model)
     sgd, splits, target = config.optimizer, config.data.load(), config.data.target
     optimizer = torch.optim.SGD(
         model.parameters(), sgd.lr, sgd.momentum, weight_decay=sgd.weight_decay
@@ -80,9 +85,9 @@ def train(name: str, config: RunConfig) -> dict[str, Any]:
         loader.sampler.set_epoch(epoch)
         for step, batch in enumerate(loader):
             if name == "probe" and step % 10 == 0:
-                agreement += _decisions(target, model, method, batch)
+                agreement += _decisions(target, model, batch)
             optimizer.zero_grad()
-            mp.backward(objectives(target, model, batch), encoders, method, geometry=None)
+            mp.backward(objectives(target, model, batch), encoders, method, geometry=geometry)
             optimizer.step()
         validation = _accuracy(config, model, splits.val)
         if validation > best:
@@ -97,14 +102,14 @@ def _accuracy(config: RunConfig, model: MultimodalModel, dataset: MultimodalData
 
 
 def _decisions(
-    target: Target, model: MultimodalModel, method: mp.Method, batch: dict[str, Any]
+    target: Target, model: MultimodalModel, batch: dict[str, Any]
 ) -> Iterator[tuple[bool, bool]]:
     """Whether an encoder is in conflict, measured everywhere and at its top, in this step."""
     other = copy.deepcopy(model)
-    reports = []
-    for chosen in (mp.MMPareto(), METHODS["probe"](other)):
+    encoders, reports = mp.Partition(other, **other.encoders), []
+    for geometry in (mp.Geometry(), mp.Geometry(probe=top_blocks(other))):
         losses = objectives(target, other, batch)
-        reports.append(mp.backward(losses, mp.Partition(other, **other.encoders), chosen))
+        reports.append(mp.backward(losses, encoders, mp.MMPareto(), geometry=geometry))
     for exact, probed in zip(reports[0].values(), reports[1].values(), strict=True):
         yield bool(exact.conflict), bool(probed.conflict)
 
@@ -129,7 +134,7 @@ def main() -> None:
     if options.epochs:
         configs = [replace(config, epochs=options.epochs) for config in configs]
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
-        results = list(pool.map(train, *zip(*product(METHODS, configs), strict=True)))
+        results = list(pool.map(train, *zip(*product(WAYS, configs), strict=True)))
     title = heading(f"Shorter steps on {options.data}", NOTES)
     text = "\n".join([title, markdown(_rows(results)), ""])
     for result in results:
@@ -139,15 +144,15 @@ def main() -> None:
 
 def _rows(results: list[dict[str, Any]]) -> list[dict[str, str]]:
     """A row of the table for each method."""
-    scores: dict[str, dict[int, float]] = {name: {} for name in METHODS}
-    pairs: dict[str, list[tuple[bool, bool]]] = {name: [] for name in METHODS}
+    scores: dict[str, dict[int, float]] = {name: {} for name in WAYS}
+    pairs: dict[str, list[tuple[bool, bool]]] = {name: [] for name in WAYS}
     for result in results:
         scores[result["method"]][result["seed"]] = result["accuracy"]
         pairs[result["method"]] += result["agreement"]
     rows = []
     for name, values in scores.items():
         score = spread(values.values())
-        difference = paired_difference(values, scores["exact"], comparisons=len(METHODS) - 1)
+        difference = paired_difference(values, scores["exact"], comparisons=len(WAYS) - 1)
         alike, conflicts = _agreement(pairs[name])
         rows.append(
             {
