@@ -17,6 +17,7 @@ from mmpareto.balancing import (
     Method,
     as_method,
     check_required,
+    describe,
 )
 from mmpareto.distributed import Communicator, agree
 from mmpareto.errors import MMParetoError
@@ -131,14 +132,15 @@ def agree_on_step(
     traces: dict[str, Trace] = {}
     checked: list[GradientIntegration | LossWeighting] = []
 
-    def describe() -> dict[str, list[Tensor]]:
+    def read() -> dict[str, list[Tensor]]:
         checked.append(as_method(method))
         geometry.check_use(checked[0], partition)
         traces.update(check_losses(losses, partition))
         check_meaning(traces, partition, geometry, communicator)
         return {name: trace.leaves for name, trace in traces.items()}
 
-    reach = agree(communicator, partition, describe, geometry.settings())
+    settings = describe(method), *geometry.settings()
+    reach = agree(communicator, partition, read, settings)
     check_required(checked[0], reach)
     return Step(losses, partition, checked[0], geometry, communicator, reach, traces, retain_graph)
 
