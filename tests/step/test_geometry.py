@@ -15,6 +15,7 @@ import mmpareto as mp
 from networks import LateFusion, inverse_lengths, plain_gradients
 
 EVERY = 3
+CONFLICT = 18  # seed of a batch in which the objectives conflict on both encoders
 
 
 class ByLength(mp.GradientIntegration):
@@ -446,7 +447,8 @@ def test_a_later_step_that_is_not_finite_leaves_what_was_measured_before(
     objective: str, value: float, dtype: torch.dtype
 ) -> None:
     model, geometry = LateFusion("audio", "visual", dtype=dtype), mp.Geometry(every=3)
-    earlier = step(model, geometry, 0)
+    earlier = step(model, geometry, CONFLICT)
+    assert all(report.conflict for report in earlier.values())  # or neutral weights would do
     for seed in (1, 2):
         step(model, geometry, seed)
     later = step(model, geometry, 3, change=spoilt(objective, value))
@@ -456,6 +458,19 @@ def test_a_later_step_that_is_not_finite_leaves_what_was_measured_before(
     for seed in (4, 5):
         assert not step(model, geometry, seed)
         assert_weighted(model, seed, weights)
+
+
+def test_finite_weights_of_a_gramian_that_is_not_are_not_remembered(model: LateFusion) -> None:
+    """A weighting that drops what is not finite would drop that objective for ten steps."""
+    method = lambda gramian: gramian.diagonal().isfinite().to(gramian.dtype)  # noqa: E731
+    geometry = mp.Geometry(every=3)
+    report = step(model, geometry, 0, method, spoilt("audio", math.nan))
+    assert report["audio"].applied.tolist() == [1.0, 0.0]
+    remembered = geometry.state_dict()["weights"]
+    assert {name: of["weights"].tolist() for name, of in remembered.items()} == {
+        "audio": [1.0, 1.0],
+        "visual": [1.0, 1.0],
+    }
 
 
 @pytest.mark.parametrize("every", [1, 10])
