@@ -6,7 +6,8 @@ import copy
 from collections.abc import Callable, Mapping
 
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 import mmpareto as mp
 from networks import LateFusion
@@ -115,3 +116,100 @@ def test_a_partition_of_a_copy_is_refused_by_the_step() -> None:
     ):
         mp.backward(model.losses(model.batch()), copied.partition, mp.MMPareto())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+# Parameters that came after the partition was made.
+
+
+def assign(model: LateFusion) -> None:
+    audio = model.encoders["audio"]
+    state = {name: value.clone() for name, value in audio.state_dict().items()}
+    audio.load_state_dict(state, assign=True)
+
+
+def remake(model: LateFusion) -> None:
+    model.encoders["audio"][2] = nn.Linear(6, 4).double()
+
+
+class Adapted(nn.Module):
+    """A frozen layer, and a low-rank change of it that learns."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer.requires_grad_(False)
+        self.down = nn.Linear(layer.in_features, 1, bias=False).double()
+        self.up = nn.Linear(1, layer.out_features, bias=False).double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x) + self.up(self.down(x))
+
+
+def inject(model: LateFusion) -> None:
+    model.encoders["audio"][0] = Adapted(model.encoders["audio"][0])
+
+
+def widen_the_head(model: LateFusion) -> None:
+    model.joint[2] = nn.Linear(6, 3).double()
+
+
+CHANGES = {
+    "load_state_dict(assign=True)": assign,
+    "a layer made anew": remake,
+    "an adapter": inject,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("knows_model", [True, False])
+def test_a_partition_of_which_a_part_is_stale_is_refused(
+    model: LateFusion, knows_model: bool, change: Callable[[LateFusion], None]
+) -> None:
+    """Else the encoder would be trained by the plain sum, without a word."""
+    encoders = dict(model.encoders)
+    partition = model.partition if knows_model else mp.Partition(**encoders)
+    change(model)
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 7)
+    calls: list[Callable[[], object]] = [
+        lambda: mp.backward(model.losses(model.batch()), partition, mp.MMPareto()),
+        lambda: mp.backward(model.losses(model.batch()), partition, mp.Uniform(), geometry=None),
+        lambda: mp.Accumulation(partition, mp.MMPareto()).add(model.losses(model.batch())),
+        lambda: mp.BalancedLoss(partition, mp.MMPareto())(model.losses(model.batch())).backward(),
+    ]
+    for call in calls:
+        with pytest.raises(mp.MMParetoError, match=STALE):
+            call()
+    assert all((parameter.grad == 7).all() for parameter in model.parameters())
+    mp.backward(model.losses(model.batch()), model.partition, mp.MMPareto())  # made again
+
+
+STALE = r"partition of the model as it is now\. Found the parameter .* Make it again after"
+
+
+def test_a_head_made_anew_makes_the_models_partition_stale(model: LateFusion) -> None:
+    partition = model.partition
+    widen_the_head(model)
+    with pytest.raises(mp.MMParetoError, match=STALE):
+        mp.backward(model.losses(model.batch()), partition, mp.MMPareto())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_what_does_not_belong_to_the_modules_may_come_later(model: LateFusion) -> None:
+    """A head that no partition knows, and parameters that no loss reaches."""
+    for partition in (model.partition, mp.Partition(**model.encoders)):
+        late = nn.Parameter(torch.ones((), dtype=torch.float64))
+        losses = {name: late * loss for name, loss in model.losses(model.batch()).items()}
+        mp.backward(losses, partition, mp.MMPareto())
+        assert late.grad is not None
+    partition = model.partition
+    model.encoders["audio"].register_parameter("unused", nn.Parameter(torch.ones(1)))
+    mp.backward(model.losses(model.batch()), partition, mp.MMPareto())
+
+
+def test_repr_of_lazy_modules() -> None:
+    """Which have no shapes before their first forward pass."""
+    ear, eye = nn.LazyLinear(8), nn.Linear(3, 2)
+    partition = mp.Partition(nn.ModuleList([ear, eye]), audio=ear, visual=eye)
+    assert repr(partition) == "Partition(audio=not initialized, visual=8)"
+    ear(torch.ones(1, 4))
+    assert repr(partition) == "Partition(audio=40, visual=8)"

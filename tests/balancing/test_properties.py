@@ -10,14 +10,16 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 import mmpareto as mp
 from families import FAMILIES, SHAPES, gradients, step
+from slow_step import min_norm
 
 GAMMA = 1.5
+NONZERO = sorted(FAMILIES.keys() - {"all-zero"})
 METHODS = {
     "mgda": mp.MGDA(),
     "encoder": mp.MMPareto(),
@@ -76,22 +78,62 @@ def test_mmpareto_descends_on_every_objective(
     assert (g.double() @ h > 0).all()
 
 
-@on(*FAMILIES)
+def common_length(g: Tensor) -> float:
+    """Length of the shortest combination, in units of its terms', by another solver: zero where no
+    direction is common to all.
+    """
+    rows = g.double()[g.any(1)].numpy()
+    weights = torch.from_numpy(min_norm(rows))
+    terms = weights @ torch.from_numpy(rows).norm(dim=1)
+    return float((weights @ torch.from_numpy(rows)).norm() / terms)
+
+
+def is_as_long_as_the_sum(g: Tensor) -> bool:
+    h, size = combined(g, mp.MMPareto(GAMMA))
+    relative = rounding(g) * (size / h.norm()) ** 2
+    return bool(abs(h.norm() / (GAMMA * g.double().sum(0).norm()) - 1) <= relative)
+
+
+def is_nearly_zero(g: Tensor) -> bool:
+    h, _ = combined(g, mp.MMPareto(GAMMA))
+    return bool(h.norm() <= root(g.dtype) * GAMMA * len(g) * g.double().norm(dim=1).amax())
+
+
+@on(
+    *("generic", "aligned", "conflicting", "leaning", "orthogonal", "equal"),
+    *("duplicate", "one-zero", "far-apart"),
+)
 def test_mmpareto_is_as_long_as_gamma_times_the_sum(
     family: str, dtype: torch.dtype, m: int, seed: int
 ) -> None:
     g = gradients(family, m, seed, dtype)
-    h, size = combined(g, mp.MMPareto(GAMMA))
-    if h.norm() > root(dtype) * size:
-        relative = rounding(g) * (size / h.norm()) ** 2
-        assert abs(h.norm() / (GAMMA * g.double().sum(0).norm()) - 1) <= relative
+    assume(common_length(g) > 2 * root(dtype))  # of ten gradients in 13 dimensions, not always
+    assert is_as_long_as_the_sum(g)
 
 
 @on("cancelling", "opposite")
 def test_mmpareto_makes_up_no_direction(family: str, dtype: torch.dtype, m: int, seed: int) -> None:
     g = gradients(family, m, seed, dtype)
-    h, _ = combined(g, mp.MMPareto(GAMMA))
-    assert h.norm() <= root(dtype) * GAMMA * m * g.double().norm(dim=1).amax()
+    assert common_length(g) <= rounding(g)
+    assert is_nearly_zero(g)
+
+
+@on("rank-deficient")
+def test_mmpareto_follows_the_direction_that_few_dimensions_leave(
+    family: str, dtype: torch.dtype, m: int, seed: int
+) -> None:
+    """More gradients than dimensions: half of the time none is common to all."""
+    g = gradients(family, m, seed, dtype)
+    length = common_length(g)
+    assume(not rounding(g) < length <= 2 * root(dtype))  # neither can be told there
+    assert is_nearly_zero(g) if length <= rounding(g) else is_as_long_as_the_sum(g)
+
+
+def test_half_of_the_rank_deficient_have_a_common_direction() -> None:
+    """Or the test before would prove one half of what it says."""
+    lengths = [common_length(gradients("rank-deficient", m, 7 * m)) for m in (2, 3, 4, 6, 10)]
+    lengths += [common_length(gradients("rank-deficient", 2, seed)) for seed in range(10)]
+    assert 3 <= sum(length > 0.01 for length in lengths) <= len(lengths) - 3
 
 
 @on("generic", "aligned", "conflicting", "orthogonal", "equal", "duplicate", "one-zero")
@@ -119,8 +161,8 @@ def test_without_conflict_mmpareto_is_the_scaled_sum(
     expected, _ = step(g, mp.ScaledUniform(GAMMA))
     for granularity in ("encoder", "tensor"):
         assert torch.equal(step(g, mp.MMPareto(GAMMA, granularity))[0], expected)
-    plain = g.double().sum(0)
-    assert torch.allclose(expected.double(), GAMMA * plain, rtol=rounding(g), atol=0)
+    difference = expected.double() - GAMMA * g.double().sum(0)
+    assert (difference.abs() <= rounding(g) * GAMMA * g.double().abs().sum(0)).all()
 
 
 @on("conflicting", "orthogonal", "far-apart")
@@ -130,11 +172,10 @@ def test_in_conflict_mmpareto_has_the_min_norm_direction(
     g = gradients(family, m, seed, dtype)
     h, size = combined(g, mp.MMPareto())
     shortest, report = step(g, mp.MGDA())
-    if report["m1"].conflict:
-        difference = h / h.norm() - shortest.double() / shortest.double().norm()
-        assert difference.norm() <= rounding(g) * size / h.norm()
-    else:
-        assert family == "far-apart"
+    assert report["m1"].conflict or family == "far-apart"
+    assume(report["m1"].conflict)
+    difference = h / h.norm() - shortest.double() / shortest.double().norm()
+    assert difference.norm() <= rounding(g) * size / h.norm()
 
 
 @on(*FAMILIES)
@@ -145,7 +186,7 @@ def test_mgda_is_no_longer_than_the_sum(family: str, dtype: torch.dtype, m: int,
 
 
 @every_method
-@on(*FAMILIES)
+@on(*NONZERO)
 def test_order_of_objectives_is_immaterial(
     family: str, dtype: torch.dtype, m: int, seed: int, method: mp.Method
 ) -> None:
@@ -157,7 +198,8 @@ def test_order_of_objectives_is_immaterial(
     lost = torch.minimum(
         size / h.norm(), torch.tensor(1 / root(dtype))
     )  # digits of h that cancellation took
-    assert (permuted - h).norm() <= rounding(g) * size * lost or size == 0
+    assert size > 0
+    assert (permuted - h).norm() <= rounding(g) * size * lost
 
 
 @every_method
@@ -169,9 +211,8 @@ def test_zero_gradients_are_a_defined_case(
     h, report = step(g, method)
     assert h.isfinite().all()
     assert all(scalar.isfinite() for scalar in report.scalars().values())
-    without, size = (
-        combined(g[g.any(1)], method)
-        if family == "one-zero"
-        else (torch.zeros_like(h), torch.ones(()))
-    )
-    assert (h - without).norm() <= 2 * rounding(g) * size
+    if family == "all-zero":
+        assert torch.equal(h, torch.zeros_like(h))
+    else:
+        without, size = combined(g[g.any(1)], method)
+        assert (h - without).norm() <= 2 * rounding(g) * size

@@ -46,6 +46,33 @@ def test_one_buffer_for_two_parameters(
         assert torch.allclose(x.grad, 2 * grad, rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["every", "probe"])
+def test_one_buffer_for_two_parameters_below_a_shared_pass(kind: str) -> None:
+    """Each has a ``.grad`` of its own, to which further steps are added."""
+    p, q, top, head = parameter(3), parameter(3), parameter(3), parameter(3)
+    geometry = mp.Geometry(every=3) if kind == "every" else mp.Geometry(probe={"audio": [top]})
+    for _ in range(3):
+        feature = (p + q).tanh() * top
+        losses = {"joint": (feature * head).sum(), "audio": feature.square().sum()}
+        for leaf in (p, q, top, head):
+            leaf.grad = None
+        mp.backward(
+            losses, {"audio": [p, q, top]}, mp.MMPareto(), geometry=geometry, retain_graph=True
+        )
+        assert p.grad.data_ptr() != q.grad.data_ptr()
+        once = [leaf.grad.clone() for leaf in (p, q)]
+        mp.backward(losses, {"audio": [p, q, top]}, mp.Uniform())
+        plain = feature_gradient(p, q, top, head)
+        for leaf, gradient in zip((p, q), once, strict=True):
+            torch.testing.assert_close(leaf.grad, gradient + plain, rtol=1e-12, atol=0)
+
+
+def feature_gradient(p: Tensor, q: Tensor, top: Tensor, head: Tensor) -> Tensor:
+    feature = (p + q).tanh() * top
+    total = (feature * head).sum() + feature.square().sum()
+    return torch.autograd.grad(total, p)[0]
+
+
 @every_method
 @with_and_without_geometry
 @pytest.mark.parametrize("inside", [True, False], ids=["encoder", "rest"])

@@ -11,13 +11,14 @@ import copy
 import importlib
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import mmpareto as mp
+from mmpareto.gradients._torch_compat import _copy_with_strides
 from networks import LateFusion
 from slow_step import COMPARED, apart
 
@@ -188,3 +189,162 @@ def test_overwritten_buffers() -> None:
 
 def same(got: list[Tensor], want: list[Tensor]) -> bool:
     return all(torch.allclose(a, b, rtol=1e-3, atol=1e-5) for a, b in zip(got, want, strict=True))
+
+
+# Whole models, which read parts of what a compiled graph saved.
+
+
+class Reader(nn.Module):
+    """Reads one token of a text, and chunks of a projection, as transformers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.text = nn.Sequential(nn.Embedding(17, 8), nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 24))
+        self.image = nn.Linear(12, 8)
+        self.heads = nn.ModuleDict(
+            {"joint": nn.Linear(16, 3), "text": nn.Linear(8, 3), "image": nn.Linear(8, 3)}
+        )
+
+    def forward(self, ids: Tensor, x: Tensor) -> dict[str, Tensor]:
+        query, key, value = self.text(ids).chunk(3, -1)
+        attended = (query @ key.transpose(-1, -2)).softmax(-1) @ value
+        text, image = attended[:, 0], self.image(x).tanh()
+        features = {"joint": torch.cat([text, image], 1), "text": text, "image": image}
+        return {name: head(features[name]) for name, head in self.heads.items()}
+
+    def losses(self, forward: nn.Module) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(1)
+        ids = torch.randint(17, (8, 6), generator=generator)
+        x, label = torch.randn(8, 12, generator=generator), torch.arange(8)
+        losses = {}
+        for number, (name, logits) in enumerate(forward(ids, x).items()):
+            losses[name] = nn.functional.cross_entropy(logits, (label + number) % 3)
+        return losses
+
+
+def reader_step(
+    model: Reader, forward: nn.Module, method: object, **options: object
+) -> tuple[dict[str, Tensor | None], mp.StepReport]:
+    model.zero_grad()
+    partition = mp.Partition(model, text=model.text, image=model.image)
+    report = mp.backward(model.losses(forward), partition, method, **options)
+    return {name: parameter.grad for name, parameter in model.named_parameters()}, report
+
+
+@pytest.mark.usefixtures("inductor")
+def test_a_transformer_that_reads_one_token() -> None:
+    """What is saved is a view with gaps, whose strides inductor asserts."""
+    model = Reader()
+    want, measured = reader_step(model, model, mp.MMPareto())
+    with torch._functorch.config.patch(donated_buffer=False):
+        forward = torch.compile(model)
+        for _ in range(2):
+            got, report = reader_step(model, forward, mp.MMPareto())
+            assert apart(got, want) <= 1e-4
+    for name, encoder in measured.items():
+        assert abs(report[name].cosine - encoder.cosine) <= 1e-4
+
+
+def test_copies_are_laid_out_as_what_was_saved() -> None:
+    base = torch.arange(60.0).view(3, 4, 5)
+    layouts = {
+        "whole": base,
+        "one token": base[:, 0],
+        "a chunk": base.chunk(2, -1)[1],
+        "transposed": base.transpose(0, 2),
+        "every other": base[..., ::2],
+        "expanded": base[:1].expand(4, 4, 5),
+        "empty": base[:0],
+        "a number": base[0, 0, 0],
+    }
+    for name, saved in layouts.items():
+        copied = _copy_with_strides(saved)
+        assert torch.equal(copied, saved), name
+        assert copied.stride() == saved.stride(), name
+        assert saved.numel() == 0 or copied.data_ptr() != saved.data_ptr(), name
+
+
+def mean(gramian: Tensor) -> Tensor:
+    return torch.full((len(gramian),), 1 / len(gramian), dtype=gramian.dtype)
+
+
+def inverse(gramian: Tensor) -> Tensor:
+    return 1 / gramian.diagonal().sqrt()
+
+
+WEIGHTINGS: dict[str, Callable[[], object]] = {
+    "mean": lambda: mean,
+    "inverse length": lambda: inverse,
+    "TorchJD MGDA": lambda: torchjd("MGDAWeighting"),
+    "TorchJD Aligned-MTL": lambda: torchjd("AlignedMTLWeighting"),
+    "MMPareto": mp.MMPareto,
+    "MGDA": mp.MGDA,
+}
+
+
+def torchjd(name: str) -> object:
+    module = pytest.importorskip("torchjd.aggregation", reason="TorchJD is optional")
+    return getattr(module, name)()
+
+
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+@pytest.mark.parametrize("sides", ["own", "all"])
+def test_zeros_that_a_compiled_model_makes_up_are_no_objectives(sides: str, weighting: str) -> None:
+    """Compiled as one, every loss reaches every encoder, with a gradient of zero."""
+    model, method = Reader(), WEIGHTINGS[weighting]()
+    geometry = mp.Geometry(sides=sides)
+    want, _ = reader_step(model, model, method, geometry=geometry)
+    with torch._functorch.config.patch(donated_buffer=False):
+        forward = torch.compile(model, backend="aot_eager")
+        got, report = reader_step(model, forward, method, geometry=geometry)
+    assert report["text"].objectives == ("joint", "text", "image")
+    assert report["text"].norms["image"] == 0
+    assert all(gradient.any() for gradient in got.values())
+    assert apart(got, want) <= 1e-4
+
+
+def test_a_made_up_zero_alone_reaches_an_encoder() -> None:
+    """The encoder's gradient is zero then, whatever the weighting."""
+    model = Reader()
+    with torch._functorch.config.patch(donated_buffer=False):
+        losses = model.losses(torch.compile(model, backend="aot_eager"))
+        partition = mp.Partition(model, text=model.text, image=model.image)
+        mp.backward({"image": losses["image"]}, partition, inverse)
+    assert all((p.grad == 0).all() for p in model.text.parameters())
+    assert model.image.weight.grad.isfinite().all()
+    assert model.image.weight.grad.any()
+
+
+# A compiled training step.
+
+
+# Dynamo looks at every attribute of a loss that it hands on.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.parametrize("call", ["backward", "BalancedLoss", "Accumulation"])
+def test_a_compiled_step_leaves_the_library_as_it_is(call: str) -> None:
+    """As ``loss.backward()``, it is a break in the graph."""
+    model = LateFusion("audio", "visual", dtype=torch.float32)
+    partition, batch = model.partition, model.batch()
+    accumulation = mp.Accumulation(partition, mp.MMPareto())
+    balanced = mp.BalancedLoss(partition, mp.MMPareto())
+
+    def training_step() -> None:
+        losses = model.losses(batch)
+        if call == "backward":
+            mp.backward(losses, partition, mp.MMPareto())
+        elif call == "BalancedLoss":
+            balanced(losses).backward()
+        else:
+            accumulation.add(losses)
+            accumulation.backward()
+
+    training_step()
+    want = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    with torch._functorch.config.patch(donated_buffer=False):
+        run = torch.compile(training_step, backend="aot_eager")
+        for _ in range(2):
+            model.zero_grad()
+            run()
+            got = {name: parameter.grad for name, parameter in model.named_parameters()}
+            assert apart(got, want) <= 1e-4

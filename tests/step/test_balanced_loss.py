@@ -5,6 +5,10 @@ place.
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -178,3 +182,144 @@ def test_gradient_with_respect_to_inputs_is_not_lost(model: LateFusion) -> None:
     (want,) = torch.autograd.grad(sum(losses.values()), [batch["audio"]], retain_graph=True)
     mp.BalancedLoss(model.partition, mp.MMPareto())(losses).backward()
     assert torch.allclose(batch["audio"].grad, want, rtol=1e-12)
+
+
+# Arguments of ``backward`` that would pass a balanced step by.
+
+DERIVED = {
+    "itself": lambda loss: loss,
+    "scaled by a loss scaler": lambda loss: torch.amp.GradScaler("cpu").scale(loss),
+    "divided": lambda loss: loss / 2,
+    "from the left": lambda loss: 2 * loss,
+    "added to": lambda loss: loss + torch.ones((), requires_grad=True, dtype=torch.float64),
+    "stacked": lambda loss: torch.stack([loss, loss.detach()]).sum(),
+    "cast": lambda loss: loss.float(),
+}
+derived = pytest.mark.parametrize("made", DERIVED.values(), ids=DERIVED)
+
+
+@derived
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"inputs": True}, r"for all parameters\. Found backward\(inputs=\.\.\.\)"),
+        ({"create_graph": True}, r"has no graph of its own\. Found create_graph=True"),
+    ],
+    ids=["inputs", "create_graph"],
+)
+@pytest.mark.filterwarnings("ignore:Using backward.. with create_graph=True")
+def test_arguments_that_pass_it_by_are_refused(
+    model: LateFusion, arguments: dict[str, object], match: str, made: Callable[[Tensor], Tensor]
+) -> None:
+    loss = made(mp.BalancedLoss(model.partition, mp.MMPareto())(model.losses(model.batch())))
+    if "inputs" in arguments:
+        arguments = {"inputs": list(model.parameters())}
+    with pytest.raises(mp.MMParetoError, match=match):
+        loss.backward(**arguments)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@derived
+def test_what_is_computed_from_it_behaves_as_a_tensor(
+    model: LateFusion, made: Callable[[Tensor], Tensor]
+) -> None:
+    loss = made(mp.BalancedLoss(model.partition, mp.MMPareto())(model.losses(model.batch())))
+    assert loss.requires_grad
+    assert not loss.detach().requires_grad
+    assert loss.item() == float(loss.detach())
+    loss.backward()
+    assert all(parameter.grad.any() for parameter in model.parameters())
+
+
+# Further terms of one graph.
+
+
+def with_term(model: LateFusion, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+    """Losses, and a term that shares the audio encoder's graph with them."""
+    feature = model.encoders["audio"](batch["audio"])
+    visual = model.encoders["visual"](batch["visual"])
+    joint = model.joint(torch.cat([feature, visual], 1))
+    losses = {"joint": joint.square().mean(), "audio": (feature - 1).square().mean()}
+    losses["visual"] = model.heads["visual"](visual).square().mean()
+    return losses, 0.1 * feature.exp().mean()
+
+
+@every_method
+@pytest.mark.parametrize("retain_graph", [False, True])
+@pytest.mark.parametrize("order", ["loss first", "term first"])
+def test_a_term_of_the_same_graph_may_be_added(
+    model: LateFusion, order: str, retain_graph: bool, method: mp.Method
+) -> None:
+    """As the auxiliary loss of a mixture of experts: its gradient is added to the balanced one."""
+    other = copy.deepcopy(model)
+    losses, term = with_term(other, other.batch())
+    term.backward(retain_graph=True)
+    mp.backward(losses, other.partition, method)
+    losses, term = with_term(model, model.batch())
+    loss = mp.BalancedLoss(model.partition, method)(losses)
+    (loss + term if order == "loss first" else term + loss).backward(retain_graph=retain_graph)
+    for parameter, twin in zip(model.parameters(), other.parameters(), strict=True):
+        if twin.grad is None:
+            assert parameter.grad is None
+        else:
+            torch.testing.assert_close(parameter.grad, twin.grad, rtol=1e-12, atol=1e-14)
+    if retain_graph:
+        term.backward()  # the graph is there still
+
+
+def test_a_loss_and_terms_in_a_scaled_sum(model: LateFusion) -> None:
+    other = copy.deepcopy(model)
+    losses, term = with_term(other, other.batch())
+    (4 * term).backward(retain_graph=True)
+    mp.backward({name: 4 * loss for name, loss in losses.items()}, other.partition, mp.MMPareto())
+    losses, term = with_term(model, model.batch())
+    (4 * (mp.BalancedLoss(model.partition, mp.MMPareto())(losses) + term)).backward()
+    for parameter, twin in zip(model.parameters(), other.parameters(), strict=True):
+        if twin.grad is not None:
+            torch.testing.assert_close(parameter.grad, twin.grad, rtol=1e-12, atol=1e-14)
+    assert sum(parameter.grad is not None for parameter in model.parameters()) > 10
+
+
+@dataclass(eq=False)
+class Saved:
+    """A tensor that a forward pass saves for the backward pass."""
+
+    tensor: Tensor
+
+
+@pytest.mark.parametrize(
+    ("term", "retain_graph", "kept"),
+    [
+        ("none", False, False),
+        ("none", True, True),
+        ("of another graph", False, False),
+        ("of the same graph", False, False),
+        ("of the same graph", True, True),
+    ],
+)
+def test_graphs_are_freed_unless_asked_for(
+    model: LateFusion, term: str, retain_graph: bool, kept: bool
+) -> None:
+    """Also where two terms pass one: the second frees what the first had to leave."""
+    saved: weakref.WeakSet[Saved] = weakref.WeakSet()
+
+    def pack(tensor: Tensor) -> Saved:
+        one = Saved(tensor)
+        saved.add(one)
+        return one
+
+    batch = model.batch()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda one: one.tensor):
+        features = model.features(batch)
+    losses = {name: model.heads[name](x).square().mean() for name, x in features.items()}
+    losses["joint"] = model.joint(torch.cat(list(features.values()), 1)).square().mean()
+    loss = mp.BalancedLoss(model.partition, mp.MMPareto())(losses)
+    if term == "of another graph":
+        loss = loss + nn.Parameter(torch.ones((), dtype=torch.float64)).square()
+    elif term == "of the same graph":
+        loss = loss + sum(feature.square().mean() for feature in features.values())
+    before = len(saved)
+    loss.backward(retain_graph=retain_graph)
+    gc.collect()
+    assert before > 4
+    assert len(saved) == (before if kept else 0)

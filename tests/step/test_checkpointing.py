@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import save_on_cpu, saved_tensors_hooks
-from torch.utils.checkpoint import checkpoint, checkpoint_sequential
+from torch.utils.checkpoint import (
+    CheckpointPolicy,
+    checkpoint,
+    checkpoint_sequential,
+    create_selective_checkpoint_contexts,
+)
 
 import mmpareto as mp
 from networks import MEASURED, LateFusion, every_method, with_and_without_geometry
@@ -146,3 +152,53 @@ def test_activations_kept_elsewhere(method: mp.Method, geometry: mp.Geometry | N
             losses = model.losses(model.batch())
         assert apart(step(model, losses, method, geometry), want) == 0
     assert copies.back > 0
+
+
+def keep_products(context: object, operation: object, *_: object, **__: object) -> CheckpointPolicy:
+    if operation is torch.ops.aten.addmm.default:
+        return CheckpointPolicy.MUST_SAVE
+    return CheckpointPolicy.PREFER_RECOMPUTE
+
+
+class Selective(nn.Module):
+    """Keeps the results of matrix products alone."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        contexts = partial(create_selective_checkpoint_contexts, keep_products)
+        return checkpoint(self.encoder, x, use_reentrant=False, context_fn=contexts)
+
+
+def selective() -> LateFusion:
+    model = LateFusion("audio", "visual")
+    for name, encoder in model.encoders.items():
+        model.encoders[name] = Selective(encoder)
+    return model
+
+
+def test_selective_checkpoints_are_refused_where_they_are_passed_again() -> None:
+    """PyTorch allows a single pass through them."""
+    model = selective()
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 7)
+    calls: list[Callable[[dict[str, Tensor]], object]] = [
+        lambda losses: mp.backward(losses, model.partition, mp.MMPareto()),
+        lambda losses: mp.backward(losses, model.partition, mp.Uniform()),
+        mp.Accumulation(model.partition, mp.MMPareto()).add,
+        lambda losses: mp.BalancedLoss(model.partition, mp.MMPareto())(losses).backward(),
+    ]
+    for call in calls:
+        with pytest.raises(
+            mp.MMParetoError, match=r"allow several backward passes.*without `context_fn`"
+        ):
+            call(model.losses(model.batch()))
+    assert all((parameter.grad == 7).all() for parameter in model.parameters())
+
+
+def test_selective_checkpoints_may_be_passed_once() -> None:
+    model, plain = selective(), LateFusion("audio", "visual")
+    got, want = (step(net, net.losses(net.batch()), mp.Uniform(), None) for net in (model, plain))
+    assert apart(got, want) == 0

@@ -176,3 +176,78 @@ def test_granularity(granularity: object) -> None:
 
 def test_one_error_type_that_is_a_value_error() -> None:
     assert issubclass(mp.MMParetoError, ValueError)
+
+
+def under_inference_mode(parameter: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return torch.zeros_like(parameter)
+
+
+UNWRITABLE: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "inference tensor": (under_inference_mode, r"torch\.inference_mode"),
+    "sparse": (lambda parameter: torch.zeros_like(parameter).to_sparse(), "torch.sparse_coo"),
+    "expanded": (
+        lambda parameter: parameter.new_zeros(()).expand_as(parameter),
+        "an expanded one, whose entries share memory",
+    ),
+    "expanded along one axis": (
+        lambda parameter: parameter.new_zeros((*parameter.shape[:1], 1)).expand_as(parameter),
+        "an expanded one, whose entries share memory",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "found"), UNWRITABLE.values(), ids=UNWRITABLE)
+@pytest.mark.parametrize("where", ["encoders.visual.0.weight", "joint.2.weight"])
+def test_no_grad_is_changed_where_one_cannot_be_added_to(
+    model: LateFusion, where: str, make: Callable[[Tensor], Tensor], found: str
+) -> None:
+    bad = model.get_parameter(where)
+    bad.grad = make(bad)
+    kept = {parameter: parameter.grad for parameter in model.parameters()}
+    pattern = rf"`\.grad` should be a tensor of its own .* Found .*{found}.*zero_grad"
+    accumulation = mp.Accumulation(model.partition, mp.MMPareto())
+    accumulation.add(model.losses(model.batch()))
+    balanced = mp.BalancedLoss(model.partition, mp.MMPareto())
+    calls: list[Callable[[], object]] = [
+        lambda: mp.backward(model.losses(model.batch()), model.partition, mp.MMPareto()),
+        lambda: mp.backward(
+            model.losses(model.batch()), model.partition, mp.Uniform(), geometry=None
+        ),
+        accumulation.backward,
+        lambda: balanced(model.losses(model.batch())).backward(),
+    ]
+    for call in calls:
+        with pytest.raises(mp.MMParetoError, match=pattern):
+            call()
+    for parameter, gradient in kept.items():
+        assert parameter.grad is gradient
+        assert parameter is bad or (gradient == SENTINEL).all()
+
+
+def test_a_grad_of_another_shape_is_refused(model: LateFusion) -> None:
+    """As where a parameter's data were replaced by larger ones after a step."""
+    losses, weight = model.losses(model.batch()), model.joint[0].weight
+    kept = [parameter.grad for parameter in model.parameters()]
+    data = weight.data
+    weight.data = weight.data[:, :1]
+    weight.grad = torch.full_like(weight, SENTINEL)
+    kept_weight = weight.grad
+    weight.data = data
+    with pytest.raises(mp.MMParetoError, match=r"Found one of shape \(6, 1\), .* shape \(6, 8\)"):
+        mp.backward(losses, model.partition, mp.MMPareto())
+    for parameter, gradient in zip(model.parameters(), kept, strict=True):
+        assert parameter.grad is (kept_weight if parameter is weight else gradient)
+        assert (parameter.grad == SENTINEL).all()
+
+
+def test_grads_that_are_laid_out_otherwise_are_added_to(model: LateFusion) -> None:
+    """A single row or column that is repeated no time shares no memory."""
+    losses = model.losses(model.batch())
+    mp.backward(losses, model.partition, mp.MMPareto(), retain_graph=True)
+    once = [parameter.grad - SENTINEL for parameter in model.parameters()]
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter.T).T if parameter.dim() == 2 else None
+    mp.backward(losses, model.partition, mp.MMPareto())
+    for parameter, gradient in zip(model.parameters(), once, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-12, atol=1e-14)

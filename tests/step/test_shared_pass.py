@@ -5,10 +5,12 @@ an earlier step.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate
 
 import mmpareto as mp
 from mmpareto.gradients import gramians
@@ -244,3 +246,129 @@ def test_tensors_by_themselves_cannot_share_a_pass(model: LateFusion) -> None:
         with pytest.raises(mp.MMParetoError, match=r"`granularity` should be 'encoder' where one"):
             mp.backward(model.losses(model.batch()), model.partition, method, geometry=geometry)
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+# Losses that leave an encoder at several depths.
+
+
+def encoder_layers() -> tuple[nn.Module, nn.Module, nn.ModuleDict]:
+    torch.manual_seed(0)
+    low = nn.Sequential(nn.Linear(4, 3), nn.Tanh()).double()
+    high = nn.Sequential(nn.Linear(3, 3), nn.Tanh()).double()
+    heads = nn.ModuleDict({"joint": nn.Linear(6, 1), "audio": nn.Linear(3, 1)}).double()
+    return low, high, heads
+
+
+def two_depths(
+    low: nn.Module, high: nn.Module, heads: nn.ModuleDict, seed: int, kind: str
+) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    bottom = low(torch.randn(8, 4, generator=generator, dtype=torch.float64))
+    top = high(bottom)
+    own = top - 1 if kind == "a loss on the features" else heads["audio"](top)
+    joint = heads["joint"](torch.cat([bottom, top], 1))
+    return {"joint": joint.square().mean(), "audio": own.square().mean()}
+
+
+@pytest.mark.parametrize("kind", ["a skip into the joint head", "a loss on the features"])
+@pytest.mark.parametrize("setting", ["every", "probe", "every and probe"])
+def test_losses_that_leave_an_encoder_at_two_depths(kind: str, setting: str) -> None:
+    """What passes both exits is counted once."""
+    low, high, heads = encoder_layers()
+    encoder = nn.ModuleList([low, high])
+    partition = mp.Partition(nn.ModuleList([encoder, heads]), audio=encoder)
+    geometry = mp.Geometry(
+        every=3 if "every" in setting else 1, probe={"audio": high} if "probe" in setting else None
+    )
+    assert_passes(
+        encoder,
+        lambda seed: two_depths(low, high, heads, seed, kind),
+        lambda losses: mp.backward(
+            losses, partition, mp.MMPareto(), geometry=geometry, retain_graph=True
+        ),
+    )
+
+
+def assert_passes(
+    encoder: nn.Module,
+    losses: Callable[[int], dict[str, Tensor]],
+    step: Callable[[dict[str, Tensor]], mp.StepReport],
+    name: str = "audio",
+) -> None:
+    """Three steps give the weighted sums of the objectives' gradients, by a pass for each."""
+    weights: dict[str, Tensor] = {}
+    parameters = list(encoder.parameters())
+    for seed in range(3):
+        for parameter in parameters:
+            parameter.grad = None
+        objectives = losses(seed)
+        report = step(objectives)
+        weights = report[name].weights if report else weights
+        want = [torch.zeros_like(parameter) for parameter in parameters]
+        for objective, weight in weights.items():
+            gradients = torch.autograd.grad(
+                objectives[objective], parameters, retain_graph=True, materialize_grads=True
+            )
+            want = [w + weight * g for w, g in zip(want, gradients, strict=True)]
+        for parameter, gradient in zip(parameters, want, strict=True):
+            torch.testing.assert_close(parameter.grad, gradient, rtol=1e-12, atol=1e-15)
+
+
+class Pyramid(nn.Module):
+    """The encoder of a U-Net: its decoder reads all three depths."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.one = nn.Sequential(nn.Conv2d(channels, 2, 3, padding=1), nn.ReLU())
+        self.two = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(2, 4, 3, padding=1), nn.ReLU())
+        self.three = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(4, 4, 3, padding=1), nn.ReLU())
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        first = self.one(x)
+        second = self.two(first)
+        return first, second, self.three(second)
+
+
+class Decoder(nn.Module):
+    def __init__(self, branches: int) -> None:
+        super().__init__()
+        self.up, self.out = nn.Conv2d(8 * branches, 4, 1), nn.Conv2d(4 + 2 * branches, 3, 1)
+
+    def forward(self, *pyramids: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        tops = [interpolate(pyramid[2], scale_factor=2) for pyramid in pyramids]
+        tops += [pyramid[1] for pyramid in pyramids]
+        middle = interpolate(self.up(torch.cat(tops, 1)).relu(), scale_factor=2)
+        return self.out(torch.cat([middle, *(pyramid[0] for pyramid in pyramids)], 1))
+
+
+@pytest.mark.parametrize("setting", ["every", "probe", "every and probe"])
+def test_a_u_net_with_a_branch_per_modality(setting: str) -> None:
+    torch.manual_seed(0)
+    encoders = nn.ModuleDict({"rgb": Pyramid(3), "depth": Pyramid(1)}).double()
+    decoders = nn.ModuleDict({"joint": Decoder(2), "rgb": Decoder(1), "depth": Decoder(1)})
+    decoders.double()
+    partition = mp.Partition(nn.ModuleList([encoders, decoders]), **encoders)
+    probe = {name: encoder.three for name, encoder in encoders.items()}
+    geometry = mp.Geometry(
+        every=3 if "every" in setting else 1, probe=probe if "probe" in setting else None
+    )
+
+    def losses(seed: int) -> dict[str, Tensor]:
+        torch.manual_seed(seed)
+        images = {name: torch.randn(2, c, 8, 8).double() for name, c in (("rgb", 3), ("depth", 1))}
+        made = {name: encoder(images[name]) for name, encoder in encoders.items()}
+        target = torch.randint(3, (2, 8, 8))
+        logits = {"joint": decoders["joint"](*made.values())}
+        logits |= {name: decoders[name](made[name]) for name in made}
+        return {name: cross_entropy(scores, target) for name, scores in logits.items()}
+
+    for name, encoder in encoders.items():
+        geometry.load_state_dict(mp.Geometry(every=geometry.every).state_dict())
+        assert_passes(
+            encoder,
+            losses,
+            lambda objectives: mp.backward(
+                objectives, partition, mp.MMPareto(), geometry=geometry, retain_graph=True
+            ),
+            name,
+        )

@@ -8,6 +8,7 @@ from mmpareto.balancing._method import LossWeighting as LossWeighting
 from mmpareto.balancing._method import Method as Method
 from mmpareto.balancing._method import as_method as as_method
 from mmpareto.balancing._method import check_required as check_required
+from mmpareto.balancing._method import describe as describe
 from mmpareto.balancing._mgda import MGDA as MGDA
 from mmpareto.balancing._mmpareto import MMPareto as MMPareto
 from mmpareto.balancing._uniform import ScaledUniform as ScaledUniform

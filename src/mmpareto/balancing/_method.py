@@ -113,6 +113,14 @@ def as_method(method: Method | GramianWeighting) -> GradientIntegration | LossWe
     return CustomWeighting(method)
 
 
+def describe(method: Method | GramianWeighting) -> str:
+    """Text that tells one method from another, also in another process: no address is in it."""
+    described = method.weighting if isinstance(method, CustomWeighting) else method
+    if type(described).__repr__ is object.__repr__ or not isinstance(described, Method):
+        return str(getattr(described, "__qualname__", type(described).__qualname__))
+    return repr(described)
+
+
 def check_required(method: Method, objectives: Iterable[str]) -> None:
     """Raises unless `objectives` has what `method` requires."""
     if missing := sorted(method.requires - set(objectives)):

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from mmpareto.balancing import GramianWeighting, LossWeighting, Method, as_method, check_required
+from mmpareto.balancing import (
+    GramianWeighting,
+    LossWeighting,
+    Method,
+    as_method,
+    check_required,
+    describe,
+)
 from mmpareto.distributed import Communicator, Group, agree
 from mmpareto.gradients import Gradients, Graphs, add, not_compiled
 from mmpareto.partition import Encoder, Partition, as_partition
@@ -123,7 +130,7 @@ class Accumulation:
             communicator,
             self._partition,
             lambda: dict(zip(sums, map(list, sums.values()), strict=True)),
-            self._geometry.settings(),
+            (describe(self._method), *self._geometry.settings()),
         )
         check_required(self._method, reach)
         return Step(

@@ -10,10 +10,11 @@ from weakref import ref
 import torch
 from torch import Tensor, nn
 
-from mmpareto.balancing import CustomWeighting, GradientIntegration, Method
+from mmpareto.balancing import GradientIntegration, Method, describe
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import Sides, each_alone, objective_weights, outside
 from mmpareto.partition import JOINT, Encoder, Partition, as_partition
+from mmpareto.step._geometry_state import read_state
 from mmpareto.step._report import EncoderReport, StepReport
 
 SideRule = Literal["own", "all", "joint"]
@@ -108,22 +109,13 @@ class Geometry:
         Raises:
             MMParetoError: If `state` is nothing of the kind.
         """
-        try:
-            age, owner, weights = int(state["age"]), state["owner"], {}
-            for encoder, remembered in state["weights"].items():
-                values = remembered["weights"]
-                weights[encoder] = (tuple(remembered["objectives"]), values.detach().clone())
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise MMParetoError(
-                "Parameter `state` should be what Geometry.state_dict() returned. Found "
-                f"{type(state).__name__} ({type(error).__name__}: {error})."
-            ) from error
+        age, weights, owner = read_state(state)
         self._age, self._weights, self._owner = age, weights, owner
         self._parameters = None
 
     def settings(self) -> tuple[object, ...]:
         """What has to be equal on all processes that share a step."""
-        return self.every, self.sides, self._age, self._objectives()
+        return self.every, repr(self.probe), self.sides, self._age, self._objectives()
 
     def check_use(self, method: Method, partition: Partition) -> None:
         """Raises unless `method` and `partition` are those that this object was used with before.
@@ -262,12 +254,7 @@ def _check_probe(probe: Partition | None, partition: Partition) -> None:
 
 def _description(method: Method, partition: Partition) -> dict[str, Any]:
     """What tells one method and partition from another, also in another process."""
-    if isinstance(method, CustomWeighting):
-        weighting = method.weighting
-        name = getattr(weighting, "__qualname__", type(weighting).__qualname__)
-    else:
-        name = repr(method)
     encoders = {}
     for encoder, parameters in partition.items():
         encoders[encoder] = [list(parameter.shape) for parameter in parameters]
-    return {"method": name, "encoders": encoders}
+    return {"method": describe(method), "encoders": encoders}

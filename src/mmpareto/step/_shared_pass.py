@@ -89,9 +89,8 @@ def pass_shared(step: Step, weigher: Weigher) -> dict[Tensor, Tensor]:
             add(total, part.gradients)
     ordered = among(step.partition.parameters, below)
     lower = collect_below(at_edges, ordered, retain_graph=step.retain_graph)
-    for parameter, gradient in step.communicator.average(lower).items():
-        if gradient is not None:
-            total[parameter] = gradient
+    with torch.no_grad():
+        add(total, step.communicator.average(lower))  # which copies: a buffer may serve for two
     return total
 
 

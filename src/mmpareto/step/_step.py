@@ -17,6 +17,7 @@ from mmpareto.balancing import (
     Method,
     as_method,
     check_required,
+    describe,
 )
 from mmpareto.distributed import Communicator, agree
 from mmpareto.errors import MMParetoError
@@ -140,7 +141,7 @@ def agree_on_step(
     """
     checked: list[tuple[GradientIntegration | LossWeighting, Graphs]] = []
 
-    def describe() -> dict[str, list[Tensor]]:
+    def read() -> dict[str, list[Tensor]]:
         known = as_method(method)
         geometry.check_use(known, partition)
         graphs = check_losses(losses, partition)
@@ -148,7 +149,7 @@ def agree_on_step(
         checked.append((known, graphs))
         return graphs.reach
 
-    reach = agree(communicator, partition, describe, geometry.settings())
+    reach = agree(communicator, partition, read, (describe(method), *geometry.settings()))
     ((known, graphs),) = checked
     check_required(known, reach)
     return Step(losses, partition, known, geometry, communicator, reach, graphs, retain_graph)
