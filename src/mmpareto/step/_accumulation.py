@@ -10,7 +10,7 @@ from mmpareto.balancing import GramianWeighting, LossWeighting, Method, as_metho
 from mmpareto.distributed import Communicator, Group, agree
 from mmpareto.gradients import Gradients, Trace, add, not_compiled
 from mmpareto.partition import Encoder, Partition, as_partition
-from mmpareto.step._backward import EVERY_STEP
+from mmpareto.step._backward import EVERY_STEP, as_geometry
 from mmpareto.step._geometry import Geometry
 from mmpareto.step._losses import check_losses
 from mmpareto.step._per_objective import pass_per_objective
@@ -58,7 +58,7 @@ class Accumulation:
         average: bool = True,
     ) -> None:
         self._partition, self._method = as_partition(encoders), as_method(method)
-        self._geometry = geometry or EVERY_STEP
+        self._geometry = as_geometry(geometry)
         self._geometry.check_use(self._method, self._partition)
         self._group, self._average = group, average
         self._sums: dict[str, dict[Tensor, Tensor]] = {}
@@ -88,7 +88,7 @@ class Accumulation:
                 gradients[name], _ = communicator.collect(losses[name], leaves, retain_graph=kept)
         for name, gradient in gradients.items():  # when all are known: a pass may fail
             add(self._sums.setdefault(name, {}), gradient)
-        self._traces = list(traces.values())
+        self._traces.extend(traces.values())
 
     @not_compiled
     def backward(self) -> StepReport:
@@ -102,6 +102,7 @@ class Accumulation:
         """
         sums, self._sums = self._sums, {}
         step = self._agree(sums)
+        self._traces = []
         measured = step.is_measured or isinstance(step.method, LossWeighting)
         weigher = step.weigher(None if measured else self._geometry.remembered(self._partition))
 
@@ -123,10 +124,9 @@ class Accumulation:
             communicator,
             self._partition,
             lambda: {name: list(gradients) for name, gradients in sums.items()},
-            self._geometry.settings(),
+            self._geometry.settings(self._method),
         )
         check_required(self._method, reach)
-        traces = dict(enumerate(self._traces))
         return Step(
             losses={},
             partition=self._partition,
@@ -134,6 +134,6 @@ class Accumulation:
             geometry=self._geometry,
             communicator=communicator,
             reach=reach,
-            traces={str(number): trace for number, trace in traces.items()},
+            traces={str(number): trace for number, trace in enumerate(self._traces)},
             retain_graph=False,
         )

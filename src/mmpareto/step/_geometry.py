@@ -9,7 +9,7 @@ from weakref import ref
 import torch
 from torch import Tensor, nn
 
-from mmpareto.balancing import CustomWeighting, GradientIntegration, Method
+from mmpareto.balancing import GradientIntegration, Method
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import Sides, objective_weights
 from mmpareto.partition import JOINT, Encoder, Partition, as_partition
@@ -94,6 +94,9 @@ class Geometry:
             settings.append(f"sides={self.sides!r}")
         return f"Geometry({', '.join(settings)})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_parameters": None}  # a copy may serve a copy of the model
+
     def state_dict(self) -> dict[str, Any]:
         """What the next steps need: numbers, names and tensors."""
         weights = {}
@@ -120,10 +123,14 @@ class Geometry:
         self._age, self._weights, self._owner = age, weights, owner
         self._parameters = None
 
-    def settings(self) -> tuple[object, ...]:
-        """What has to be equal on all processes that share a step."""
+    def settings(self, method: object) -> tuple[object, ...]:
+        """What has to be equal on all processes that share a step.
+
+        Args:
+            method: What weighs the objectives, checked or not.
+        """
         objectives = {encoder: names for encoder, (names, _) in self._weights.items()}
-        return self.every, self.sides, self._age, objectives
+        return method_name(method), self, self._age, objectives
 
     def check_use(self, method: Method, partition: Partition) -> None:
         """Raises unless `method` and `partition` are those that this object was used with before.
@@ -263,12 +270,15 @@ def _parameters(partition: Partition) -> Iterator[Tensor]:
 
 def _description(method: Method, partition: Partition) -> dict[str, Any]:
     """What tells one method and partition from another, also in another process."""
-    if isinstance(method, CustomWeighting):
-        weighting = method.weighting
-        name = getattr(weighting, "__qualname__", type(weighting).__qualname__)
-    else:
-        name = repr(method)
     encoders = {}
     for encoder, parameters in partition.items():
         encoders[encoder] = [list(parameter.shape) for parameter in parameters]
-    return {"method": name, "encoders": encoders}
+    return {"method": method_name(method), "encoders": encoders}
+
+
+def method_name(method: object) -> str:
+    """The method with its settings as far as they can be told, the same in every process."""
+    if isinstance(method, Method) and type(method).__repr__ is not object.__repr__:
+        return repr(method)
+    weighting = getattr(method, "weighting", method)  # whose repr may give its place in memory
+    return str(getattr(weighting, "__qualname__", type(weighting).__qualname__))

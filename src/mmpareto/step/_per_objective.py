@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmpareto.gradients import Gradients, add, combine, gramians
 from mmpareto.step._step import ReachedEncoder, Step
-from mmpareto.step._weighing import Weigher, without_none
+from mmpareto.step._weighing import Weigher, check_probed, without_none
 
 
 def pass_per_objective(
@@ -85,9 +85,15 @@ def _measure(
     for name, rows in gradients.items():
         encoder = step.encoders[name]
         places = _probed(step, name, encoder)
-        parts.append(gramians([[row[place] for place in places] for row in rows.values()]))
+        probed = [_at(places, row) for row in rows.values()]
+        check_probed(name, rows, probed)
+        parts.append(gramians(probed))
         measured.append([encoder.parameters[place] for place in places])
     return dict(zip(gradients, step.communicator.complete(parts, measured), strict=True))
+
+
+def _at(places: list[int], row: list[Tensor | None]) -> list[Tensor | None]:
+    return [row[place] for place in places]
 
 
 def _probed(step: Step, name: str, encoder: ReachedEncoder) -> list[int]:

@@ -14,7 +14,7 @@ from mmpareto.distributed import unite
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import Gradients, add, collect_below, combine, cut_graph, gramians
 from mmpareto.step._step import ReachedEncoder, Step
-from mmpareto.step._weighing import Rows, Weigher, without_none
+from mmpareto.step._weighing import Rows, Weigher, check_probed, without_none
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,7 @@ def pass_shared(step: Step, weigher: Weigher) -> dict[Tensor, Tensor]:
             add(total, part.gradients)
     ordered = [parameter for parameter in step.partition.parameters if parameter in below]
     lower = collect_below(at_edges, ordered, retain_graph=step.retain_graph)
-    for parameter, gradient in step.communicator.average(lower).items():
-        if gradient is not None:
-            total[parameter] = gradient
+    add(total, step.communicator.average(lower))
     return total
 
 
@@ -141,7 +139,7 @@ def _balance(
         rows.append([gradients.pop(parameter, None) for parameter in parameters])
     measured = None
     if weigher.remembered is None:
-        _check_probed(name, encoder, rows)
+        check_probed(name, encoder.objectives, rows)
         measured = gramians(rows)
     for row, objective in zip(rows, encoder.objectives, strict=True):
         row.extend(upper[objective].at_edges[edge] for edge in edges)
@@ -151,12 +149,3 @@ def _balance(
     on_parameters = dict(zip(parameters, combined[:split], strict=True))
     on_edges = dict(zip(edges, combined[split:], strict=True))
     return without_none(on_parameters), without_none(on_edges)
-
-
-def _check_probed(name: str, encoder: ReachedEncoder, rows: Rows) -> None:
-    for objective, row in zip(encoder.objectives, rows, strict=True):
-        if not any(gradient is not None for gradient in row):
-            raise MMParetoError(
-                f"Probe of '{name}' should be reached by every objective of its encoder. Found "
-                f"'{objective}', which passes it by. Choose another block, or do without `probe`."
-            )

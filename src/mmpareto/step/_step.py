@@ -11,6 +11,7 @@ from itertools import chain
 from torch import Tensor
 
 from mmpareto.balancing import (
+    CustomWeighting,
     GradientIntegration,
     GramianWeighting,
     LossWeighting,
@@ -93,6 +94,8 @@ class Step:
     def weigher(self, remembered: Mapping[str, Tensor] | None = None) -> Weigher:
         """What weighs the objectives, by their geometry or as `remembered`."""
         made_up = any(trace.zeros for trace in self.traces.values())
+        if isinstance(self.method, CustomWeighting):  # it has to see the same on all processes
+            made_up = self.communicator.any_process(made_up)
         return Weigher(self.method, self.geometry, made_up, remembered, {})
 
     @cached_property
@@ -138,7 +141,7 @@ def agree_on_step(
         check_meaning(traces, partition, geometry, communicator)
         return {name: trace.leaves for name, trace in traces.items()}
 
-    reach = agree(communicator, partition, describe, geometry.settings())
+    reach = agree(communicator, partition, describe, geometry.settings(method))
     check_required(checked[0], reach)
     return Step(losses, partition, checked[0], geometry, communicator, reach, traces, retain_graph)
 
