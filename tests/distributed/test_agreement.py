@@ -1,4 +1,6 @@
-"""What processes have to agree on before a step: what differs, or fails on one, is refused on all."""
+"""What processes have to agree on before a step: what differs, or fails on one, is refused on
+all.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Functions that run autograd in their own backward pass and write ``.grad`` past the step: refused."""
+"""Functions that run autograd in their own backward pass and write ``.grad`` past the step:
+refused.
+"""
 
 from __future__ import annotations
 
@@ -140,7 +142,7 @@ def test_refused_with_grads_as_before(kind: str, call: str, before: str) -> None
 
 @hidden
 def test_what_is_refused_would_have_hidden_gradients(kind: str) -> None:
-    """Or the test before would prove little: autograd does not see them, ``backward`` makes them."""
+    """Else the test before would prove little: autograd does not see them, ``backward`` does."""
     model = wrapped(kind)
     inside = list(model.encoders["audio"].parameters())
     losses = model.losses(model.batch())

@@ -9,8 +9,14 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
 from mmpareto.distributed._averaging import buckets, flatten, unflatten
-from mmpareto.distributed._group import Group, begin_total, multi_process_group, total
-from mmpareto.distributed._modules import check_modules
+from mmpareto.distributed._group import (
+    Group,
+    begin_total,
+    exchange,
+    multi_process_group,
+    total,
+)
+from mmpareto.distributed._modules import check_engine, check_modules
 from mmpareto.distributed._shards import (
     as_distributed,
     count_parts_once,
@@ -57,6 +63,7 @@ class Communicator:
         sharded = list(filter(is_sharded, partition.parameters))
         self.sharded = bool(sharded)
         self._parameters = partition.parameters
+        check_engine(partition.parameters)
         if self.group is not None or sharded:
             self._check(partition, sharded)
 
@@ -91,6 +98,10 @@ class Communicator:
         there every objective is taken to reach all.
         """
         return dict.fromkeys(reach, self.trainable) if self.sharded else reach
+
+    def any_process(self, flag: bool) -> bool:
+        """Whether `flag` holds on any process. All of them have to ask."""
+        return flag if self.group is None else any(exchange(flag, self.group))
 
     def collect(
         self,

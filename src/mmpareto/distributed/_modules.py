@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Iterable
+
+from torch import Tensor, nn
 
 from mmpareto.distributed._group import flat_sharded, joined, shards, synchronizes
 from mmpareto.errors import MMParetoError
+from mmpareto.gradients import deepspeed_stage, in_backward_pass
 
 
 def check_modules(model: nn.Module, sharded: bool) -> None:
@@ -43,4 +46,24 @@ def check_modules(model: nn.Module, sharded: bool) -> None:
             "DistributedDataParallel should not synchronize where other parameters of the model "
             "are sharded: it would average the first objective's gradients only. Found a module "
             "that does. Run the forward and the backward pass under its no_sync()."
+        )
+
+
+def check_engine(parameters: Iterable[Tensor]) -> None:
+    """Checks parameters that an engine of DeepSpeed may keep.
+
+    Raises:
+        MMParetoError: If they are not whole, or if the engine would not notice their gradients.
+    """
+    stages = {deepspeed_stage(parameter) for parameter in parameters}
+    if 3 in stages:
+        raise MMParetoError(
+            "Parameters should be whole, or sharded by torch.distributed.fsdp.fully_shard. Found "
+            "such as DeepSpeed keeps by ZeRO stage 3. Use stage 2 at most."
+        )
+    if 2 in stages and not in_backward_pass():
+        raise MMParetoError(
+            "DeepSpeed's engine should make the backward pass, without which it does not notice "
+            "gradients under ZeRO. Found a step outside of one. Call engine.backward("
+            "mp.BalancedLoss(encoders, method)(losses))."
         )

@@ -23,7 +23,9 @@ from mmpareto.gradients._sides import Sides as Sides
 from mmpareto.gradients._sides import each_alone as each_alone
 from mmpareto.gradients._sides import objective_weights as objective_weights
 from mmpareto.gradients._sides import side_gramians as side_gramians
+from mmpareto.gradients._torch_compat import deepspeed_stage as deepspeed_stage
 from mmpareto.gradients._torch_compat import has_accumulation_hooks as has_accumulation_hooks
+from mmpareto.gradients._torch_compat import in_backward_pass as in_backward_pass
 from mmpareto.gradients._torch_compat import is_passed_too as is_passed_too
 from mmpareto.gradients._torch_compat import keeps_graph as keeps_graph
 from mmpareto.gradients._torch_compat import not_compiled as not_compiled

@@ -12,7 +12,7 @@ from torch.autograd.graph import GradientEdge
 
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients._graph import keep_buffers
-from mmpareto.gradients._torch_compat import explained
+from mmpareto.gradients._torch_compat import explained, past_hooks
 
 Gradients = dict[Tensor, Tensor | None]
 """By parameter, of the same shape; None where the objective does not depend on it."""
@@ -66,7 +66,8 @@ def collect_below(
     """Gradients of what is below some values of a graph, from the gradients at these.
 
     Args:
-        cotangents: The gradient at each value.
+        cotangents: The gradient at each value, as `collect` gives it: after the hooks of the value,
+            which do not change it once more.
         parameters: Leaf tensors.
         retain_graph: Whether to keep the graph.
 
@@ -76,7 +77,7 @@ def collect_below(
     if not cotangents or not parameters:
         return dict.fromkeys(parameters)
     edges, outer = list(cotangents), list(cotangents.values())
-    with explained():
+    with explained(), past_hooks(cotangents):
         gradients = torch.autograd.grad(
             edges, parameters, outer, retain_graph=retain_graph, allow_unused=True
         )

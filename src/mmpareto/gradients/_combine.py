@@ -51,7 +51,12 @@ def _weighted_sum(
             continue
         wide = gradient.to(torch.promote_types(gradient.dtype, weight.dtype))
         factor = weight.to(wide.dtype)
-        total = wide * factor if total is None else total.addcmul_(wide, factor)
+        if total is None:
+            total = wide * factor
+        elif total.layout == torch.strided:
+            total.addcmul_(wide, factor)
+        else:  # nested tensors know no addcmul_
+            total = total + wide * factor
         dtype = gradient.dtype
     return None if total is None else total.to(dtype)
 

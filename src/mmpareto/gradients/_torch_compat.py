@@ -5,13 +5,14 @@ Checked with torch 2.13. What is missing in another version turns a service off,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import Node, get_gradient_edge
+from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.utils.checkpoint import CheckpointFunction
 
 from mmpareto.errors import MMParetoError
@@ -106,6 +107,37 @@ def explained() -> Iterator[None]:
         raise
 
 
+@contextmanager
+def past_hooks(cotangents: Mapping[GradientEdge, Tensor]) -> Iterator[None]:
+    """Lets passes that start at `cotangents` take them as they are, whatever hooks do.
+
+    Autograd calls a value's hooks (``Tensor.register_hook``) where it hands out the gradient at the
+    value, and again where a pass starts there; the second time would count twice.
+    """
+    by_node: defaultdict[Node, dict[int, Tensor]] = defaultdict(dict)
+    for edge, gradient in cotangents.items():
+        by_node[edge.node][edge.output_nr] = gradient
+    handles = []
+    try:
+        for node, given in by_node.items():
+            handle: Any = node.register_prehook(_giver(given))
+            handles.append(handle)
+            hooks = handle.hooks_dict_ref()
+            for other in [key for key in hooks if key != handle.id]:
+                hooks[other] = hooks.pop(other)  # hooks of the node itself follow
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _giver(given: Mapping[int, Tensor]) -> Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    def give(gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(given.get(number, gradient) for number, gradient in enumerate(gradients))
+
+    return give
+
+
 def keeps_graph() -> bool:
     """Whether the backward pass in whose midst this is called was asked to keep the graph."""
     asked = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)
@@ -133,6 +165,21 @@ def run_accumulation_hooks(parameter: Tensor) -> None:
 def has_accumulation_hooks(parameter: Tensor) -> bool:
     """Whether something waits for a gradient in the parameter's ``.grad``."""
     return bool(getattr(parameter, "_post_accumulate_grad_hooks", None))
+
+
+def in_backward_pass() -> bool:
+    """Whether this is called in the midst of a backward pass."""
+    current: Any = getattr(torch._C, "_current_graph_task_id", None)
+    return current is None or current() != -1
+
+
+def deepspeed_stage(parameter: Tensor) -> int:
+    """The ZeRO stage by which DeepSpeed keeps a parameter: 3; 2 for the first two; 0 for none."""
+    if hasattr(parameter, "ds_id"):
+        return 3
+    hooks: Any = getattr(parameter, "_post_accumulate_grad_hooks", None) or {}
+    modules = [getattr(hook, "__module__", None) or "" for hook in hooks.values()]
+    return 2 if any(module.startswith("deepspeed.") for module in modules) else 0
 
 
 def not_compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

@@ -17,7 +17,7 @@ from mmpareto.balancing import (
 from mmpareto.distributed import Communicator, Group, agree
 from mmpareto.gradients import Gradients, Graphs, add, not_compiled
 from mmpareto.partition import Encoder, Partition, as_partition
-from mmpareto.step._backward import EVERY_STEP
+from mmpareto.step._backward import EVERY_STEP, as_geometry
 from mmpareto.step._geometry import Geometry
 from mmpareto.step._losses import check_losses
 from mmpareto.step._per_objective import pass_per_objective
@@ -65,7 +65,7 @@ class Accumulation:
         average: bool = True,
     ) -> None:
         self._partition, self._method = as_partition(encoders), as_method(method)
-        self._geometry = geometry or EVERY_STEP
+        self._geometry = as_geometry(geometry)
         self._geometry.check_use(self._method, self._partition)
         self._group, self._average = group, average
         self._sums: dict[str, dict[Tensor, Tensor]] = {}
@@ -95,7 +95,8 @@ class Accumulation:
                 gradients[name], _ = communicator.collect(losses[name], leaves, retain_graph=kept)
         for name, gradient in gradients.items():  # when all are known: a pass may fail
             add(self._sums.setdefault(name, {}), gradient)
-        self._graphs = graphs
+        before = self._graphs
+        self._graphs = Graphs({}, before.custom or graphs.custom, before.zeros or graphs.zeros)
 
     @not_compiled
     def backward(self) -> StepReport:
@@ -109,6 +110,7 @@ class Accumulation:
         """
         sums, self._sums = self._sums, {}
         step = self._agree(sums)
+        self._graphs = Graphs({})
         measured = step.is_measured or isinstance(step.method, LossWeighting)
         weigher = step.weigher(None if measured else self._geometry.remembered(self._partition))
 

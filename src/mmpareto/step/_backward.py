@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmpareto.balancing import GramianWeighting, LossWeighting, Method
 from mmpareto.distributed import Communicator, Group
+from mmpareto.errors import MMParetoError
 from mmpareto.gradients import not_compiled
 from mmpareto.partition import Encoder, Partition, as_partition
 from mmpareto.step._geometry import Geometry
@@ -80,8 +81,9 @@ def backward(
     """
     partition = as_partition(encoders)
     communicator = Communicator(partition, group, average=average)
+    measuring = as_geometry(geometry)
     step = agree_on_step(
-        losses, partition, method, geometry or EVERY_STEP, communicator, retain_graph=retain_graph
+        losses, partition, method, measuring, communicator, retain_graph=retain_graph
     )
     measured = step.is_measured
     if isinstance(step.method, LossWeighting) and (geometry is None or not measured):
@@ -93,6 +95,18 @@ def backward(
     communicator.assign(gradients)
     step.geometry.count(step.method, partition, report if measured else None)
     return report
+
+
+def as_geometry(geometry: Geometry | None) -> Geometry:
+    """Returns `geometry`, or one that measures each step in its absence."""
+    if geometry is None:
+        return EVERY_STEP
+    if not isinstance(geometry, Geometry):
+        raise MMParetoError(
+            "Parameter `geometry` should be an mmpareto.Geometry, or None to measure nothing that "
+            f"the method does not need. Found {geometry!r}."
+        )
+    return geometry
 
 
 Outcome = tuple[dict[Tensor, Tensor], StepReport]

@@ -14,7 +14,7 @@ from mmpareto.distributed import Group
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import is_passed_too, keeps_graph, not_compiled
 from mmpareto.partition import Encoder, Partition, as_partition, check_some
-from mmpareto.step._backward import EVERY_STEP, backward
+from mmpareto.step._backward import EVERY_STEP, as_geometry, backward
 from mmpareto.step._geometry import Geometry
 from mmpareto.step._losses import check_losses
 from mmpareto.step._report import StepReport
@@ -61,6 +61,7 @@ class BalancedLoss:
         average: bool = True,
     ) -> None:
         self.partition, self.method = as_partition(encoders), as_method(method)
+        as_geometry(geometry)  # it is one, or None
         self.geometry, self.group, self.average = geometry, group, average
         self.report = StepReport({})
 
@@ -134,6 +135,9 @@ class _Balanced(torch.autograd.Function):
 class _PlainBackward(Tensor):
     """A loss, also one computed from it, that refuses what would pass a balanced step by."""
 
+    def __format__(self, format_spec: str) -> str:
+        return format(self.detach(), format_spec)  # torch formats numbers of its own class alone
+
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -142,6 +146,11 @@ class _PlainBackward(Tensor):
                 "A balanced loss should be differentiated for all parameters. Found "
                 "backward(inputs=...), which would pass it by. Leave `inputs` out, and freeze what "
                 "is not to be trained by requires_grad_(False)."
+            )
+        if func is torch.autograd.grad:
+            raise MMParetoError(
+                "A balanced loss should be differentiated by its backward(). Found "
+                "torch.autograd.grad, which would pass it by. Differentiate the losses themselves."
             )
         with torch._C.DisableTorchFunctionSubclass():
             result = func(*args, **kwargs)

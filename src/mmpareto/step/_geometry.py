@@ -96,6 +96,9 @@ class Geometry:
             settings.append(f"sides={self.sides!r}")
         return f"Geometry({', '.join(settings)})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_parameters": None}  # a copy may serve a copy of the model
+
     def state_dict(self) -> dict[str, Any]:
         """What the next steps need: numbers, names and tensors."""
         weights = {}

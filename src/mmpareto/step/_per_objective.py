@@ -11,7 +11,7 @@ from torch import Tensor
 from mmpareto.gradients import Gradients, add, among, combine, gramians
 from mmpareto.partition import Partition
 from mmpareto.step._step import Step
-from mmpareto.step._weighing import Weigher, without_none
+from mmpareto.step._weighing import Weigher, check_probed, without_none
 
 
 def pass_per_objective(
@@ -83,9 +83,20 @@ def _measure(
     for name, rows in gradients.items():
         parameters = step.encoders[name].parameters
         probed = _probed(step.geometry.probe, name, parameters)
-        parts.append(gramians([_at(row, parameters, probed) for row in rows.values()]))
+        parts.append(_gramians_at(name, rows, parameters, probed))
         measured.append(probed)
     return dict(zip(gradients, step.communicator.complete(parts, measured), strict=True))
+
+
+def _gramians_at(
+    name: str,
+    gradients: dict[str, list[Tensor | None]],
+    parameters: list[Tensor],
+    probed: list[Tensor],
+) -> Tensor:
+    rows = [_at(row, parameters, probed) for row in gradients.values()]
+    check_probed(name, gradients, rows)
+    return gramians(rows)
 
 
 def _probed(probe: Partition | None, name: str, parameters: list[Tensor]) -> list[Tensor]:

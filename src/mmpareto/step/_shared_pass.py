@@ -23,7 +23,7 @@ from mmpareto.gradients import (
     outside,
 )
 from mmpareto.step._step import ReachedEncoder, Step
-from mmpareto.step._weighing import Rows, Weigher, without_none
+from mmpareto.step._weighing import Rows, Weigher, check_probed, without_none
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _balance(
         rows.append([gradients.pop(parameter, None) for parameter in parameters])
     measured = None
     if weigher.remembered is None:
-        _check_probed(name, encoder, rows)
+        check_probed(name, encoder.objectives, rows)
         measured = gramians(rows)
     for row, objective in zip(rows, encoder.objectives, strict=True):
         row.extend(map(upper[objective].at_edges.__getitem__, edges))
@@ -158,12 +158,3 @@ def _balance(
     on_parameters = dict(zip(parameters, combined[:split], strict=True))
     on_edges = dict(zip(edges, combined[split:], strict=True))
     return without_none(on_parameters), without_none(on_edges)
-
-
-def _check_probed(name: str, encoder: ReachedEncoder, rows: Rows) -> None:
-    for objective, row in zip(encoder.objectives, rows, strict=True):
-        if all(gradient is None for gradient in row):
-            raise MMParetoError(
-                f"Probe of '{name}' should be reached by every objective of its encoder. Found "
-                f"'{objective}', which passes it by. Choose another block, or do without `probe`."
-            )

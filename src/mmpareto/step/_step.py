@@ -11,6 +11,7 @@ from itertools import chain
 from torch import Tensor
 
 from mmpareto.balancing import (
+    CustomWeighting,
     GradientIntegration,
     GramianWeighting,
     LossWeighting,
@@ -103,7 +104,10 @@ class Step:
 
     def weigher(self, remembered: Mapping[str, Tensor] | None = None) -> Weigher:
         """What weighs the objectives, by their geometry or as `remembered`."""
-        return Weigher(self.method, self.geometry, self.graphs.zeros, remembered, {})
+        made_up = self.graphs.zeros
+        if isinstance(self.method, CustomWeighting):  # it has to see the same on all processes
+            made_up = self.communicator.any_process(made_up)
+        return Weigher(self.method, self.geometry, made_up, remembered, {})
 
     @cached_property
     def _needed_later(self) -> dict[str, bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mmpareto.balancing import CustomWeighting, GradientIntegration, LossWeighting
+from mmpareto.errors import MMParetoError
 from mmpareto.gradients import Sides, nonzero, objective_weights, outside, side_gramians
 from mmpareto.step._geometry import Geometry
 from mmpareto.step._report import EncoderReport
@@ -87,6 +88,25 @@ class Weigher:
                 return torch.ones_like(gramians[0, 0])
             reduced = side_gramians(gramians, present)
             return objective_weights(self.method.weights(reduced), present, len(flags))
+
+
+def check_probed(encoder: str, objectives: Iterable[str], rows: Rows) -> None:
+    """Raises if an objective has no gradient where the geometry of an encoder is measured.
+
+    Args:
+        encoder: Its name.
+        objectives: Names of the m objectives that reach it.
+        rows: Their gradients where it is measured.
+
+    Raises:
+        MMParetoError: If a row holds None alone.
+    """
+    for objective, row in zip(objectives, rows, strict=True):
+        if not any(gradient is not None for gradient in row):
+            raise MMParetoError(
+                f"Probe of '{encoder}' should be reached by every objective of its encoder. Found "
+                f"'{objective}', which passes it by. Choose another block, or do without `probe`."
+            )
 
 
 def without_none(gradients: dict[Place, Tensor | None]) -> dict[Place, Tensor]:
