@@ -178,6 +178,16 @@ def test_check_lists_what_is_fatal_first(
     assert captured.err == ("mmpareto: probe cannot be trained on\n" if code else "")
 
 
+def test_check_decodes_first_and_shows_how_far_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "check", PROBE, "--data.root", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:10] == [f"files: {done} of 10" for done in range(1, 11)]
+    assert lines[-1] == "The data can be trained on."
+    assert (tmp_path / "9").read_text() == "0 workers"
+
+
 def test_check_of_data_that_are_read_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "check", "cg-digits"]) == 0
     assert re.search(r"^train +1,257 samples", capsys.readouterr().out, re.MULTILINE)
