@@ -41,10 +41,10 @@ class Manifest(TableSettings, DatasetRecipe):
         "number here.",
     )
     layout = (
-        "my.csv or my.parquet, a row per sample: label, split (train, val or test), id if there "
-        "is one, and a column per modality:\npath of an image, a recording, a video or an .npy array, from the "
-        "folder of my.csv on; or text. Columns of\nnumbers and categories make one table. An empty "
-        "cell is a missing modality."
+        "my.csv or my.parquet, a row per sample: label, split (train, val or test), id if there is "
+        "one, and a column per modality:\npath of an image, a recording, a video or an .npy array, "
+        "from the folder of my.csv on; or text. Columns of\nnumbers and categories make one table. "
+        "An empty cell is a missing modality."
     )
 
     def __getstate__(self) -> dict[str, Any]:
