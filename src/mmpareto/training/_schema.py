@@ -64,13 +64,13 @@ def restore_fields(kind: Any, values: Any, where: str) -> Any:
     for name in values:
         if name not in declared:
             raise _unfit(where, f"settings out of {', '.join(sorted(declared))}", name)
+    settings: dict[str, Any] = {}
+    annotations = get_type_hints(kind)
+    for name, value in values.items():
+        settings[name] = restore(annotations[name], value, f"{where}, `{name}`")
     try:
-        annotations = get_type_hints(kind)
-        settings: dict[str, Any] = {}
-        for name, value in values.items():
-            settings[name] = restore(annotations[name], value, f"{where}, `{name}`")
         return kind(**settings)
-    except (TypeError, ValueError, ArithmeticError, NameError, OSError) as error:
+    except (MMParetoError, TypeError, ValueError, ArithmeticError, OSError) as error:
         raise MMParetoError(
             f"{where} should be settings of {kind.__name__}. Found: {error}."
         ) from error

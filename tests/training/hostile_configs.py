@@ -1,0 +1,316 @@
+"""Configurations that try to run something, and a process that reads them under an audit hook.
+
+Run as ``python hostile_configs.py FOLDER SEED COUNT READER``, it prints what it saw as JSON. The
+reader is ``stored`` (what a folder holds) or ``command`` (what ``train --config`` takes).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
+from copy import deepcopy
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import yaml
+
+from mmpareto import balancing, data, models, recipes
+from mmpareto._catalogue import catalogue
+from mmpareto.balancing import Method
+from mmpareto.cli._options import make_parser
+from mmpareto.cli._parser import expand
+from mmpareto.data import DatasetRecipe
+from mmpareto.errors import MMParetoError
+from mmpareto.models import ModelRecipe
+from mmpareto.training import SGD, RunConfig, describe, load_config
+
+PATHS = (
+    "subprocess.Popen",
+    "subprocess.run",
+    "os.system",
+    "os.path.join",
+    "builtins.eval",
+    "builtins.open",
+    "canary.Canary",
+    "canary",
+    ".canary.Canary",
+    "./canary.py",
+    "torch.nn.Transformer",
+    "torch.load",
+    "pathlib.Path",
+    "unittest.mock.Mock",
+    "mmpareto.errors.MMParetoError",
+    "mmpareto.balancing.CustomWeighting",
+    "mmpareto.balancing.Method",
+    "mmpareto.data.DatasetRecipe",
+    "mmpareto.training.run.run",
+    "mmpareto.training.RunConfig",
+    "mmpareto.cli.main",
+    "mmpareto.balancing._mmpareto.os.system",
+    "mmpareto.data.CGDigits.load",
+    "antigravity.geohash",
+)
+POPEN = {"class_path": "subprocess.Popen", "init_args": {"args": "touch RAN", "shell": True}}
+MODULE = {
+    "class_path": "torch.nn.Transformer",
+    "init_args": {"d_model": 4, "nhead": 2, "activation": "relu", "custom_encoder": POPEN},
+}
+VALUES: tuple[Any, ...] = (
+    POPEN,
+    MODULE,
+    {"gray": MODULE},
+    {"class_path": "mmpareto.Partition", "init_args": {"model": MODULE}},
+    [POPEN],
+    {"gray": "torch.nn.Identity"},
+    "subprocess.Popen",
+    "$(touch RAN)",
+    "`touch RAN`",
+    "!!python/object/apply:os.system ['touch RAN']",
+    "/dev/null\0",
+    "\x1b]0;title\x07",
+    float("nan"),
+    float("inf"),
+    10**400,
+    -1,
+    True,
+    None,
+    [],
+    {},
+    "",
+    "x" * 100_000,
+    "1e-3",
+    2.5,
+    7,
+    0.5,
+    "auto",
+    "uniform",
+    "mgda",
+    ["gray"],
+    [1, 2, 3],
+    [0.5, 0.25, 0.25],
+    {"a": "b"},
+)
+KEYS = (
+    "class_path",
+    "init_args",
+    "dict_kwargs",
+    "method.init_args.probe",
+    "config",
+    "probe",
+    "__class__",
+    "__init__",
+    "<<",
+    "method+",
+    "data",
+    "model",
+    "!!python/name:os.system",
+    3,
+    None,
+    True,
+)
+TEXTS = (
+    "!!python/object/apply:os.system ['touch RAN']",
+    "!!python/object/new:subprocess.Popen [[touch, RAN]]",
+    "!!python/name:os.system",
+    "!!python/module:canary",
+    "!canary.Canary {}",
+    "!!binary gA==",
+    "2001-01-01",
+    "&a [*a]",
+    "&a {x: *a}",
+    "[" * 400,
+    "[" * 400 + "]" * 400,
+    "{<<: {class_path: subprocess.Popen}}",
+    "{<<: [{class_path: canary.Canary}, {init_args: {}}]}",
+    "? {class_path: canary.Canary}\n: 1",
+    "1:30:30",
+    "9" * 5000,
+    "\x00",
+    "*missing",
+    "---\n---\n",
+)
+WATCHED = ("subprocess.py", "canary.py", "mock.py", f"{os.sep}torch{os.sep}nn{os.sep}")
+FORBIDDEN = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn")
+CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate")
+NETWORK = ("socket.connect", "socket.getaddrinfo", "urllib.Request")
+PLAIN = (bool, int, float, str, Path, type(None))
+
+
+def honest() -> list[dict[str, Any]]:
+    """A stored configuration for each class of the catalogues, with its defaults."""
+    base = describe(recipes.cg_digits())
+    configs = []
+    kinds = {"data": (data, DatasetRecipe), "method": (balancing, Method)}
+    for setting, (package, parent) in {**kinds, "model": (models, ModelRecipe)}.items():
+        for kind in catalogue(package, parent).values():
+            config = {**base, setting: describe(kind())}
+            configs.append(config)
+    return configs
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where in nested settings something can be put in place of something else."""
+    if path:
+        yield path
+    parts = value.items() if isinstance(value, dict) else ()
+    parts = enumerate(value) if isinstance(value, list) else parts
+    for key, part in parts:
+        yield from places(part, (*path, key))
+
+
+def mutate(config: dict[str, Any], draws: random.Random) -> str:
+    """The text of a configuration with one to three attacks in it."""
+    config = deepcopy(config)
+    marked: list[str] = []
+    for _ in range(draws.choice((1, 1, 2, 3))):
+        *above, last = draws.choice(list(places(config)))
+        parent: Any = config
+        for key in above:
+            parent = parent[key]
+        value = deepcopy(draws.choice(VALUES))
+        attack = draws.randrange(7)
+        if attack > 4:
+            parent[last] = harmless(parent[last])
+        elif attack == 0:
+            parent[last] = value
+        elif attack == 1 and isinstance(parent, dict):
+            parent[draws.choice(KEYS)] = value
+        elif attack == 2:
+            parent[last] = draws.choice(PATHS)
+        elif attack == 3:
+            arguments = draws.choice(("init_args", "dict_kwargs"))
+            parent[last] = {"class_path": draws.choice(PATHS), arguments: value}
+        else:
+            parent[last] = f"ATTACK{len(marked)}"
+            marked.append(draws.choice(TEXTS))
+    text: str = yaml.dump(config, Dumper=Plain, sort_keys=False)
+    for number, attack_text in enumerate(marked):
+        text = text.replace(f"ATTACK{number}", attack_text)
+    return text
+
+
+def harmless(value: Any) -> Any:
+    """Another value of the kind, so that some configurations get as far as their classes."""
+    return value * 2 if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+class Plain(yaml.SafeDumper):
+    """Writes no aliases of its own."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def strangers(value: Any) -> Iterator[str]:
+    """Names of the classes in a configuration that are neither plain nor of a catalogue."""
+    known: set[type] = {RunConfig, SGD}
+    for package, parent in ((data, DatasetRecipe), (balancing, Method), (models, ModelRecipe)):
+        known.update(catalogue(package, parent).values())
+    if type(value) in known or (is_dataclass(value) and type(value).__module__ in OF_CONFIG):
+        for field in fields(value):
+            yield from strangers(getattr(value, field.name))
+    elif isinstance(value, dict):
+        for part in (*value.keys(), *value.values()):
+            yield from strangers(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from strangers(part)
+    elif not isinstance(value, PLAIN):
+        yield type(value).__qualname__
+
+
+OF_CONFIG = ("mmpareto.training._config",)
+
+
+class Watch:
+    """Notes what no configuration may do."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.active = folder, False
+        self.seen: list[str] = []
+
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self.active:
+            return
+        if event == "import" or event in NETWORK or event.startswith(FORBIDDEN):
+            self.seen.append(f"{event} {arguments[0]!r}")
+        if event == "open" and self._writes(*arguments):
+            self.seen.append(f"open {arguments[0]!r}")
+        if event in CHANGES and not self._inside(arguments[0]):
+            self.seen.append(f"{event} {arguments[0]!r}")
+
+    def profile(self, frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event == "call" and any(part in code.co_filename for part in WATCHED):
+            self.seen.append(f"call {code.co_filename} {code.co_name}")
+
+    def _writes(self, path: Any, mode: Any, flags: int) -> bool:
+        return bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) and not self._inside(path)
+
+    def _inside(self, path: Any) -> bool:
+        return isinstance(path, str | Path) and Path(path).resolve().is_relative_to(self.folder)
+
+    def run(self, action: Callable[[], Any]) -> Any:
+        self.active = True
+        sys.setprofile(self.profile)
+        try:
+            return action()
+        finally:
+            sys.setprofile(None)
+            self.active = False
+
+
+def main(folder: Path, seed: int, count: int, reader: str) -> None:
+    path, watch, outcomes, source = folder / "config.yaml", Watch(folder), Counter(), honest()
+    read = {"stored": read_stored, "command": read_command}[reader]
+    for config in source:  # imports what the readers of honest configurations need
+        path.write_text(yaml.safe_dump(config))
+        read(path)
+    path.write_text("epochs: many")
+    read(path)
+    sys.addaudithook(watch.audit)
+    draws = random.Random(seed)
+    failures = []
+    for number in range(count):
+        path.write_text(mutate(draws.choice(source), draws))
+        before = len(watch.seen)
+        try:
+            result = watch.run(lambda: read(path))
+        except Exception as error:
+            failures.append(f"{number}: {type(error).__name__}: {error}"[:300])
+            continue
+        outcomes["refused" if result is None else "read"] += 1
+        foreign = [] if result is None else list(strangers(result))
+        failures.extend(f"{number}: {event}" for event in (*foreign, *watch.seen[before:]))
+    ran = [name for name in ("RAN", "CANARY") if (folder / name).exists()]
+    sys.stdout.write(json.dumps({"outcomes": outcomes, "failures": failures, "ran": ran}))
+
+
+def read_stored(path: Path) -> RunConfig | None:
+    try:
+        return load_config(path)
+    except MMParetoError:
+        return None
+
+
+def read_command(path: Path) -> RunConfig | None:
+    parser = make_parser()
+    try:
+        with redirect_stderr(io.StringIO()):
+            parsed = parser.parse_args(expand(["train", "--config", str(path), "--out", "out"]))
+            settings = parser.instantiate(parsed)["train"]
+        return RunConfig(**{field.name: settings[field.name] for field in fields(RunConfig)})
+    except (MMParetoError, SystemExit):
+        return None
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve(), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
