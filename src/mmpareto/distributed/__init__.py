@@ -5,7 +5,9 @@ all take the same decision. Processes agree on what a step consists of through t
 device is waited for.
 """
 
+from mmpareto.distributed._agreement import Reading as Reading
 from mmpareto.distributed._agreement import agree as agree
+from mmpareto.distributed._agreement import announce as announce
 from mmpareto.distributed._agreement import unite as unite
 from mmpareto.distributed._communicator import Communicator as Communicator
 from mmpareto.distributed._group import Group as Group

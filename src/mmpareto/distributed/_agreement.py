@@ -8,12 +8,25 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from mmpareto.distributed._communicator import Communicator
-from mmpareto.distributed._group import exchange
+from mmpareto.distributed._group import Group, exchange, multi_process_group
 from mmpareto.errors import MMParetoError
 from mmpareto.partition import JOINT, Partition, check_some
 
 Reach = Mapping[str, Sequence[Tensor]]
 """For each objective the leaves that its gradient reaches."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a process, or all of them, read off the graphs of a step.
+
+    Attributes:
+        reach: For each objective the leaves that its gradient reaches.
+        zeros: Whether some of these may receive a zero gradient that a wrapper makes up.
+    """
+
+    reach: Reach
+    zeros: bool = False
 
 
 @dataclass(frozen=True)
@@ -23,12 +36,14 @@ class _Message:
     Attributes:
         encoders: The partition, in numbers of the model's parameters.
         reach: For each objective the numbers of the parameters that it reaches.
+        zeros: Whether a wrapper makes up zero gradients.
         settings: What has to be equal on all.
         error: Why this process cannot make the step; empty if it can.
     """
 
     encoders: dict[str, list[int]]
     reach: dict[str, list[int]]
+    zeros: bool
     settings: str
     error: str
 
@@ -36,20 +51,21 @@ class _Message:
 def agree(
     communicator: Communicator,
     partition: Partition,
-    describe: Callable[[], Reach],
+    describe: Callable[[], Reading],
     settings: object = None,
-) -> dict[str, list[Tensor]]:
+) -> tuple[dict[str, list[Tensor]], bool]:
     """Tells what each objective reaches on any process, in an order that is equal on all.
 
     Args:
         communicator: The processes.
         partition: The encoders.
-        describe: Tells what each objective reaches on this process.
+        describe: Reads the graphs of this process.
         settings: What has to be equal on all; its ``repr`` is compared.
 
     Returns:
         For each objective of any process, the joint one first, parameters of the model; then leaves
-        of this process alone, such as inputs that require a gradient.
+        of this process alone, such as inputs that require a gradient. And whether a wrapper makes up
+        zero gradients on any process.
 
     Raises:
         MMParetoError: On all processes, if `describe` raises any error on one; if there is no
@@ -57,12 +73,25 @@ def agree(
             while the model is sharded.
     """
     if communicator.group is None:
-        reach = communicator.local_reach(describe())
+        reading = describe()
+        reach, zeros = communicator.local_reach(reading.reach), reading.zeros
         agreed = {name: list(reach[name]) for name in _joint_first(reach)}
     else:
-        agreed = _agree_with_others(communicator, partition, describe, settings)
+        agreed, zeros = _agree_with_others(communicator, partition, describe, settings)
     _check_reached(agreed, communicator)
-    return agreed
+    return agreed, zeros
+
+
+def announce(error: Exception, group: Group) -> None:
+    """Tells the processes, which wait in `agree`, that this one cannot make the step.
+
+    Args:
+        error: Why it cannot.
+        group: The processes; None for the default group.
+    """
+    others = multi_process_group(group)
+    if others is not None:
+        exchange(_Message({}, {}, False, "", _text(error)), others)
 
 
 def unite(
@@ -77,28 +106,31 @@ def unite(
     """
     if communicator.group is None:
         return {name: list(listed) for name, listed in leaves.items()}
-    return _agree_with_others(communicator, partition, lambda: leaves, None)
+    return _agree_with_others(communicator, partition, lambda: Reading(leaves), None)[0]
 
 
 def _agree_with_others(
     communicator: Communicator,
     partition: Partition,
-    describe: Callable[[], Reach],
+    describe: Callable[[], Reading],
     settings: object,
-) -> dict[str, list[Tensor]]:
+) -> tuple[dict[str, list[Tensor]], bool]:
     assert communicator.group is not None
     parameters = partition.parameters
     number = {parameter: i for i, parameter in enumerate(parameters)}
     reach: Reach = {}
+    zeros = False
     error: Exception | None = None
     try:
-        reach = communicator.local_reach(describe())
+        reading = describe()
+        reach, zeros = communicator.local_reach(reading.reach), reading.zeros
         _check_known(reach, number)
     except Exception as raised:  # the others would wait
         error = raised
     mine = _Message(
         encoders={name: [number[p] for p in encoder] for name, encoder in partition.items()},
         reach={name: sorted(number[p] for p in reach[name] if p in number) for name in reach},
+        zeros=zeros,
         settings=repr(settings),
         error=_text(error),
     )
@@ -113,7 +145,7 @@ def _agree_with_others(
             numbers.update(message.reach.get(name, ()))
         local = [leaf for leaf in reach.get(name, ()) if leaf not in number]
         agreed[name] = [parameters[i] for i in sorted(numbers)] + local
-    return agreed
+    return agreed, any(message.zeros for message in messages)
 
 
 def _text(error: Exception | None) -> str:

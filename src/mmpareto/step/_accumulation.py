@@ -14,7 +14,7 @@ from mmpareto.balancing import (
     check_required,
     describe,
 )
-from mmpareto.distributed import Communicator, Group, agree
+from mmpareto.distributed import Communicator, Group, Reading, agree
 from mmpareto.gradients import Gradients, Trace, add, not_compiled
 from mmpareto.partition import Encoder, Partition, as_partition
 from mmpareto.step._backward import EVERY_STEP
@@ -126,10 +126,11 @@ class Accumulation:
 
     def _agree(self, sums: Mapping[str, Mapping[Tensor, Tensor]]) -> Step:
         communicator = self._communicator()
-        reach = agree(
+        mine = any(trace.zeros for trace in self._traces)
+        reach, zeros = agree(
             communicator,
             self._partition,
-            lambda: {name: list(gradients) for name, gradients in sums.items()},
+            lambda: Reading({name: list(held) for name, held in sums.items()}, mine),
             (describe(self._method), *self._geometry.settings()),
         )
         check_required(self._method, reach)
@@ -142,5 +143,6 @@ class Accumulation:
             communicator=communicator,
             reach=reach,
             traces={str(number): trace for number, trace in traces.items()},
+            made_up_zeros=zeros,
             retain_graph=False,
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from mmpareto.balancing import GramianWeighting, LossWeighting, Method
-from mmpareto.distributed import Communicator, Group
+from mmpareto.distributed import Communicator, Group, announce
 from mmpareto.gradients import not_compiled
 from mmpareto.partition import Encoder, Partition, as_partition
 from mmpareto.step._geometry import Geometry
@@ -78,8 +78,7 @@ def backward(
         >>> report["audio"].objectives, ear.weight.grad.shape, head.weight.grad.shape
         (('joint', 'audio'), torch.Size([2, 4]), torch.Size([1, 4]))
     """
-    partition = as_partition(encoders)
-    communicator = Communicator(partition, group, average=average)
+    partition, communicator = _prepared(encoders, group, average)
     step = agree_on_step(
         losses, partition, method, geometry or EVERY_STEP, communicator, retain_graph=retain_graph
     )
@@ -93,6 +92,18 @@ def backward(
     communicator.assign(gradients)
     step.geometry.count(step.method, partition, report if measured else None)
     return report
+
+
+def _prepared(
+    encoders: Partition | Mapping[str, Encoder] | nn.ModuleDict, group: Group, average: bool
+) -> tuple[Partition, Communicator]:
+    try:
+        partition = as_partition(encoders)
+        return partition, Communicator(partition, group, average=average)
+    except Exception as error:
+        if average:
+            announce(error, group)
+        raise
 
 
 Outcome = tuple[dict[Tensor, Tensor], StepReport]

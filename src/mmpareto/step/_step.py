@@ -19,7 +19,7 @@ from mmpareto.balancing import (
     check_required,
     describe,
 )
-from mmpareto.distributed import Communicator, agree
+from mmpareto.distributed import Communicator, Reading, agree
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import Gradients, Trace, grads_put_aside
 from mmpareto.partition import Partition
@@ -54,6 +54,7 @@ class Step:
         communicator: The processes.
         reach: For each objective of any process the leaves that it reaches, the joint one first.
         traces: What this process's graphs tell.
+        made_up_zeros: Whether wrappers make up zero gradients on any process.
         retain_graph: Whether the graph is to be kept after the step.
     """
 
@@ -64,6 +65,7 @@ class Step:
     communicator: Communicator
     reach: dict[str, list[Tensor]]
     traces: Mapping[str, Trace]
+    made_up_zeros: bool
     retain_graph: bool
 
     @cached_property
@@ -93,8 +95,7 @@ class Step:
 
     def weigher(self, remembered: Mapping[str, Tensor] | None = None) -> Weigher:
         """What weighs the objectives, by their geometry or as `remembered`."""
-        made_up = any(trace.zeros for trace in self.traces.values())
-        return Weigher(self.method, self.geometry, made_up, remembered, {})
+        return Weigher(self.method, self.geometry, self.made_up_zeros, remembered, {})
 
     @cached_property
     def _needed_later(self) -> dict[str, bool]:
@@ -132,17 +133,25 @@ def agree_on_step(
     traces: dict[str, Trace] = {}
     checked: list[GradientIntegration | LossWeighting] = []
 
-    def read() -> dict[str, list[Tensor]]:
+    def read() -> Reading:
         checked.append(as_method(method))
         geometry.check_use(checked[0], partition)
         traces.update(check_losses(losses, partition))
         check_meaning(traces, partition, geometry, communicator)
-        return {name: trace.leaves for name, trace in traces.items()}
+        return reading_of(traces)
 
     settings = describe(method), *geometry.settings()
-    reach = agree(communicator, partition, read, settings)
+    reach, zeros = agree(communicator, partition, read, settings)
     check_required(checked[0], reach)
-    return Step(losses, partition, checked[0], geometry, communicator, reach, traces, retain_graph)
+    return Step(
+        losses, partition, checked[0], geometry, communicator, reach, traces, zeros, retain_graph
+    )
+
+
+def reading_of(traces: Mapping[str, Trace]) -> Reading:
+    """What processes have to agree on of their graphs."""
+    leaves = {name: trace.leaves for name, trace in traces.items()}
+    return Reading(leaves, any(trace.zeros for trace in traces.values()))
 
 
 def check_meaning(
