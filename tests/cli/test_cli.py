@@ -209,8 +209,9 @@ def test_names_stand_for_classes_in_files_too(
 
 
 def printed_config(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as ended:
         main([*arguments, "--print_config"])
+    assert ended.value.code in (0, None)
     return yaml.safe_load(capsys.readouterr().out)
 
 
@@ -248,8 +249,9 @@ def test_what_stands_beside_a_file_prevails_over_it(
 def test_settings_of_what_has_a_name_are_shown_and_checked(
     kind: str, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit) as ended:
         main(["train", f"--{kind}.help", name])
+    assert ended.value.code in (0, None)
     shown = capsys.readouterr().out
     assert f"--{kind}." in shown
     assert "Unvalidated" not in shown

@@ -258,7 +258,7 @@ def test_a_warning_is_one_line_in_every_command(
 ) -> None:
     shown = warnings.showwarning
     if arguments[0] == "train":
-        with pytest.raises(SystemExit):
+        with pytest.raises(SystemExit, match=r"^2$"):
             main([*arguments, "--epochs", "0", "--out", "x"])
     else:
         with pytest.raises(KeyError):  # its check finds nothing of that name

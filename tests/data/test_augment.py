@@ -416,7 +416,7 @@ def test_files_stay_inside_of_the_root(tmp_path: Path) -> None:
     try:
         os.chdir(root)
         assert inside(Path(), Path("file")) == Path("file")
-        with pytest.raises(MMParetoError):
+        with pytest.raises(MMParetoError, match=r"Files should be in .*Found \.\./secret"):
             inside(Path(), Path("../secret"))
     finally:
         os.chdir(here)

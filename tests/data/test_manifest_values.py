@@ -224,7 +224,7 @@ def test_a_long_text_is_read_and_the_programs_limit_stays(tmp_path: Path) -> Non
     columns = written(tmp_path, f"id,note\na,{'x' * 200_000}\n")
     assert len(columns["note"][0]) == 200_000
     assert csv.field_size_limit() == limit
-    with pytest.raises(MMParetoError):
+    with pytest.raises(MMParetoError, match=r"CSV file\. Found in line 2: unexpected end of data"):
         written(tmp_path, 'id,note\na,"x\n')
     assert csv.field_size_limit() == limit
 

@@ -42,7 +42,7 @@ DECODERS = [
 def test_what_is_nothing_of_the_kind(decoder: Decoder, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "file.mp4"
     path.write_bytes(content)
-    with pytest.raises(Unreadable) as raised:
+    with pytest.raises(Unreadable, match=r"^(is|holds|has|cannot|should) ") as raised:
         decoder(path)
     assert "\n" not in str(raised.value)
     assert str(path) not in str(raised.value)
@@ -52,7 +52,7 @@ def test_what_is_nothing_of_the_kind(decoder: Decoder, content: bytes, tmp_path:
 def test_missing_files_and_folders(decoder: Decoder, tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="No such file"):
         decoder(tmp_path / "none")
-    with pytest.raises(Unreadable):
+    with pytest.raises(Unreadable, match=r"Is a directory|holds no frame"):
         decoder(tmp_path)
 
 
@@ -138,7 +138,7 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
         for ending in ("m3u8", "ffconcat", "mp4"):
             path = tmp_path / f"{name}.{ending}"
             path.write_text(content)
-            with pytest.raises(Unreadable):
+            with pytest.raises(Unreadable, match=r"^is no video that can be decoded: Invalid"):
                 VideoDecoder(1.0, 48)(path)
     with av.open(str(tmp_path / "concat.ffconcat"), options={"safe": "0"}) as container:
         assert sum(1 for _ in container.decode(video=0)) == 10, "FFmpeg by itself opens it"

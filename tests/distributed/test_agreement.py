@@ -223,6 +223,9 @@ def test_an_error_of_any_kind_on_one_process_is_told_to_all(tmp_path: Path) -> N
 # Zero gradients that a wrapper makes up.
 
 
+ALL = mp.Geometry(sides="all")
+
+
 def mean(gramian: Tensor) -> Tensor:
     return torch.full((len(gramian),), 1 / len(gramian), dtype=gramian.dtype)
 
@@ -233,7 +236,7 @@ def made_up(rank: int, case: str) -> dict[str, Tensor]:
     named = objectives(wrapped, rank)
     if case == "one rank has no loss" and rank:
         named = {}
-    mp.backward(named, mp.Partition(model, **model.encoders), mean)
+    mp.backward(named, mp.Partition(model, **model.encoders), mean, geometry=ALL)
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 
 
@@ -246,7 +249,7 @@ def test_zeros_that_ddp_makes_up_are_no_objectives(tmp_path: Path, case: str) ->
         named = losses(model(batch), batch["label"], EVERYTHING, {})
     else:
         named = {name: loss / 2 for name, loss in objectives(model, 0).items()}
-    mp.backward(named, mp.Partition(model, **model.encoders), mean)
+    mp.backward(named, mp.Partition(model, **model.encoders), mean, geometry=ALL)
     for received in results:
         for name, parameter in model.named_parameters():
             torch.testing.assert_close(received[name], parameter.grad, rtol=1e-5, atol=1e-6)

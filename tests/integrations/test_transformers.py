@@ -21,6 +21,8 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertModel,
+    ReformerConfig,
+    ReformerModel,
     Trainer,
     TrainingArguments,
     ViTConfig,
@@ -192,6 +194,46 @@ def test_a_trunk_that_modalities_share() -> None:
         assert report["trunk"].objectives == ("joint", "left", "right")
         conflicts.append(bool(report["trunk"].conflict))
     assert set(conflicts) == {True, False}
+
+
+def reformer() -> nn.Module:
+    return ReformerModel(
+        ReformerConfig(
+            attention_head_size=4,
+            num_attention_heads=2,
+            hidden_size=8,
+            feed_forward_size=16,
+            attn_layers=["local", "local"],
+            axial_pos_embds=False,
+            vocab_size=VOCABULARY,
+            max_position_embeddings=8,
+            local_attn_chunk_length=4,
+            is_decoder=False,
+            hidden_dropout_prob=0.0,
+            local_attention_probs_dropout_prob=0.0,
+        )
+    )
+
+
+@pytest.mark.parametrize("method", [mp.MMPareto(), mp.Uniform()], ids=repr)
+def test_a_reversible_text_encoder_is_refused(method: mp.Method) -> None:
+    """Its backward pass runs autograd by itself, and writes ``.grad``: the plain sum, in effect."""
+    torch.manual_seed(0)
+    text, image = reformer().train(), nn.Linear(3, 16)
+    heads = nn.ModuleDict({"joint": nn.Linear(32, 3), "text": nn.Linear(16, 3)})
+    heads["image"] = nn.Linear(16, 3)
+    model = nn.ModuleList([text, image, heads])
+    features = {"text": text(torch.randint(VOCABULARY, (SAMPLES, 8))).last_hidden_state.mean(1)}
+    features["image"] = image(torch.randn(SAMPLES, 3))
+    features["joint"] = torch.cat([features["text"], features["image"]], 1)
+    label = torch.randint(CLASSES, (SAMPLES,))
+    losses = {name: cross_entropy(head(features[name]), label) for name, head in heads.items()}
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 7)
+    partition = mp.Partition(model, text=text, image=image)
+    with pytest.raises(mp.MMParetoError, match=r"wrote the `\.grad` of \d+ parameters itself"):
+        mp.backward(losses, partition, method)
+    assert all((parameter.grad == 7).all() for parameter in model.parameters())
 
 
 # The Trainer.

@@ -64,3 +64,19 @@ def test_the_encoders_of_joint_do_not_see_unimodal_losses(geometry: mp.Geometry 
     mp.backward(losses, model.partition, mp.Joint(), geometry=geometry)
     assert all(parameter.grad.isfinite().all() for parameter in model.encoders.parameters())
     assert all(parameter.grad.isnan().all() for parameter in model.heads["audio"].parameters())
+
+
+@every_value
+@every_method
+@pytest.mark.parametrize("m", [2, 3])
+def test_what_is_not_finite_is_neither_in_conflict_nor_in_agreement(
+    m: int, method: mp.Method, value: float
+) -> None:
+    g = gradients("aligned", m)
+    g[0, 4] = value
+    report = step(g, method)[1]["m1"]
+    assert not report.conflict
+    assert report.cosine.isnan()
+    g = gradients("conflicting", 3)
+    g[2, 4] = value
+    assert step(g, method)[1]["m1"].conflict  # of the other two

@@ -6,6 +6,7 @@ device is waited for.
 """
 
 from mmpareto.distributed._agreement import agree as agree
+from mmpareto.distributed._agreement import announce as announce
 from mmpareto.distributed._agreement import unite as unite
 from mmpareto.distributed._communicator import Communicator as Communicator
 from mmpareto.distributed._group import Group as Group

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from mmpareto.distributed._communicator import Communicator
-from mmpareto.distributed._group import exchange
+from mmpareto.distributed._group import Group, exchange, multi_process_group
 from mmpareto.errors import MMParetoError
-from mmpareto.gradients import among, outside
+from mmpareto.gradients import Graphs, among, outside
 from mmpareto.partition import JOINT, Partition, check_some
 
 Reach = Mapping[str, Sequence[Tensor]]
@@ -24,12 +24,14 @@ class _Message:
     Attributes:
         encoders: The partition, in numbers of the model's parameters.
         reach: For each objective the numbers of the parameters that it reaches.
+        zeros: Whether a wrapper makes up zero gradients.
         settings: What has to be equal on all.
         error: Why this process cannot make the step; empty if it can.
     """
 
     encoders: dict[str, list[int]]
     reach: dict[str, list[int]]
+    zeros: bool
     settings: str
     error: str
 
@@ -37,20 +39,21 @@ class _Message:
 def agree(
     communicator: Communicator,
     partition: Partition,
-    describe: Callable[[], Reach],
+    describe: Callable[[], Graphs],
     settings: object = None,
-) -> dict[str, list[Tensor]]:
-    """Tells what each objective reaches on any process, in an order that is equal on all.
+) -> Graphs:
+    """Tells what the graphs of a step are on all processes together, in an order equal on all.
 
     Args:
         communicator: The processes.
         partition: The encoders.
-        describe: Tells what each objective reaches on this process.
+        describe: Reads the graphs of this process.
         settings: What has to be equal on all; its ``repr`` is compared.
 
     Returns:
-        For each objective of any process, the joint one first, parameters of the model; then leaves
-        of this process alone, such as inputs that require a gradient.
+        For each objective of any process, the joint one first, the parameters of the model that it
+        reaches on any; then leaves of this process alone, such as inputs that require a gradient.
+        Functions written in Python are those of this process, made-up zeros those of any.
 
     Raises:
         MMParetoError: On all processes, if `describe` raises any error on one; if there is no
@@ -58,12 +61,26 @@ def agree(
             while the model is sharded.
     """
     if communicator.group is None:
-        reach = communicator.local_reach(describe())
-        agreed = {name: list(reach[name]) for name in _joint_first(reach)}
+        graphs = describe()
+        reach = communicator.local_reach(graphs.reach)
+        ordered = {name: list(reach[name]) for name in _joint_first(reach)}
+        agreed = Graphs(ordered, graphs.custom, graphs.zeros)
     else:
         agreed = _agree_with_others(communicator, partition, describe, settings)
-    _check_reached(agreed, communicator)
+    _check_reached(agreed.reach, communicator)
     return agreed
+
+
+def announce(error: Exception, group: Group) -> None:
+    """Tells the processes, which wait in `agree`, that this one cannot make the step.
+
+    Args:
+        error: Why it cannot.
+        group: The processes; None for the default group.
+    """
+    others = multi_process_group(group)
+    if others is not None:
+        exchange(_Message({}, {}, False, "", _text(error)), others)
 
 
 def unite(
@@ -78,28 +95,31 @@ def unite(
     """
     if communicator.group is None:
         return dict(leaves)
-    return _agree_with_others(communicator, partition, lambda: leaves, None)
+    return _agree_with_others(communicator, partition, lambda: Graphs(dict(leaves)), None).reach
 
 
 def _agree_with_others(
     communicator: Communicator,
     partition: Partition,
-    describe: Callable[[], Reach],
+    describe: Callable[[], Graphs],
     settings: object,
-) -> dict[str, list[Tensor]]:
+) -> Graphs:
     assert communicator.group is not None
     parameters = partition.parameters
     number = dict(zip(parameters, range(len(parameters)), strict=True))
+    graphs = Graphs({})
     reach: Reach = {}
     error: Exception | None = None
     try:
-        reach = communicator.local_reach(describe())
+        graphs = describe()
+        reach = communicator.local_reach(graphs.reach)
         _check_known(reach, number)
     except Exception as raised:  # the others would wait
         error = raised
     mine = _Message(
         encoders=_in_numbers(partition, number),
         reach=_in_numbers(reach, number),
+        zeros=graphs.zeros,
         settings=repr(settings),
         error=_text(error),
     )
@@ -117,7 +137,8 @@ def _agree_with_others(
             numbers.update(message.reach.get(name, ()))
         agreed[name] = [parameters[i] for i in sorted(numbers)]
         agreed[name] += outside(reach.get(name, ()), number)
-    return agreed
+    zeros = any(message.zeros for message in messages)
+    return Graphs(agreed, graphs.custom, zeros)
 
 
 def _in_numbers(leaves: Reach, number: Mapping[Tensor, int]) -> dict[str, list[int]]:

@@ -12,7 +12,6 @@ from mmpareto.distributed._averaging import buckets, flatten, unflatten
 from mmpareto.distributed._group import (
     Group,
     begin_total,
-    exchange,
     multi_process_group,
     total,
 )
@@ -98,10 +97,6 @@ class Communicator:
         there every objective is taken to reach all.
         """
         return dict.fromkeys(reach, self.trainable) if self.sharded else reach
-
-    def any_process(self, flag: bool) -> bool:
-        """Whether `flag` holds on any process. All of them have to ask."""
-        return flag if self.group is None else any(exchange(flag, self.group))
 
     def collect(
         self,

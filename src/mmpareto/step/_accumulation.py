@@ -128,20 +128,20 @@ class Accumulation:
 
     def _agree(self, sums: Mapping[str, Mapping[Tensor, Tensor]]) -> Step:
         communicator = self._communicator()
-        reach = agree(
+        zeros = self._graphs.zeros
+        graphs = agree(
             communicator,
             self._partition,
-            lambda: dict(zip(sums, map(list, sums.values()), strict=True)),
+            lambda: Graphs(dict(zip(sums, map(list, sums.values()), strict=True)), zeros=zeros),
             (describe(self._method), *self._geometry.settings()),
         )
-        check_required(self._method, reach)
+        check_required(self._method, graphs.reach)
         return Step(
             losses={},
             partition=self._partition,
             method=self._method,
             geometry=self._geometry,
             communicator=communicator,
-            reach=reach,
-            graphs=self._graphs,
+            graphs=graphs,
             retain_graph=False,
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from mmpareto.balancing import GramianWeighting, LossWeighting, Method
-from mmpareto.distributed import Communicator, Group
+from mmpareto.distributed import Communicator, Group, announce
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import not_compiled
 from mmpareto.partition import Encoder, Partition, as_partition
@@ -79,9 +79,7 @@ def backward(
         >>> report["audio"].objectives, ear.weight.grad.shape, head.weight.grad.shape
         (('joint', 'audio'), torch.Size([2, 4]), torch.Size([1, 4]))
     """
-    partition = as_partition(encoders)
-    communicator = Communicator(partition, group, average=average)
-    measuring = as_geometry(geometry)
+    partition, communicator, measuring = _prepared(encoders, geometry, group, average)
     step = agree_on_step(
         losses, partition, method, measuring, communicator, retain_graph=retain_graph
     )
@@ -107,6 +105,23 @@ def as_geometry(geometry: Geometry | None) -> Geometry:
             f"the method does not need. Found {geometry!r}."
         )
     return geometry
+
+
+def _prepared(
+    encoders: Partition | Mapping[str, Encoder] | nn.ModuleDict,
+    geometry: Geometry | None,
+    group: Group,
+    average: bool,
+) -> tuple[Partition, Communicator, Geometry]:
+    """Checks what a step is made with, and tells the other processes if it does not fit."""
+    try:
+        partition = as_partition(encoders)
+        communicator = Communicator(partition, group, average=average)
+        return partition, communicator, as_geometry(geometry)
+    except Exception as error:
+        if average:
+            announce(error, group)
+        raise
 
 
 Outcome = tuple[dict[Tensor, Tensor], StepReport]

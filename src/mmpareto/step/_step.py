@@ -11,7 +11,6 @@ from itertools import chain
 from torch import Tensor
 
 from mmpareto.balancing import (
-    CustomWeighting,
     GradientIntegration,
     GramianWeighting,
     LossWeighting,
@@ -53,8 +52,7 @@ class Step:
         method: What weighs the objectives.
         geometry: How their geometry is measured.
         communicator: The processes.
-        reach: For each objective of any process the leaves that it reaches, the joint one first.
-        graphs: What this process's graphs tell.
+        graphs: What the graphs tell, of all processes together.
         retain_graph: Whether the graph is to be kept after the step.
     """
 
@@ -63,9 +61,13 @@ class Step:
     method: GradientIntegration | LossWeighting
     geometry: Geometry
     communicator: Communicator
-    reach: dict[str, list[Tensor]]
     graphs: Graphs
     retain_graph: bool
+
+    @property
+    def reach(self) -> dict[str, list[Tensor]]:
+        """For each objective of any process the leaves that it reaches, the joint one first."""
+        return self.graphs.reach
 
     @cached_property
     def encoders(self) -> dict[str, ReachedEncoder]:
@@ -104,10 +106,7 @@ class Step:
 
     def weigher(self, remembered: Mapping[str, Tensor] | None = None) -> Weigher:
         """What weighs the objectives, by their geometry or as `remembered`."""
-        made_up = self.graphs.zeros
-        if isinstance(self.method, CustomWeighting):  # it has to see the same on all processes
-            made_up = self.communicator.any_process(made_up)
-        return Weigher(self.method, self.geometry, made_up, remembered, {})
+        return Weigher(self.method, self.geometry, self.graphs.zeros, remembered, {})
 
     @cached_property
     def _needed_later(self) -> dict[str, bool]:
@@ -143,20 +142,19 @@ def agree_on_step(
     Raises:
         MMParetoError: On all processes, if something does not fit on one.
     """
-    checked: list[tuple[GradientIntegration | LossWeighting, Graphs]] = []
+    checked: list[GradientIntegration | LossWeighting] = []
 
-    def read() -> dict[str, list[Tensor]]:
-        known = as_method(method)
-        geometry.check_use(known, partition)
+    def read() -> Graphs:
+        checked.append(as_method(method))
+        geometry.check_use(checked[0], partition)
         graphs = check_losses(losses, partition)
         check_meaning(graphs, partition, geometry, communicator)
-        checked.append((known, graphs))
-        return graphs.reach
+        return graphs
 
-    reach = agree(communicator, partition, read, (describe(method), *geometry.settings()))
-    ((known, graphs),) = checked
-    check_required(known, reach)
-    return Step(losses, partition, known, geometry, communicator, reach, graphs, retain_graph)
+    settings = describe(method), *geometry.settings()
+    graphs = agree(communicator, partition, read, settings)
+    check_required(checked[0], graphs.reach)
+    return Step(losses, partition, checked[0], geometry, communicator, graphs, retain_graph)
 
 
 def check_meaning(
