@@ -96,6 +96,9 @@ def _add_actions(parser: Parser) -> None:
     check = _about_one(
         "check", "Looks for what is wrong with the data. Ends with 2 if they cannot be trained on."
     )
+    check.add_argument(
+        "--workers", type=int, default=0, help="Processes that decode; 0 decodes in this one."
+    )
     actions.add_subcommand(
         "check", check, help="find what is wrong with one, or with a table of your own"
     )

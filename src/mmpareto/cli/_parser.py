@@ -100,6 +100,8 @@ def expand(arguments: Sequence[str]) -> list[str]:
     Example:
         >>> expand(["train", "--data.root", "mnist.npz", "--data", "cg-mnist"])
         ['train', '--data=mmpareto.data.CGMNIST', '--data.root', 'mnist.npz']
+        >>> expand(["train", "--data", "my.csv"])
+        ['train', '--data=mmpareto.data.Manifest', '--data.path', 'my.csv']
     """
     reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     reader.add_argument("--config", action="append", default=[])
@@ -113,6 +115,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
         given, others = reader.parse_known_args(arguments)
     except argparse.ArgumentError as error:
         raise MMParetoError(str(error)) from error
+    _name_table(given, others)
     first = [f"--config={file}" for file in given.config]  # what stands beside a file prevails
     for path in given.trust:
         trust(path)
@@ -133,6 +136,24 @@ def expand(arguments: Sequence[str]) -> list[str]:
             first.append(f"--{option}={class_path(kind, value)}")
     words = 2 if others[:1] == ["data"] else 1  # of the command
     return [*others[:words], *first, *others[words:]]
+
+
+def _name_table(given: argparse.Namespace, others: list[str]) -> None:
+    """A table in place of a data set's name, or a path of one alone, is a manifest."""
+    if given.data is None and not given.config and any(map(_is_path_of_table, others)):
+        given.data = "manifest"
+    elif given.data is not None and _is_table(given.data):
+        others += ["--data.path", given.data]
+        given.data = "manifest"
+
+
+def _is_path_of_table(argument: str) -> bool:
+    return argument.partition("=")[0] == "--data.path"
+
+
+def _is_table(name: str) -> bool:
+    """Whether a file is given in place of a data set's name; the manifest says if it is none."""
+    return name.lower().endswith(_TABLES) or Path(name).is_file()
 
 
 def expand_name(arguments: Sequence[str]) -> list[str]:
@@ -159,7 +180,7 @@ def expand_name(arguments: Sequence[str]) -> list[str]:
     if command[:1] != ["data"] or position >= len(options):
         return list(arguments)
     name = options.pop(position)
-    if not name.lower().endswith(_TABLES):
+    if not _is_table(name):
         return [*command, "--data", name, *options]
     if not Path(name).is_file():
         raise MMParetoError(

@@ -74,7 +74,9 @@ class Classes(Target):
         return functional.cross_entropy(prediction, label)
 
     def score(self, prediction: Tensor, label: Tensor) -> float:
-        """Share of samples whose largest logit is that of their class."""
+        """Share of samples whose largest logit is that of their class; NaN if a logit is NaN."""
+        if prediction.isnan().any():
+            return float("nan")
         return (prediction.argmax(1) == label).double().mean().item()
 
     def expectation(self, prediction: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mmpareto.data.caching._impostors import impostor
 from mmpareto.errors import MMParetoError
 
 
@@ -92,7 +93,9 @@ def attempt(decoder: Decoder, path: Path) -> Outcome:
     try:
         return decoder(path)
     except Unreadable as error:
-        return DecodingFailure(str(error), temporary=_is_temporary(error))
+        if _is_temporary(error):
+            return DecodingFailure(str(error), temporary=True)
+        return DecodingFailure(impostor(path) or str(error))
     except OSError as error:
         return DecodingFailure(f"cannot be read: {error.strerror}", temporary=True)
     except Exception as error:

@@ -105,7 +105,9 @@ def _rgb(image: Image) -> Image:
         raise Unreadable("has floating-point pixels; save it with 8 or 16 bits")
     if image.mode.startswith("I"):  # 16 bits, or 32 in which 16 are stored
         pixels = np.asarray(image).astype(np.int64)
-        if pixels.min(initial=0) < 0 or pixels.max(initial=0) > 65_535:
+        if pixels.min(initial=0) < 0:
+            raise Unreadable("has signed pixels; save it with levels from 0 on")
+        if pixels.max(initial=0) > 65_535:
             raise Unreadable("has pixels of 32 bits; save it with 8 or 16")
         return Image.fromarray(((pixels + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
