@@ -22,7 +22,7 @@ from benchmarks.figure import draw
 from benchmarks.memory import peak_in_fresh_process
 from benchmarks.report import RESULTS, heading, markdown, write
 from benchmarks.timing import FEWEST, MOST, ratios
-from mmpareto._files import write_atomically
+from mmpareto._storage._files import write_atomically
 
 NOTES = (
     "A step is zero_grad, forward, backward and SGD with momentum. *step* is its time over that of "

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from mmpareto._files import make_folder, write_atomically
+from mmpareto._storage._files import make_folder, write_atomically
 from mmpareto.compare._environment import environment
 
 RESULTS = Path(__file__).parent / "results"

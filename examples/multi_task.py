@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import mmpareto as mp
 from mmpareto import recipes
-from mmpareto._files import make_folder, write_atomically
+from mmpareto._storage._files import make_folder, write_atomically
 from mmpareto.compare import compare
 from mmpareto.compare._drawing import BLUE, looks, panels, png, styled
 from mmpareto.compare._results import Result, read_results, values, write_results

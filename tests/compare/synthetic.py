@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmpareto._csv import write_records
+from mmpareto._storage._csv import write_records
 from mmpareto.compare._comparison import Magnitude
 from mmpareto.compare._results import Result, write_results
 from mmpareto.diagnostics import GeometryRow

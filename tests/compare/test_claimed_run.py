@@ -9,8 +9,8 @@ import pytest
 
 import mmpareto.training.run
 from mmpareto import recipes
-from mmpareto._lock import LOCK, locked
-from mmpareto._seal import SEAL
+from mmpareto._storage._lock import LOCK, locked
+from mmpareto._storage._seal import SEAL
 from mmpareto.compare import run_claimed
 from mmpareto.compare._claimed_run import FINISHED, work_of
 from mmpareto.errors import MMParetoError

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from mmpareto import recipes
-from mmpareto._names import file_name
+from mmpareto._storage._names import file_name
 from mmpareto.compare import compare, print_table, write_report
 from mmpareto.compare._results import modalities, read_results
 from mmpareto.data import Manifest

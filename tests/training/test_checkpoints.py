@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import torch
 
-from mmpareto import _files, recipes
+from mmpareto import recipes
+from mmpareto._storage import _files
 from mmpareto.errors import MMParetoError
 from mmpareto.models import LateFusionCNN
 from mmpareto.training import load_run, save_config, stored_metrics
@@ -34,7 +35,7 @@ MIDDLE = 20_000  # of a checkpoint's bytes, in its weights
 KILLED_WHILE_WRITING = """
 import os, signal, sys
 from pathlib import Path
-from mmpareto import _files
+from mmpareto._storage import _files
 from mmpareto.training import load_config
 from mmpareto.training._folder import LAST
 from mmpareto.training.run import run

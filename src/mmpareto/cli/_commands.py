@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmpareto._catalogue import catalogue
-from mmpareto._names import printable
+from mmpareto._storage._names import printable
 from mmpareto.balancing import MMPareto
 from mmpareto.cli._config_file import CATALOGUES
 from mmpareto.training import RunConfig

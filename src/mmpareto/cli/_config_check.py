@@ -12,7 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mmpareto._catalogue import catalogue
-from mmpareto._yaml import read_yaml
+from mmpareto._storage._yaml import read_yaml
 from mmpareto.cli._config_file import CATALOGUES
 from mmpareto.errors import MMParetoError
 from mmpareto.training import RunConfig

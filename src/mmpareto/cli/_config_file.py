@@ -11,7 +11,7 @@ import yaml
 
 from mmpareto import balancing, data, models
 from mmpareto._catalogue import find
-from mmpareto._yaml import load_yaml
+from mmpareto._storage._yaml import load_yaml
 from mmpareto.balancing import Method
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from mmpareto import data
 from mmpareto._catalogue import catalogue
-from mmpareto._names import printable
+from mmpareto._storage._names import printable
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
 

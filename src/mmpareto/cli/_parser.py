@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import jsonargparse
 
 from mmpareto._catalogue import catalogue
-from mmpareto._names import printable
+from mmpareto._storage._names import printable
 from mmpareto.cli._config_check import check_config_file, trust
 from mmpareto.cli._config_file import CATALOGUES, class_path
 from mmpareto.errors import MMParetoError

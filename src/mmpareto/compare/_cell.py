@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mmpareto import balancing
 from mmpareto._catalogue import catalogue, find
-from mmpareto._files import write_json
-from mmpareto._names import file_name
+from mmpareto._storage._files import write_json
+from mmpareto._storage._names import file_name
 from mmpareto.balancing import Joint, Method
 from mmpareto.compare._claimed_run import is_finished, run_claimed
 from mmpareto.compare._comparison import run_name

@@ -8,8 +8,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from mmpareto._seal import SEAL, faults, seal
-from mmpareto._workplace import workplace
+from mmpareto._storage._seal import SEAL, faults, seal
+from mmpareto._storage._workplace import workplace
 from mmpareto.training import METRICS, NOT_IN_RESULT, Metrics, RunConfig, check_same, describe
 
 FINISHED = ("config.yaml", "best.ckpt", METRICS)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmpareto._csv import read_records
-from mmpareto._files import read_text
-from mmpareto._names import file_name
-from mmpareto._yaml import parse_yaml
+from mmpareto._storage._csv import read_records
+from mmpareto._storage._files import read_text
+from mmpareto._storage._names import file_name
+from mmpareto._storage._yaml import parse_yaml
 from mmpareto.compare._results import Result, methods, read_results
 from mmpareto.compare._roles import REFERENCE, SUBJECT
 from mmpareto.diagnostics import GeometryRow

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.text import Text
 
-from mmpareto._names import printable
+from mmpareto._storage._names import printable
 from mmpareto.compare._comparison import Failure, read_comparison
 from mmpareto.compare._results import Result
 from mmpareto.compare._table import ComparisonTable, build_table

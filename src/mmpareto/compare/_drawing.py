@@ -17,7 +17,7 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmpareto._names import printable
+from mmpareto._storage._names import printable
 from mmpareto.compare._roles import BLUE as BLUE
 from mmpareto.compare._roles import GREY as GREY
 from mmpareto.compare._roles import ORANGE as ORANGE

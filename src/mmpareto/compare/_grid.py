@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 
-from mmpareto._files import make_folder
-from mmpareto._workplace import workplace
+from mmpareto._storage._files import make_folder
+from mmpareto._storage._workplace import workplace
 from mmpareto.compare._cell import Cell, check_methods, finished, run_cell
 from mmpareto.compare._claimed_run import work_of
 from mmpareto.compare._comparison import Failure

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from mmpareto._csv import write_records
-from mmpareto._files import write_atomically, write_json
-from mmpareto._yaml import read_yaml
+from mmpareto._storage._csv import write_records
+from mmpareto._storage._files import write_atomically, write_json
+from mmpareto._storage._yaml import read_yaml
 from mmpareto.compare._cell import SET_BY_GRID, Cell, configurations
 from mmpareto.compare._comparison import Failure, Magnitude, read_failures
 from mmpareto.compare._environment import environment

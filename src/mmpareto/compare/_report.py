@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mmpareto._files import make_folder, write_atomically
-from mmpareto._names import printable
-from mmpareto._yaml import parse_yaml
+from mmpareto._storage._files import make_folder, write_atomically
+from mmpareto._storage._names import printable
+from mmpareto._storage._yaml import parse_yaml
 from mmpareto.compare._comparison import Comparison, read_comparison
 from mmpareto.compare._disclosure import shareable
 from mmpareto.compare._results import modalities, score_of

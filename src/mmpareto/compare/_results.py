@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from mmpareto._csv import read_records, write_records
+from mmpareto._storage._csv import read_records, write_records
 from mmpareto.compare._roles import in_order
 from mmpareto.errors import MMParetoError
 from mmpareto.partition import JOINT

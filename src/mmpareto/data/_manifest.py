@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmpareto._files import digest
+from mmpareto._storage._files import digest
 from mmpareto.data._recipe import DatasetRecipe, Findings, Progress, Splits
 from mmpareto.data.tables._settings import TableSettings
 from mmpareto.errors import MMParetoError

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from mmpareto._files import write_atomically
+from mmpareto._storage._files import write_atomically
 from mmpareto.training._checkpoint_file import IDENTITY
 from mmpareto.training._folder import LAST, PREVIOUS
 

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from mmpareto._files import write_atomically
+from mmpareto._storage._files import write_atomically
 from mmpareto.balancing import Method
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
@@ -89,7 +89,7 @@ def load_config(path: Path) -> RunConfig:
     Raises:
         MMParetoError: If there is no such file, or it is no configuration.
     """
-    from mmpareto._yaml import read_yaml
+    from mmpareto._storage._yaml import read_yaml
 
     if not path.is_file():
         raise MMParetoError(

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mmpareto._files import clear_leftovers, read_text, write_atomically
-from mmpareto._seal import faults
+from mmpareto._storage._files import clear_leftovers, read_text, write_atomically
+from mmpareto._storage._seal import faults
 from mmpareto.errors import MMParetoError
 from mmpareto.training._config import NOT_IN_RESULT, RunConfig
 from mmpareto.training._config_file import describe, load_config, save_config

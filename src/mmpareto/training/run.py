@@ -11,9 +11,9 @@ import torch
 from lightning.pytorch.callbacks import Timer
 from torch.utils.data import DataLoader
 
-from mmpareto._csv import write_records
-from mmpareto._files import make_folder, write_json
-from mmpareto._seal import seal
+from mmpareto._storage._csv import write_records
+from mmpareto._storage._files import make_folder, write_json
+from mmpareto._storage._seal import seal
 from mmpareto.data import Batch, Splits
 from mmpareto.diagnostics import GeometryRow
 from mmpareto.training._checkpoint_file import choose_checkpoint

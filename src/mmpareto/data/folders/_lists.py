@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from mmpareto._files import digest, read_text
+from mmpareto._storage._files import digest, read_text
 from mmpareto.data.tables._splitting import split
 from mmpareto.errors import MMParetoError
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mmpareto._files import digest
+from mmpareto._storage._files import digest
 
 _WHOLE = 0.95
 """Share of the length that a file states, from which on nothing is missing."""

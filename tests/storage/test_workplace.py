@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mmpareto._lock import LOCK
-from mmpareto._workplace import workplace
+from mmpareto._storage._lock import LOCK
+from mmpareto._storage._workplace import workplace
 
 
 def test_a_new_folder_that_stays_empty_is_gone(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from mmpareto._files import read_text
+from mmpareto._storage._files import read_text
 from mmpareto.errors import MMParetoError
 
 _MOST_NODES = 100_000

@@ -9,7 +9,7 @@ from dataclasses import astuple, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
-from mmpareto._files import read_text, write_atomically
+from mmpareto._storage._files import read_text, write_atomically
 from mmpareto.errors import MMParetoError
 
 if TYPE_CHECKING:

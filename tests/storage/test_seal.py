@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmpareto._seal import SEAL, faults, seal
+from mmpareto._storage._seal import SEAL, faults, seal
 
 NAMES = ("a", "b")
 

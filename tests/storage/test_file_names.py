@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mmpareto
-from mmpareto._names import file_name, printable
+from mmpareto._storage._names import file_name, printable
 
 HOSTILE = [
     "/any/where",

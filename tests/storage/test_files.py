@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mmpareto._files import clear_leftovers, make_folder, write_atomically
+from mmpareto._storage._files import clear_leftovers, make_folder, write_atomically
 from mmpareto.errors import MMParetoError
 
 

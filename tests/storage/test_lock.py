@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from mmpareto import _lock
-from mmpareto._lock import LOCK, PATIENCE, locked
+from mmpareto._storage import _lock
+from mmpareto._storage._lock import LOCK, PATIENCE, locked
 from mmpareto.errors import MMParetoError
 
 HOLDER = """
 import sys
 from pathlib import Path
-from mmpareto._lock import locked
+from mmpareto._storage._lock import locked
 with locked(Path(sys.argv[1]), sys.argv[2]):
     print("holds", flush=True)
     sys.stdin.read()

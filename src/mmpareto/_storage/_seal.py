@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmpareto._files import digest, read_text, write_json
+from mmpareto._storage._files import digest, read_text, write_json
 from mmpareto.errors import MMParetoError
 
 SEAL = "checksums.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmpareto._yaml import parse_yaml, read_yaml
+from mmpareto._storage._yaml import parse_yaml, read_yaml
 from mmpareto.errors import MMParetoError
 
 LETTERS = "abcdefghij"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mmpareto._files import clear_leftovers, make_folder
-from mmpareto._lock import locked
+from mmpareto._storage._files import clear_leftovers, make_folder
+from mmpareto._storage._lock import locked
 
 
 @contextmanager

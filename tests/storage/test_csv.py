@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmpareto._csv import guarded, read_records, write_records
+from mmpareto._storage._csv import guarded, read_records, write_records
 
 FORMULAS = [
     '=HYPERLINK("http://evil","see")',

@@ -1,0 +1,1 @@
+"""Files that are whole or not there: tables, settings, seals and locks in plain data."""
