@@ -55,7 +55,7 @@ def check_engine(parameters: Iterable[Tensor]) -> None:
     Raises:
         MMParetoError: If they are not whole, or if the engine would not notice their gradients.
     """
-    stages = {deepspeed_stage(parameter) for parameter in parameters}
+    stages = set(map(deepspeed_stage, parameters))
     if 3 in stages:
         raise MMParetoError(
             "Parameters should be whole, or sharded by torch.distributed.fsdp.fully_shard. Found "

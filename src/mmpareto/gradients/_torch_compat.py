@@ -16,6 +16,7 @@ from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from torch.utils.checkpoint import CheckpointFunction
 
 from mmpareto.errors import MMParetoError
+from mmpareto.gradients._select import outside
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -123,7 +124,7 @@ def past_hooks(cotangents: Mapping[GradientEdge, Tensor]) -> Iterator[None]:
             handle: Any = node.register_prehook(_giver(given))
             handles.append(handle)
             hooks = handle.hooks_dict_ref()
-            for other in [key for key in hooks if key != handle.id]:
+            for other in outside(list(hooks), {handle.id}):
                 hooks[other] = hooks.pop(other)  # hooks of the node itself follow
         yield
     finally:
@@ -133,7 +134,7 @@ def past_hooks(cotangents: Mapping[GradientEdge, Tensor]) -> Iterator[None]:
 
 def _giver(given: Mapping[int, Tensor]) -> Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]]:
     def give(gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return tuple(given.get(number, gradient) for number, gradient in enumerate(gradients))
+        return tuple(map(given.get, range(len(gradients)), gradients))
 
     return give
 
@@ -178,8 +179,10 @@ def deepspeed_stage(parameter: Tensor) -> int:
     if hasattr(parameter, "ds_id"):
         return 3
     hooks: Any = getattr(parameter, "_post_accumulate_grad_hooks", None) or {}
-    modules = [getattr(hook, "__module__", None) or "" for hook in hooks.values()]
-    return 2 if any(module.startswith("deepspeed.") for module in modules) else 0
+    for hook in hooks.values():
+        if str(getattr(hook, "__module__", "")).startswith("deepspeed."):
+            return 2
+    return 0
 
 
 def not_compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
