@@ -188,3 +188,43 @@ def test_overwritten_buffers() -> None:
 
 def same(got: list[Tensor], want: list[Tensor]) -> bool:
     return all(torch.allclose(a, b, rtol=1e-3, atol=1e-5) for a, b in zip(got, want, strict=True))
+
+
+@pytest.mark.usefixtures("inductor")
+def test_saved_views_with_gaps() -> None:
+    """As of a transformer of which one token is read; compiled code asserts strides."""
+    torch.manual_seed(0)
+    text, image = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 4), nn.GELU()), nn.Linear(3, 4)
+    joint, head = nn.Linear(8, 2), nn.Linear(4, 2)
+    model = nn.ModuleList([text, image, joint, head])
+
+    def read(tokens: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        one, two = text(tokens)[:, 0], image(pixels)
+        return joint(torch.cat([one, two], 1)), head(one)
+
+    tokens, pixels = torch.randint(9, (5, 6)), torch.randn(5, 3)
+    results = []
+    with torch._functorch.config.patch(donated_buffer=False):
+        for function in (read, torch.compile(read)):
+            model.zero_grad()
+            both_logits = function(tokens, pixels)
+            losses = {"joint": both_logits[0].mean(), "text": both_logits[1].square().mean()}
+            mp.backward(losses, mp.Partition(model, text=text, image=image), mp.MMPareto())
+            results.append([parameter.grad.clone() for parameter in model.parameters()])
+    for eager, compiled_one in zip(*results, strict=True):
+        torch.testing.assert_close(eager, compiled_one)
+
+
+def test_a_function_of_ones_own_sees_no_made_up_zeros() -> None:
+    """A compiled model gives zero gradients to what a loss does not depend on."""
+    eager, shapes = LateFusion("audio", "visual"), []
+
+    def weighting(gramian: Tensor) -> Tensor:
+        shapes.append(len(gramian))
+        return 1 / gramian.diagonal().sqrt()
+
+    batch = eager.batch()
+    for losses_of in (eager.losses, torch.compile(eager.losses, backend="aot_eager")):
+        eager.zero_grad()
+        mp.backward(losses_of(batch), eager.partition, weighting)
+    assert shapes == [2, 2, 2, 2]
