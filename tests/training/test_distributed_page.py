@@ -11,7 +11,7 @@ import pytest
 from processes import run_together
 
 PAGE = (Path(__file__).parents[2] / "docs" / "distributed.md").read_text()
-REPLICAS, SHARDS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+REPLICAS, SHARDS, UNEQUAL = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 def sharded() -> str:
@@ -43,3 +43,10 @@ def test_replicas_and_shards_equal_one_process(tmp_path: Path) -> None:
     alone = printed(REPLICAS, 1, tmp_path)
     assert alone == pytest.approx(printed(REPLICAS, 2, tmp_path), abs=2e-5)
     assert alone == pytest.approx(printed(sharded(), 2, tmp_path), abs=2e-5)
+
+
+@pytest.mark.distributed
+def test_unequal_numbers_of_batches(tmp_path: Path) -> None:
+    loop = re.search(r"for _ in range\(3\):\n(?:    .*\n)*", REPLICAS).group()
+    script = REPLICAS.replace(loop, UNEQUAL)
+    assert -1 <= printed(script, 2, tmp_path) <= 1

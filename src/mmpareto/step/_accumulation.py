@@ -37,7 +37,7 @@ class Accumulation:
         encoders: As for `backward`.
         method: As for `backward`.
         geometry: As for `backward`. It decides on the weights; no pass is saved by it, since each
-            objective's gradient is held anyway.
+            objective's gradient is held anyway. A probe is measured without what is above it.
         group: As for `backward`.
         average: As for `backward`.
 

@@ -135,7 +135,8 @@ def _known_weights(step: Step, method: LossWeighting) -> Outcome:
 
 def _measured_weights(step: Step) -> Outcome:
     weigher = step.weigher()
-    if step.geometry.probe is not None:
+    every_step = step.geometry.every == 1 or isinstance(step.method, LossWeighting)
+    if step.geometry.probe is not None or not every_step:  # refused now, not in a later step
         check_sharing(step)
     with step.watched():
         if step.geometry.probe is None:
