@@ -188,6 +188,10 @@ def test_train_then_evaluate_gives_the_stored_numbers(
     checkpoint = torch.load(f"{again}/best.ckpt", weights_only=True)
     checkpoint["state_dict"]["model.joint.bias"] += torch.arange(10) * 10.0
     torch.save(checkpoint, f"{again}/best.ckpt")
+    with pytest.raises(SystemExit):
+        main(["evaluate", again])
+    assert "best.ckpt has changed" in capsys.readouterr().err
+    (tmp_path / "again" / "checksums.json").unlink()
     assert main(["evaluate", again]) == 1
     assert "does not give the stored numbers" in capsys.readouterr().err
 

@@ -287,6 +287,7 @@ def test_models_that_need_whole_samples_say_so(tmp_path: Path) -> None:
 PROCESSES = """
 import json, sys
 from pathlib import Path
+import made_data  # whose recipe the file names
 from mmpareto.training import load_config
 from mmpareto.training.run import run
 

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.filterwarnings(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+import made_data  # whose recipe the file names
 from mmpareto.training import load_config
 from mmpareto.training._module import BalancedModule
 from mmpareto.training.run import run
