@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The parts of one run on this machine are small: threads of their own only get in each other's way.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help venv demo bench test check format clean
+.PHONY: help venv demo bench test faults check format clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ bench: venv  ## measure what a step costs; QUICK=1 for a short look, OUT=folder 
 # One process more than the least machine has cores: many tests wait for processes that they start.
 test: check  ## prove that it is right
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
+
+faults: venv  ## inject faults at length: a thousand hostile configurations
+	$(BIN)/python -m pytest -m faults --numprocesses 2
 
 check: venv  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check

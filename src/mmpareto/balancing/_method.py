@@ -1,7 +1,6 @@
 """The families of methods, one abstract method each."""
 
-# No postponed annotations: jsonargparse evaluates those of a base class in the module of the
-# derived one.
+# Annotations are not postponed: CONTRIBUTING.md says why.
 
 import math
 from abc import ABC, abstractmethod

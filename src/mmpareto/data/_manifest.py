@@ -1,6 +1,6 @@
 """The user's own data as a data set."""
 
-# No postponed annotations: jsonargparse evaluates those of a recipe's fields.
+# Annotations are not postponed: CONTRIBUTING.md says why.
 
 import warnings
 from dataclasses import dataclass

@@ -1,7 +1,6 @@
 """What a data set offers to the rest of the library."""
 
-# No postponed annotations: jsonargparse evaluates those of a base class in the module of the
-# derived one.
+# Annotations are not postponed: CONTRIBUTING.md says why.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence

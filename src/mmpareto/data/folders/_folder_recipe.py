@@ -1,7 +1,6 @@
 """Data sets that are folders of files, each sample one file (or folder of frames) per modality."""
 
-# No postponed annotations: jsonargparse evaluates those of a base class in the module of the
-# derived one.
+# Annotations are not postponed: CONTRIBUTING.md says why.
 
 import warnings
 from abc import abstractmethod

@@ -1,6 +1,6 @@
 """How a table of the user's own is to be read."""
 
-# No postponed annotations: jsonargparse evaluates those of a recipe's fields.
+# Annotations are not postponed: CONTRIBUTING.md says why.
 
 from dataclasses import dataclass, field
 from pathlib import Path
