@@ -118,6 +118,16 @@ def test_mmpareto_makes_up_no_direction(family: str, dtype: torch.dtype, m: int,
     assert is_nearly_zero(g)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("granularity", ["encoder", "tensor"])
+def test_what_cancels_to_rounding_is_not_stretched(granularity: str, dtype: torch.dtype) -> None:
+    """For two, whose weights are exact: the length that is left is rounding error, times gamma."""
+    for seed in range(200):
+        g = gradients("opposite", 2, seed, dtype)
+        h, _ = combined(g, mp.MMPareto(GAMMA, granularity))
+        assert h.norm() <= rounding(g) * GAMMA * g.double().norm(dim=1).sum()
+
+
 @on("rank-deficient")
 def test_mmpareto_follows_the_direction_that_few_dimensions_leave(
     family: str, dtype: torch.dtype, m: int, seed: int
