@@ -153,7 +153,13 @@ def train(
         optimizer.step()
         conflicts += [encoder.conflict for encoder in report.values()]
     cosines = {name: encoder.cosine for name, encoder in report.items()}
-    return {"parameters": whole(model), "cosines": cosines, "conflicts": sum(map(int, conflicts))}
+    norms = {name: encoder.norms for name, encoder in report.items()}
+    return {
+        "parameters": whole(model),
+        "cosines": cosines,
+        "norms": norms,
+        "conflicts": sum(map(int, conflicts)),
+    }
 
 
 def whole(model: nn.Module) -> dict[str, Tensor]:
@@ -171,6 +177,9 @@ def assert_equal(got: dict[str, Any], expected: dict[str, Any]) -> None:
     assert got["cosines"].keys() == expected["cosines"].keys()
     for name, cosine in expected["cosines"].items():
         torch.testing.assert_close(got["cosines"][name], cosine, rtol=1e-5, atol=1e-6)
+    for name, norms in expected["norms"].items():
+        for objective, norm in norms.items():
+            torch.testing.assert_close(got["norms"][name][objective], norm, rtol=1e-5, atol=1e-6)
     assert got["conflicts"] == expected["conflicts"]
 
 

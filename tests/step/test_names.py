@@ -62,6 +62,19 @@ def test_slips_are_refused(
     assert all((parameter.grad == 7).all() for parameter in model.parameters())
 
 
+@pytest.mark.parametrize(("slip", "meant"), [("audoi", "audio"), ("visual2", "visual")])
+def test_slips_are_refused_where_every_loss_reaches_every_encoder(slip: str, meant: str) -> None:
+    """By their letters alone: none reaches one encoder alone."""
+    encoders = {name: nn.Linear(3, 4) for name in ("audio", "visual")}
+    features = {name: encoder(torch.ones(2, 3)) for name, encoder in encoders.items()}
+    total = sum(features.values())
+    losses = {name: (total * feature).mean() for name, feature in features.items()}
+    losses["joint"] = total.square().mean()
+    losses = {slip if name == meant else name: loss for name, loss in losses.items()}
+    with pytest.raises(mp.MMParetoError, match=f"key '{meant}'. Found '{slip}', which has nearly"):
+        mp.backward(losses, encoders, mp.MMPareto())
+
+
 @pytest.mark.parametrize(("change", "meant", "found"), SLIPS.values(), ids=SLIPS)
 def test_the_remedy_helps(model: LateFusion, change: Change, meant: str, found: str) -> None:
     losses = change(model.losses(model.batch()))
