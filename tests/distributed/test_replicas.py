@@ -23,6 +23,7 @@ from distributed.steps import (
     Network,
     Present,
     assert_equal,
+    assert_equal_norms,
     assert_same_on_all,
     full_batch,
     losses,
@@ -74,6 +75,7 @@ def test_every_method(tmp_path: Path, wrapper: str) -> None:
             expected = train(Network(), [EVERYTHING], method, geometry=geometry)
             assert_same_on_all([result[name, geometry] for result in results])
             assert_equal(results[0][name, geometry], expected)
+            assert_equal_norms(results[0][name, geometry], expected)
     assert results[0][repr(mp.MMPareto()), True]["conflicts"] >= 3
 
 

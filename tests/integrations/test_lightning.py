@@ -71,7 +71,9 @@ class Balanced(lightning.LightningModule):
         )
         self.encoders = mp.Partition(self.network, **self.network.encoders)
         self.balanced = mp.BalancedLoss(
-            self.encoders, case.method, geometry=case.method != mp.Uniform()
+            self.encoders,
+            case.method,
+            geometry=None if case.method == mp.Uniform() else mp.Geometry(),
         )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
