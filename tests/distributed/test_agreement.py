@@ -259,7 +259,9 @@ def test_zeros_that_ddp_makes_up_are_no_objectives(tmp_path: Path, case: str) ->
 
 
 def ends_at_two_depths(rank: int) -> list[Tensor]:
-    """On rank 1 the joint loss reads a bias of the encoder past it, which lies above the cut there."""
+    """On rank 1 the joint loss reads a bias of the encoder past it, which lies above the cut
+    there.
+    """
     torch.manual_seed(0)
     low, high = nn.Linear(4, 3).double(), nn.Linear(3, 3).double()
     head = nn.Linear(3, 1).double()
