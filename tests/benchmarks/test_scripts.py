@@ -17,6 +17,7 @@ from benchmarks.timing import ratios
 import mmpareto as mp
 from benchmarks import overhead, profile, scaling
 from mmpareto import recipes
+from mmpareto.step import _per_objective
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -125,9 +126,9 @@ def test_cost_as_a_process(tmp_path: Path) -> None:
 
 
 def test_profile_accounts_for_the_whole_step() -> None:
-    functions = mp.step.integrate, mp.MMPareto.weights
+    functions = _per_objective.combine, mp.MMPareto.weights
     shares = profile.shares("tiny-mlp", rounds=1)
-    assert (mp.step.integrate, mp.MMPareto.weights) == functions
+    assert (_per_objective.combine, mp.MMPareto.weights) == functions
     assert all(shares[part] > 0 for part in profile.PARTS)
     assert sum(shares.values()) == pytest.approx(2 * shares["all"])
 
