@@ -5,6 +5,7 @@ train it by.
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Mapping
 
 import pytest
@@ -15,6 +16,20 @@ import mmpareto as mp
 from mmpareto import balancing
 
 WIDTHS = {"audio": 5, "visual": 4, "text": 6}
+
+
+class Count(torch.autograd.Function):
+    """Identity that counts the gradients passing through it."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor, passes: Counter[str], name: str) -> Tensor:
+        ctx.passes, ctx.name = passes, name
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: object, grad: Tensor) -> tuple[Tensor, None, None]:
+        ctx.passes[ctx.name] += 1
+        return grad, None, None
 
 
 class LateFusion(nn.Module):

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import mmpareto
+
 ROOT = Path(__file__).parents[1]
 HEAVY = {
     *(
@@ -75,3 +77,8 @@ def _imported(path: Path) -> set[str]:
             for length in range(1, name.count(".") + 2)
         }
     return found
+
+
+def test_the_version_is_stated_alike() -> None:
+    stated = re.findall(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert stated == [mmpareto.__version__]

@@ -11,21 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import mmpareto as mp
-from networks import MEASURED, LateFusion
-
-
-class Count(torch.autograd.Function):
-    """Identity that counts the gradients passing through it."""
-
-    @staticmethod
-    def forward(ctx: object, x: Tensor, passes: Counter[str], name: str) -> Tensor:
-        ctx.passes, ctx.name = passes, name
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx: object, grad: Tensor) -> tuple[Tensor, None, None]:
-        ctx.passes[ctx.name] += 1
-        return grad, None, None
+from networks import MEASURED, Count, LateFusion
 
 
 class Counted(nn.Sequential):

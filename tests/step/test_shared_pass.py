@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, interpolate
 
 import mmpareto as mp
 from mmpareto.gradients import gramians
-from networks import LateFusion
+from networks import Count, LateFusion
 
 MODALITIES = ("audio", "visual", "text")
 CONFLICTING = 6  # seed of a batch
@@ -122,20 +122,6 @@ def test_another_set_of_objectives_is_measured_at_once(model: LateFusion) -> Non
         losses.pop(missing, None)
         report = mp.backward(losses, encoders, mp.MMPareto(), geometry=geometry)
         assert len(report) == (3 if step in (0, 2, 4) else 0)
-
-
-class Count(torch.autograd.Function):
-    """Identity that counts the gradients passing through it."""
-
-    @staticmethod
-    def forward(ctx: object, x: Tensor, passes: Counter[str], name: str) -> Tensor:
-        ctx.passes, ctx.name = passes, name
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx: object, grad: Tensor) -> tuple[Tensor, None, None]:
-        ctx.passes[ctx.name] += 1
-        return grad, None, None
 
 
 class Counted(nn.Module):
