@@ -65,13 +65,9 @@ MODULE = {
 }
 MMPARETO = "mmpareto.balancing.MMPareto"
 EVIL = {
-    "a module for a setting": {
-        "method": {"class_path": MMPARETO, "init_args": {"probe": {"gray": MODULE}}}
-    },
-    "a class for a setting": {"method": {"class_path": MMPARETO, "init_args": {"probe": MODULE}}},
-    "a name for a setting": {
-        "method": {"class_path": MMPARETO, "init_args": {"probe": "evil_helper.X"}}
-    },
+    "a module for a setting": {"geometry": {"probe": {"gray": MODULE}}},
+    "a class for a setting": {"geometry": {"probe": MODULE}},
+    "a class for a number": {"method": {"class_path": MMPARETO, "init_args": {"gamma": MODULE}}},
     "a setting by a dotted name": {
         "method": {"class_path": MMPARETO, "init_args": {"probe.gray": MODULE}}
     },
@@ -95,6 +91,11 @@ def test_what_is_no_plain_value_is_refused(name: str, traces: list[str]) -> None
     Path("other.yaml").write_text(yaml.safe_dump({"method": POPEN, **POPEN}))
     with pytest.raises(MMParetoError, match=r"config\.yaml"):
         use(EVIL[name])
+    assert traces == []
+
+
+def test_a_dotted_name_of_a_module_is_no_more_than_a_name(traces: list[str]) -> None:
+    use({"geometry": {"probe": {"gray": "evil_helper.X"}}})
     assert traces == []
 
 

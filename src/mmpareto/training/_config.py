@@ -33,7 +33,8 @@ class SGD:
     def __post_init__(self) -> None:
         for name in ("lr", "momentum", "weight_decay"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not (number and math.isfinite(value) and value >= 0):
                 raise MMParetoError(
                     f"Parameter `optimizer.{name}` should be finite and not negative. Found "
                     f"{value!r}."
@@ -128,7 +129,7 @@ class RunConfig:
         positive = dict.fromkeys(("epochs", "threads", "devices", "num_nodes"), 1)
         for name, least in {**positive, "batch_size": 2, "seed": 0, "workers": 0}.items():
             value = getattr(self, name)
-            if value < least:
+            if not isinstance(value, int) or value < least:
                 raise MMParetoError(
                     f"Parameter `{name}` should be at least {least}. Found {value!r}."
                 )
