@@ -42,6 +42,7 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
     Attributes:
         model: The whole model, or None.
         parameters: All parameters of the model, or of the encoders if it is not known; each once.
+        owner: For each parameter that is in an encoder the encoder's name.
 
     Example:
         >>> import torch
@@ -78,12 +79,13 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
             if isinstance(encoder, nn.Module):
                 self._modules.append(encoder)
             self._parameters[modality] = _parameters(modality, encoder)
-        self._owner = _owners(self._parameters)
+        self.owner = _owners(self._parameters)
         if model is None:
-            self.parameters = tuple(self._owner)
+            self.parameters = tuple(self.owner)
         else:
             self.parameters = tuple(model.parameters())
             self._check_inside()
+        self._known = frozenset(self.parameters)
 
     def _check_inside(self) -> None:
         known = set(self.parameters)
@@ -99,7 +101,7 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
     @property
     def rest(self) -> list[Tensor]:
         """The model's parameters that are in no encoder."""
-        return outside(self.parameters, self._owner)
+        return outside(self.parameters, self.owner)
 
     def check_fresh(self, leaves: Collection[Tensor]) -> None:
         """Raises if modules have other parameters than when the partition was made.
@@ -110,13 +112,12 @@ class Partition(Mapping[str, tuple[Tensor, ...]]):
         Raises:
             MMParetoError: If the losses reach such a new parameter.
         """
-        known = set(self.parameters)
-        unknown = set(outside(leaves, known))
+        unknown = set(outside(leaves, self._known))
         if not unknown:
             return
         for module in [self.model, *self._modules]:
             for name, parameter in module.named_parameters() if module is not None else ():
-                if parameter in unknown and parameter not in known:
+                if parameter in unknown:
                     raise MMParetoError(
                         "Parameter `encoders` should be a partition of the model as it is now. "
                         f"Found the parameter `{name}` of shape {tuple(parameter.shape)}, which "

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import chain
+from collections.abc import Container, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -31,9 +30,8 @@ def check_losses(losses: Mapping[str, Tensor], partition: Partition) -> Graphs:
     for name, loss in losses.items():
         _check_scalar(name, loss)
     graphs = read_graphs(losses)
-    encoded = set(chain.from_iterable(partition.values()))
     for name, leaves in graphs.reach.items():
-        _check_reach(name, leaves, encoded)
+        _check_reach(name, leaves, partition.owner)
     _check_devices(losses, partition)
     return graphs
 
@@ -70,7 +68,7 @@ def _check_scalar(name: str, loss: Tensor) -> None:
     )
 
 
-def _check_reach(name: str, leaves: list[Tensor], encoded: set[Tensor]) -> None:
+def _check_reach(name: str, leaves: list[Tensor], encoded: Container[Tensor]) -> None:
     if not any(isinstance(leaf, nn.Parameter) or leaf in encoded for leaf in leaves):
         raise MMParetoError(
             f"Loss '{name}' should reach a parameter. Found a graph that ends in {len(leaves)} "

@@ -28,11 +28,13 @@ def check_names(reach: Mapping[str, Collection[Tensor]], partition: Partition) -
             single one that reaches it alone of all encoders, is there; or if there is no joint loss
             and one of a similar meaning.
     """
-    touched = _touched(reach, partition)
     unknown = outside(reach, {JOINT, *partition})
-    for encoder in outside(partition, reach) if unknown else ():
+    if not unknown:
+        return
+    touched = _touched(reach, partition)
+    for encoder in outside(partition, reach):
         _check_own(encoder, touched, unknown)
-    if unknown and JOINT not in reach and not partition.keys().isdisjoint(reach):
+    if JOINT not in reach and not partition.keys().isdisjoint(reach):
         _check_joint(touched, unknown)
 
 
@@ -66,10 +68,7 @@ def _misnamed(name: str, meant: str, reason: str) -> MMParetoError:
 
 def _touched(reach: Mapping[str, Collection[Tensor]], partition: Partition) -> dict[str, set[str]]:
     """For each loss the encoders that it reaches."""
-    owner: dict[Tensor, str] = {}
-    for encoder, parameters in partition.items():
-        owner |= dict.fromkeys(parameters, encoder)
     touched = {}
     for name, leaves in reach.items():
-        touched[name] = set(map(owner.__getitem__, among(leaves, owner)))
+        touched[name] = set(map(partition.owner.__getitem__, among(leaves, partition.owner)))
     return touched
