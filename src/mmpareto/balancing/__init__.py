@@ -1,5 +1,7 @@
 """Balancing methods, one file each. What this package exports is the catalogue."""
 
+from mmpareto.balancing._facts import Facts as Facts
+from mmpareto.balancing._facts import Range as Range
 from mmpareto.balancing._joint import Joint as Joint
 from mmpareto.balancing._method import CustomWeighting as CustomWeighting
 from mmpareto.balancing._method import GradientIntegration as GradientIntegration
