@@ -77,14 +77,16 @@ def _correction(unit: UnitGramian, c: float) -> Tensor:
     products = cosines @ total
     square = c**2 * (products @ total).clamp(min=0)
     t = torch.where(alive, lengths * (products + square.sqrt()), torch.inf).amin()
-    for _ in range(len(lengths) + 2):
+    for _ in range(len(lengths)):
         face = _shortest(unit, products, t) > 0
-        both = torch.stack([1 / lengths, products])
-        a, b = stationary(cosines, both, face)
-        # The length of the combination on this face: a quadratic function of t.
-        aa, ab, bb = a @ both[0], a @ both[1], b @ both[1]
-        root = (ab.square() - aa * (bb - square)).clamp(min=0).sqrt()
-        t = torch.where(face.any(), (ab + root) / aa, t)
+        # The square of its length on this face: a quadratic function of t, least at `middle`.
+        lift = stationary(cosines, 1 / lengths, face)
+        curvature = (lift / lengths).sum()
+        middle = lift @ products / curvature
+        rest = products - middle / lengths
+        least = stationary(cosines, rest, face) @ rest
+        above = ((square - least).clamp(min=0) / curvature).sqrt()
+        t = torch.where(face.any(), middle + above, t)
     return _shortest(unit, products, t)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmpareto.balancing._eigen import eigen, inverse_powers
+from mmpareto.balancing._eigen import pseudo_solution
 from mmpareto.balancing._facts import Facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._unit_gramian import unit_gramian
@@ -43,8 +43,7 @@ class ConFIG(GradientIntegration):
     def weights(self, gramians: Tensor) -> Tensor:
         gramian = gramians.sum(0)
         cosines, lengths, alive = unit_gramian(gramian)
-        values, vectors = eigen(cosines)
-        u = vectors @ (inverse_powers(values, -1, gramian.dtype) * (vectors.T @ alive.to(values)))
+        u = pseudo_solution(cosines, alive.to(cosines.dtype), gramian.dtype)
         products = cosines @ u
         square = products @ u
         noise = 16 * len(u) * torch.finfo(gramian.dtype).eps

@@ -27,7 +27,8 @@ def eigen(matrix: Tensor) -> tuple[Tensor, Tensor]:
     even = m + m % 2  # an axis of its own makes up the pairs
     turned = torch.nn.functional.pad(matrix, (0, even - m, 0, even - m))
     vectors = torch.eye(even, dtype=matrix.dtype, device=matrix.device)
-    sweeps = 4 + even // 2  # each squares what is left, after some that a larger matrix needs
+    # One turn settles two axes. More need some sweeps until each squares what is left.
+    sweeps = 1 if even == 2 else 3 + even // 2
     for _ in range(sweeps * (even - 1)):
         turn = _next_pairs(_turns(turned))
         turned = turn.T @ turned @ turn
@@ -46,6 +47,18 @@ def inverse_powers(values: Tensor, power: float, dtype: torch.dtype) -> Tensor:
     """
     noise = 16 * len(values) * torch.finfo(dtype).eps * values.amax()
     return torch.where(values > noise, values.clamp(min=0) ** power, 0.0)
+
+
+def pseudo_solution(matrix: Tensor, right: Tensor, dtype: torch.dtype) -> Tensor:
+    """The shortest x [m] for which ``A x`` comes closest to a right side.
+
+    Args:
+        matrix: Positive semi-definite tensor [m, m], A.
+        right: Tensor [m].
+        dtype: The precision that A was computed in.
+    """
+    values, vectors = eigen(matrix)
+    return vectors @ (inverse_powers(values, -1, dtype) * (right @ vectors))
 
 
 def _turns(matrix: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmpareto.balancing._eigen import eigen, inverse_powers
+from mmpareto.balancing._eigen import pseudo_solution
 from mmpareto.balancing._facts import Facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._unit_gramian import unit_gramian
@@ -45,9 +45,8 @@ class IMTLG(GradientIntegration):
     def weights(self, gramians: Tensor) -> Tensor:
         gramian = gramians.sum(0)
         cosines, lengths, alive = unit_gramian(gramian)
-        values, vectors = eigen(cosines)
-        # x = C^+ 1: a combination of unit gradients with equal products with each of them.
-        x = vectors @ (inverse_powers(values, -1, gramian.dtype) * (vectors.T @ alive.to(values)))
+        # A combination of unit gradients with equal products with each of them.
+        x = pseudo_solution(cosines, alive.to(cosines.dtype), gramian.dtype)
         alpha = x / lengths
         total = alpha.sum()
         noise = 16 * len(x) * torch.finfo(gramian.dtype).eps * (alive / lengths).sum()

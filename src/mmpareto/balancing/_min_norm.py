@@ -50,7 +50,7 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
         # In units of each gradient's own length, x_i = w_i |g_i|, the systems stay well-conditioned
         # however far apart the lengths are: the cosines C replace G, and sum(w) = 1 becomes b.x = 1
         # up to a factor. Zero gradients have b = 0.
-        cosines, lengths, _ = unit_gramian(gramian)
+        cosines, lengths, _ = unit_gramian(wide)
         b = alive * lengths.amin() / lengths
         # x minimizes x C x + (b.x - 1)^2, up to scale.
         system = cosines + b[:, None] * b

@@ -43,8 +43,6 @@ class NashMTL(GradientIntegration):
     def weights(self, gramians: Tensor) -> Tensor:
         gramian = gramians.sum(0)
         cosines, lengths, alive = unit_gramian(gramian)
-        # What G is rounded to must not leave a combination of negative square.
-        cosines.diagonal().add_(len(cosines) * torch.finfo(gramian.dtype).eps)
         alpha = alive * _bargain(cosines) / lengths
         return torch.where(alive.any(), alive.sum() * alpha / alpha.sum(), 1.0).to(gramian.dtype)
 
@@ -53,13 +51,13 @@ def _bargain(cosines: Tensor) -> Tensor:
     """Solves ``C y = 1 / y``, y > 0: the minimum of the convex ``y C y / 2 - sum(log(y))``.
 
     By Newton's method, with the steps that suffice for self-concordant functions (Nesterov and
-    Nemirovskii, 1994), and the best length of y before each. Two gradients are done at the start;
-    where gradients cancel, and y would be infinite, it ends with a long one.
+    Nemirovskii, 1994), and the best length of y before each. Of two gradients y is equal, and its
+    length does not matter. Where gradients cancel, y would be infinite; a long one is returned.
     """
     m = len(cosines)
     y = torch.ones_like(cosines[0])
     eye = torch.eye(m, dtype=y.dtype, device=y.device)
-    for _ in range(4 * m):
+    for _ in range(4 * m if m > 2 else 0):
         y = y * (m / (y @ cosines @ y)).sqrt()
         hessian = y[:, None] * cosines * y  # in units of y
         slope = 1 - hessian.sum(1)

@@ -18,7 +18,7 @@ class UnitGramian(NamedTuple):
 
     Args:
         cosines: Tensor [m, m], C, in float64 where the device has it. A zero gradient is at right
-            angles to all others. The diagonal is 1 and the rounding error of C: systems stay
+            angles to all others. The diagonal is 1 and the rounding error of G: systems stay
             regular where gradients are equal or cancel.
         lengths: Tensor [m], in units of the longest; 1 for zero gradients.
         alive: Boolean tensor [m]: which gradients differ from zero.
@@ -46,6 +46,6 @@ def unit_gramian(gramian: Tensor) -> UnitGramian:
     wide = gramian if gramian.device.type == "mps" else gramian.double()
     lengths = torch.where(alive, wide.diagonal().sqrt(), torch.inf)
     cosines = (wide / lengths[:, None] / lengths).masked_fill(~(alive[:, None] & alive), 0.0)
-    cosines.diagonal().fill_(1 + len(cosines) * torch.finfo(cosines.dtype).eps)
+    cosines.diagonal().fill_(1 + len(cosines) * torch.finfo(gramian.dtype).eps)
     relative = lengths / torch.where(alive, lengths, 0.0).amax()
     return UnitGramian(cosines, torch.where(alive, relative, 1.0), alive)
