@@ -95,7 +95,7 @@ _EXPORTS = [
     for value in vars(balancing).values()
     if inspect.isclass(value) and issubclass(value, mp.Method)
 ]
-CLASSES = [cls for cls in _EXPORTS if cls is not mp.Method and not inspect.isabstract(cls)]
+CLASSES = [*(cls for cls in _EXPORTS if hasattr(cls, "name")), balancing.CustomWeighting]
 DEFAULTS: list[mp.Method] = [cls() for cls in CLASSES if cls is not balancing.CustomWeighting]
 METHODS = {repr(method): method for method in [*DEFAULTS, mp.MMPareto(granularity="tensor")]}
 METHODS["custom"] = balancing.CustomWeighting(inverse_lengths)

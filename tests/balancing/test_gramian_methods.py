@@ -26,7 +26,7 @@ METHODS: dict[str, tuple[mp.GradientIntegration, Callable[..., np.ndarray]]] = {
     "aligned-rmse": (balancing.AlignedMTL("rmse"), partial(slow.aligned_mtl, scale="rmse")),
     "upgrad": (balancing.UPGrad(), slow.upgrad),
     "dualproj": (balancing.DualProj(), slow.dualproj),
-    "config": (balancing.ConFIG(), slow.config),
+    "conflict-free": (balancing.ConFIG(), slow.conflict_free),
 }
 PRECISION = {"cagrad": 3e-6, "cagrad-0.9": 3e-6, "nash-mtl": 1e-8}  # of their references' solvers
 # No weights of these are negative, and no step goes against an objective.
@@ -283,7 +283,7 @@ def _nash_of_unit_gradients(g: np.ndarray) -> np.ndarray:
         ("cagrad", _cagrad_around_zero),
         ("aligned-min", _aligned_by_the_largest),
         ("imtl-g", _imtlg_on_lengths_alone),
-        ("config", _config_as_the_sum_of_units),
+        ("conflict-free", _config_as_the_sum_of_units),
         ("nash-mtl", _nash_of_unit_gradients),
         ("upgrad", slow.dualproj),
         ("dualproj", slow.upgrad),

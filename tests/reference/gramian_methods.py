@@ -98,7 +98,7 @@ def _projected(vector: Array, g: Array) -> Array:
     return vector + nnls(g.T, -vector, maxiter=1000)[0] @ g
 
 
-def config(g: Array) -> Array:
+def conflict_free(g: Array) -> Array:
     """By the pseudo-inverse of the matrix of unit gradients."""
     unit = g / np.linalg.norm(g, axis=1, keepdims=True)
     direction = np.linalg.pinv(unit) @ np.ones(len(g))

@@ -2,7 +2,7 @@
 
 from mmpareto.balancing._aligned_mtl import AlignedMTL as AlignedMTL
 from mmpareto.balancing._cagrad import CAGrad as CAGrad
-from mmpareto.balancing._config import ConFIG as ConFIG
+from mmpareto.balancing._conflict_free import ConFIG as ConFIG
 from mmpareto.balancing._dualproj import DualProj as DualProj
 from mmpareto.balancing._facts import Facts as Facts
 from mmpareto.balancing._facts import Range as Range
@@ -20,6 +20,7 @@ from mmpareto.balancing._mgda import MGDA as MGDA
 from mmpareto.balancing._mmpareto import MMPareto as MMPareto
 from mmpareto.balancing._nash_mtl import NashMTL as NashMTL
 from mmpareto.balancing._pcgrad import PCGrad as PCGrad
+from mmpareto.balancing._torchjd import TorchJD as TorchJD
 from mmpareto.balancing._uniform import ScaledUniform as ScaledUniform
 from mmpareto.balancing._uniform import Uniform as Uniform
 from mmpareto.balancing._upgrad import UPGrad as UPGrad

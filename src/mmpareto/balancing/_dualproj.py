@@ -25,7 +25,7 @@ class DualProj(GradientIntegration):
 
     Example:
         >>> import torch
-        >>> DualProj().weights(torch.tensor([[[1.0, -2.0], [-2.0, 8.0]]]))
+        >>> DualProj().weights(torch.tensor([[[1.0, -2.0], [-2.0, 8.0]]])).round(decimals=4)
         tensor([2., 1.])
     """
 

@@ -30,7 +30,7 @@ class ConFIG(GradientIntegration):
         tensor([1.2071, 0.8536])
     """
 
-    name = "config"
+    name = "conflict-free"  # a method called config would be one option beside another
     facts = Facts(
         source="Liu, Chu and Thuerey, ICLR 2025, arXiv 2408.11104",
         family="gradients",
