@@ -12,6 +12,7 @@ import mmpareto as mp
 from families import gradients, step
 from mmpareto.balancing import TorchJD
 from mmpareto.balancing._torchjd import _load
+from mmpareto.training._known_classes import known_classes
 
 pytest.importorskip("torchjd.aggregation", reason="TorchJD is an optional source of weightings")
 
@@ -66,6 +67,10 @@ def test_is_a_value_that_has_the_name_of_the_command_line() -> None:
     assert method.name == "torchjd:upgrad"
     twin = pickle.loads(pickle.dumps(method))
     assert (twin, twin.name) == (method, method.name)
+    # A stored training may name it; a wrapper of any function is none that data can state.
+    known = known_classes(mp.Method)
+    assert known["mmpareto.balancing.TorchJD"] is TorchJD
+    assert "mmpareto.balancing.CustomWeighting" not in known
     zeros = step(gradients("all-zero", 3), method)[0]
     assert torch.equal(zeros, torch.zeros_like(zeros))
 
