@@ -65,7 +65,7 @@ def flatten(
 
 def unflatten(vector: Tensor, bucket: list[Tensor]) -> dict[Tensor, Tensor]:
     """Views of the vector by parameter, each in its parameter's shape; what follows is left out."""
-    sizes = [parameter.numel() for parameter in bucket]
+    sizes = list(map(Tensor.numel, bucket))
     pieces = torch.split(vector[: sum(sizes)], sizes)
     views = {}
     for parameter, piece in zip(bucket, pieces, strict=True):

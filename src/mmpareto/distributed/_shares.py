@@ -61,7 +61,7 @@ def divide(parameters: list[Tensor], rank: int, world: int) -> _Division:
         >>> division.share, division.padding, division.pieces
         (3, 1, [0, 2])
     """
-    sizes = [parameter.numel() for parameter in parameters]
+    sizes = list(map(Tensor.numel, parameters))
     share = -(-sum(sizes) // world)
     first, last = rank * share, (rank + 1) * share
     pieces, begin = [], 0

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmpareto.distributed import Finish, Shares, fills_bucket
-from mmpareto.gradients import Gradients, add, among, combine, gramians
+from mmpareto.gradients import Gradients, add, among, combine, gramians, pop_all
 from mmpareto.partition import Partition
 from mmpareto.step._step import Step
 from mmpareto.step._weighing import Weigher, check_probed, without_none
@@ -38,7 +38,7 @@ def pass_per_objective(
         complete = {}
         for name, encoder in step.encoders.items():
             if objective in encoder.objectives:
-                held[name][objective] = [gradient.pop(p, None) for p in encoder.parameters]
+                held[name][objective] = pop_all(gradient, encoder.parameters)
                 if len(held[name]) == len(encoder.objectives):
                     complete[name] = held.pop(name)
         begun.append(shares.begin_union(_settle(step, weigher, shares, complete)))
@@ -67,7 +67,7 @@ def _averages(
     for name in step.reach:
         gradients = take(name)
         outer = among(step.reach[name], step.outer)
-        add(rest, {leaf: gradients.pop(leaf, None) for leaf in outer})
+        add(rest, dict(zip(outer, pop_all(gradients, outer), strict=True)))
         for leaf in outer:
             if step.outer[leaf] == name:
                 complete[leaf] = rest.pop(leaf, None)
