@@ -11,7 +11,7 @@ import pytest
 import mmpareto as mp
 from mmpareto import balancing
 from mmpareto._catalogue import catalogue
-from networks import Count, LateFusion
+from networks import DEFAULTS, Count, LateFusion
 
 METHODS = catalogue(balancing, mp.Method)
 every_class = pytest.mark.parametrize("cls", METHODS.values(), ids=METHODS)
@@ -48,8 +48,8 @@ def test_says_in_which_interval_each_number_is_worth_trying(cls: type[mp.Method]
             assert getattr(dataclasses.replace(default, **{name: end}), name) == end
 
 
-@every_class
-def test_costs_the_passes_it_declares(cls: type[mp.Method]) -> None:
+@pytest.mark.parametrize("method", DEFAULTS, ids=lambda method: method.name)
+def test_costs_the_passes_it_declares(method: mp.Method) -> None:
     model, passes = LateFusion("audio", "visual"), Counter[str]()
     forwards = Counter[str]()
     for name, encoder in model.encoders.items():
@@ -57,6 +57,6 @@ def test_costs_the_passes_it_declares(cls: type[mp.Method]) -> None:
             lambda _, __, feature, name=name: Count.apply(feature, passes, name)
         )
         encoder.register_forward_hook(lambda *_, name=name: forwards.update([name]))
-    mp.backward(model.losses(model.batch()), model.partition, cls(), geometry=None)
-    assert forwards == dict.fromkeys(model.encoders, cls.facts.forwards)
-    assert passes == dict.fromkeys(model.encoders, cls.facts.backwards)
+    mp.backward(model.losses(model.batch()), model.partition, method, geometry=None)
+    assert forwards == dict.fromkeys(model.encoders, method.facts.forwards)
+    assert passes == dict.fromkeys(model.encoders, method.facts.backwards)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mmpareto import balancing
+from mmpareto import balancing, compare
 from mmpareto._catalogue import catalogue
 from mmpareto.cli import main
 from mmpareto.compare import method_names
+from mmpareto.errors import MMParetoError
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "methods.md").read_text()
 METHODS = catalogue(balancing, balancing.Method)
@@ -60,6 +61,17 @@ def test_other_kinds_are_listed_too(kind: str, capsys: pytest.CaptureFixture[str
     assert all(re.search(rf"^ +{name} ", shown, re.MULTILINE) for name in names)
 
 
-def test_all_methods_are_those_listed_and_the_ensemble() -> None:
-    assert set(METHODS) < set(method_names())
-    assert len(method_names()) == len(METHODS) + 1
+def test_all_stands_for_what_can_be_compared(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked: list[list[str]] = []
+
+    def refuse(base: object, methods: list[str], *_: object, **__: object) -> None:
+        asked.append(methods)
+        raise MMParetoError("enough")
+
+    monkeypatch.setattr(compare, "compare", refuse)
+    with pytest.raises(SystemExit):
+        main(["compare", "--methods", "all", "--out", str(tmp_path / "out")])
+    assert asked == [method_names()]
+    assert set(METHODS) <= set(method_names())

@@ -13,7 +13,7 @@ from mmpareto._storage._names import file_name
 from mmpareto.balancing import Joint, Method, TorchJD
 from mmpareto.compare._claimed_run import is_finished, run_claimed
 from mmpareto.compare._comparison import run_name
-from mmpareto.compare._roles import ENSEMBLE, in_order
+from mmpareto.compare._roles import ENSEMBLE
 from mmpareto.errors import MMParetoError
 from mmpareto.training import (
     METRICS,
@@ -54,7 +54,7 @@ class Cell:
 
 def method_names() -> list[str]:
     """What `compare` can compare."""
-    return in_order({*catalogue(balancing, Method), ENSEMBLE})
+    return [*catalogue(balancing, Method), ENSEMBLE]
 
 
 def check_methods(methods: Sequence[str]) -> None:
