@@ -21,7 +21,8 @@ class CAGrad(GradientIntegration):
 
     With c = 0 it is the sum. The paper takes the mean as g_0; here it is the sum, so that h has the
     length of `Uniform`. The loss that is improved least is often the one with the shortest
-    gradient, conflict or not, and the step is longer than the sum then.
+    gradient, conflict or not, and the step is longer than the sum then: by c where a gradient is
+    alone.
 
     Source: Liu, Liu, Jin, Stone and Liu, "Conflict-Averse Gradient Descent for Multi-task
     Learning", NeurIPS 2021, arXiv 2110.14048.
