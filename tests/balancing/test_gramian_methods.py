@@ -154,6 +154,24 @@ def test_gradients_that_agree_are_added(method: mp.GradientIntegration) -> None:
         assert torch.allclose(combined(method, g), g.sum(0), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("upgrad", "pcgrad"), ("nash-mtl", "imtl-g"), ("conflict-free", "imtl-g")]
+)
+def test_some_go_one_way_for_two_sides(one: str, other: str) -> None:
+    """Which a reader of a comparison must know, and docs/methods.md says."""
+    cosines: dict[int, list[float]] = {2: [], 5: []}
+    for m, found in cosines.items():
+        for seed in range(6):
+            g = gradients("generic", m, seed)
+            left, right = combined(METHODS[one][0], g), combined(METHODS[other][0], g)
+            found.append(float(left @ right / left.norm() / right.norm()))
+            if m == 2 and one != "conflict-free":
+                assert torch.allclose(left, right, rtol=1e-10, atol=1e-12)
+    assert min(cosines[2]) > 1 - 1e-12
+    if one != "conflict-free":  # which differs in length, and in nothing else
+        assert min(cosines[5]) < 1 - 1e-6
+
+
 @pytest.mark.parametrize("method", AGAINST_NONE, ids=repr)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_projections_go_against_none(method: mp.GradientIntegration, family: str) -> None:
