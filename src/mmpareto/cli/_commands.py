@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
@@ -55,10 +55,7 @@ def compare(settings: Any) -> int:
     """Compares methods."""
     from mmpareto import compare as comparison
 
-    base = RunConfig(method=MMPareto(), **_run_settings(settings))
-    methods = list(map(str.strip, settings.methods.split(",")))
-    if methods == ["all"]:
-        methods = comparison.method_names()
+    base, methods = _base(settings), _methods(settings.methods)
     console = Console()
     with _grid_progress(console, len(methods) * settings.seeds) as listener:
         failures = comparison.compare(
@@ -69,10 +66,58 @@ def compare(settings: Any) -> int:
             jobs=settings.jobs,
             notes=settings.notes,
             listener=listener,
+            tuned=settings.tuned,
         )
     report = comparison.write_report(settings.out)
     comparison.print_table(settings.out)
     _say(f"\nReport: {report.resolve().as_uri()}")
+    return _say_failures(failures)
+
+
+def tune(settings: Any) -> int:
+    """Chooses the settings of methods."""
+    from mmpareto import compare as comparison
+
+    base, methods = _base(settings), _methods(settings.methods)
+    console = Console()
+    total = len(methods) * settings.budget * settings.seeds
+    with _grid_progress(console, total) as listener:
+        failures = comparison.tune(
+            base,
+            methods,
+            settings.space,
+            settings.out,
+            budget=settings.budget,
+            seeds=settings.seeds,
+            jobs=settings.jobs,
+            listener=listener,
+        )
+    report = comparison.write_tuning_report(settings.out)
+    heading, *rows = comparison.tuning_rows(settings.out)
+    table = Table(*heading, title="Validation scores (%)", title_justify="left")
+    for row in rows:
+        table.add_row(*map(_text, row))
+    console.print(table)
+    _say(f"Report: {report.resolve().as_uri()}")
+    _say(f"To compare: mmpareto compare --tuned {settings.out}, with the same data and settings")
+    return _say_failures(failures)
+
+
+def _base(settings: Any) -> RunConfig:
+    """The training of a grid, but for what its cells say."""
+    return RunConfig(method=MMPareto(), **_run_settings(settings))
+
+
+def _methods(names: str) -> list[str]:
+    """Names of methods out of the option."""
+    from mmpareto.compare import method_names
+
+    methods = list(map(str.strip, names.split(",")))
+    return method_names() if methods == ["all"] else methods
+
+
+def _say_failures(failures: Sequence[Any]) -> int:
+    """Names the cells of a grid that failed; returns the exit code."""
     for failure in failures:
         line = f"Failed: {failure.method}, seed {failure.seed}: {failure.error}"
         Console(stderr=True).print(_text(line), style="bold", soft_wrap=True)
@@ -100,7 +145,7 @@ def _grid_progress(console: Console, total: int) -> Iterator[Callable[[Any, str]
         def listener(cell: Any, outcome: str) -> None:
             bar.advance(task)
             done = int(bar.tasks[0].completed)
-            line = f"[{done}/{total}] {cell.method}, seed {cell.seed}: {outcome}"
+            line = f"[{done}/{total}] {cell.title}, seed {cell.seed}: {outcome}"
             console.print(_text(line), soft_wrap=True)
 
         yield listener

@@ -60,6 +60,7 @@ _COMMANDS = {
     "train": _commands.train,
     "evaluate": _commands.evaluate,
     "compare": _commands.compare,
+    "tune": _commands.tune,
     "list": list_command,
     "data": data_command,
 }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from mmpareto import __version__, recipes
 from mmpareto.cli._listing import KINDS
 from mmpareto.cli._parser import Parser
-from mmpareto.compare import ROLES, SET_BY_GRID
+from mmpareto.compare import DEFAULT_SPACE, ROLES, SET_BY_GRID
 from mmpareto.data import DatasetRecipe
 from mmpareto.training import RunConfig, describe
 
@@ -23,6 +24,9 @@ def make_parser() -> Parser:
     commands.add_subcommand("evaluate", _evaluate(), help="compute a training's test numbers again")
     commands.add_subcommand(
         "compare", _compare(), help="train methods with several seeds, and report"
+    )
+    commands.add_subcommand(
+        "tune", _tune(), help="choose each method's settings, with the same budget for all"
     )
     commands.add_subcommand("list", _list(), help="name methods, data sets, models")
     data = Parser(description="Lists, describes, prepares and checks data sets.")
@@ -55,6 +59,39 @@ def _compare() -> Parser:
         description="Trains methods with several seeds and reports what their differences are "
         "worth."
     )
+    parser.add_argument("--seeds", type=int, default=5, help="Number of trainings per method.")
+    parser.add_argument(
+        "--tuned",
+        type=Path | None,
+        help="Folder that `mmpareto tune` wrote, whose choice of settings each method takes.",
+    )
+    parser.add_argument(
+        "--notes", type=list[str] | None, help="Caveats for the report; by default the data set's."
+    )
+    _add_grid(parser)
+    return parser
+
+
+def _tune() -> Parser:
+    parser = Parser(
+        description="Trains every method at the same points, the defaults among them, and chooses "
+        "one for each on the validation part, for `compare --tuned`."
+    )
+    parser.add_argument("--budget", type=int, default=16, help="Points per method.")
+    parser.add_argument("--seeds", type=int, default=3, help="Number of trainings at each point.")
+    parser.add_argument(
+        "--space",
+        type=dict[str, Any],
+        default=DEFAULT_SPACE,
+        help="Intervals of settings, as {optimizer.lr: {log: [0.0003, 0.3]}}, or linear; of other "
+        "settings of a method the interval is its own.",
+    )
+    _add_grid(parser)
+    return parser
+
+
+def _add_grid(parser: Parser) -> None:
+    """Adds what all grids have: files, methods, trainings at a time, and settings of these."""
     _add_files(parser)
     parser.add_argument(
         "--methods",
@@ -62,17 +99,12 @@ def _compare() -> Parser:
         default=",".join(ROLES),
         help="Names of methods, separated by commas, or all.",
     )
-    parser.add_argument("--seeds", type=int, default=5, help="Number of trainings per method.")
     parser.add_argument("--jobs", type=int, default=_cores(), help="Trainings at a time.")
-    parser.add_argument(
-        "--notes", type=list[str] | None, help="Caveats for the report; by default the data set's."
-    )
     parser.add_class_arguments(RunConfig, skip=set(SET_BY_GRID))
     defaults = describe(recipes.cg_digits())
     for setting in SET_BY_GRID:
         del defaults[setting]
     parser.set_defaults(defaults)
-    return parser
 
 
 def _list() -> Parser:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmpareto import balancing
@@ -13,6 +13,7 @@ from mmpareto._storage._names import file_name
 from mmpareto.balancing import Joint, Method, TorchJD
 from mmpareto.compare._claimed_run import is_finished, run_claimed
 from mmpareto.compare._comparison import run_name
+from mmpareto.compare._dotted import adjusted
 from mmpareto.compare._roles import ENSEMBLE
 from mmpareto.errors import MMParetoError
 from mmpareto.training import (
@@ -41,15 +42,24 @@ class Cell:
     Args:
         method: Its method.
         seed: Its seed.
+        point: Number of the point of a tuning that it tries; None in a comparison.
+        settings: Numbers that are set otherwise than in the grid, by dotted name.
     """
 
     method: str
     seed: int
+    point: int | None = None
+    settings: tuple[tuple[str, float], ...] = field(default=(), compare=False)
+
+    @property
+    def title(self) -> str:
+        """What it trains, in words."""
+        return self.method if self.point is None else f"{self.method}, point {self.point}"
 
     @property
     def name(self) -> str:
         """Name of its folder."""
-        return run_name(self.method, self.seed)
+        return run_name(self.method, self.seed, self.point)
 
 
 def method_names() -> list[str]:
@@ -83,7 +93,7 @@ def _method(name: str) -> Method:
 def configurations(base: RunConfig, cell: Cell, folder: Path) -> dict[Path, RunConfig]:
     """The trainings that a cell consists of, by folder."""
     if cell.method == ENSEMBLE:
-        alone = replace(base, method=Joint(), seed=cell.seed)
+        alone = adjusted(replace(base, method=Joint(), seed=cell.seed), cell.settings)
         trainings = {}
         for modality in base.shapes:
             trainings[folder / file_name(modality)] = replace(alone, modalities=(modality,))
@@ -91,7 +101,7 @@ def configurations(base: RunConfig, cell: Cell, folder: Path) -> dict[Path, RunC
     method = base.method
     if method.name != cell.method:
         method = _method(cell.method)
-    return {folder: replace(base, method=method, seed=cell.seed)}
+    return {folder: adjusted(replace(base, method=method, seed=cell.seed), cell.settings)}
 
 
 def finished(base: RunConfig, cell: Cell, folder: Path) -> Metrics | None:

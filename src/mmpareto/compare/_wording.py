@@ -10,6 +10,7 @@ from mmpareto.compare._results import Result, measured, score_of
 from mmpareto.compare._roles import REFERENCE, in_order
 from mmpareto.compare._statistics import Difference, Spread
 from mmpareto.compare._summary import Contribution, MethodSummary
+from mmpareto.compare._tuned import Tuned, describe_settings
 
 MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
 
@@ -122,6 +123,17 @@ def failed_sentence(failures: Sequence[Failure]) -> str:
         noun = "seed" if len(by_method[name]) == 1 else "seeds"
         parts.append(f"{name} ({noun} {', '.join(by_method[name])})")
     return f"Failed and in no number here: {', '.join(parts)}."
+
+
+def settings_sentences(tuned: Tuned | None) -> list[str]:
+    """How the methods' settings were chosen, and which they are; empty where nothing was tuned."""
+    if tuned is None:
+        return []
+    sentences = [tuned.sentence]
+    for name in in_order(set(tuned.choices)):
+        choice = tuned.choices[name]
+        sentences.append(f"{name}: {describe_settings(choice.settings)} (point {choice.point}).")
+    return sentences
 
 
 def attribution_sentences(
