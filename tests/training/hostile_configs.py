@@ -276,6 +276,7 @@ def main(folder: Path, seed: int, count: int, reader: str) -> None:
         read(path)
     path.write_text("epochs: many")
     read(path)
+    "".encode("unicode_escape")  # messages may need this part of the standard library
     sys.addaudithook(watch.audit)
     draws = random.Random(seed)
     failures = []

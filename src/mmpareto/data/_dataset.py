@@ -69,6 +69,13 @@ class MultimodalDataset(Dataset[Batch], ABC):
     def __len__(self) -> int:
         """Number of samples."""
 
+    def pending(self, indices: Sequence[int]) -> Batch:
+        """The batch of samples at `indices`, for loaders.
+
+        Inputs may be a `PendingBatch`, which is smaller, and is finished where a model computes.
+        """
+        return self[indices]
+
 
 @dataclass(frozen=True)
 class Splits:

@@ -11,3 +11,4 @@ from mmpareto.distributed._agreement import unite as unite
 from mmpareto.distributed._communicator import Communicator as Communicator
 from mmpareto.distributed._group import Group as Group
 from mmpareto.distributed._group import shard as shard
+from mmpareto.distributed._group import spread as spread

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 from weakref import WeakKeyDictionary
 
@@ -64,6 +64,12 @@ def begin_total(values: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
         return values
 
     return finish
+
+
+def spread(tensors: Iterable[Tensor]) -> None:
+    """Overwrites tensors by those of the first process, where they are, in the default group."""
+    for values in tensors:
+        dist.broadcast(values, 0)
 
 
 def exchange(mine: Message, group: ProcessGroup) -> list[Message]:

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -27,9 +26,18 @@ class Target(ABC):
     def outputs(self) -> int:
         """Width of a prediction."""
 
+    def standardised(self, label: Tensor) -> Tensor:
+        """Labels of a data set as `loss` takes them; by default as they are."""
+        return label
+
     @abstractmethod
     def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
-        """The mean loss, a scalar, of predictions [B, outputs]."""
+        """The mean loss, a scalar, of predictions [B, outputs].
+
+        Args:
+            prediction: Predictions [B, outputs].
+            label: Labels of the samples, as `standardised` returns them.
+        """
 
     @abstractmethod
     def score(self, prediction: Tensor, label: Tensor) -> float:
@@ -163,11 +171,13 @@ class Number(Target):
         """One."""
         return 1
 
+    def standardised(self, label: Tensor) -> Tensor:
+        """Labels in units of the training part's spread, float32."""
+        return ((label - self.mean) / self.std).float()
+
     def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
         """Mean squared error, over the training part's variance."""
-        standardised = (label - self.mean) / self.std
-        rounded = standardised.to(torch.promote_types(prediction.dtype, torch.float32))
-        return functional.mse_loss(prediction[:, 0], rounded)
+        return functional.mse_loss(prediction[:, 0], label)
 
     def score(self, prediction: Tensor, label: Tensor) -> float:
         """Share of the labels' variance that is explained; NaN where they have none."""

@@ -41,8 +41,9 @@ class SGD:
                 )
 
 
-NOT_IN_RESULT = ("workers",)
-"""Settings that change nothing about a training's result: it may be continued with others."""
+NOT_IN_RESULT = ("workers", "accelerator")
+"""Settings that say where a training runs and not what it computes, but for the last digits of
+another device: it may be continued with others."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class GeometrySettings:
 class RunConfig:
     """One training: everything its result depends on, and how it is run.
 
+    Making one reads no file; `check_data` does.
+
     Args:
         data: The data set.
         method: How the objectives are balanced.
@@ -106,6 +109,8 @@ class RunConfig:
         num_nodes: Nodes that train together.
         workers: Processes that load the data for each process that trains, for either part; 0 loads
             in that process. The batches are the same whatever their number.
+        accelerator: Where the model computes: on the processor (cpu), on CUDA or a Mac's GPU (gpu),
+            on a Mac's (mps); auto is gpu where there is one.
         strategy: Whether every process holds the whole model (ddp) or a part of each parameter
             (fsdp, FSDP2); auto is ddp where there are several processes.
     """
@@ -124,6 +129,7 @@ class RunConfig:
     num_nodes: int = 1
     workers: int = 0
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
 
     def __post_init__(self) -> None:
         positive = dict.fromkeys(("epochs", "threads", "devices", "num_nodes"), 1)
@@ -139,12 +145,24 @@ class RunConfig:
             raise MMParetoError(
                 f"Parameter `strategy` should be auto, ddp or fsdp. Found {self.strategy!r}."
             )
+        if self.accelerator not in ("auto", "cpu", "gpu", "mps"):
+            raise MMParetoError(
+                "Parameter `accelerator` should be auto, cpu, gpu or mps. Found "
+                f"{self.accelerator!r}."
+            )
         if self.batch_size % self.processes or self.batch_size < 2 * self.processes:
             raise MMParetoError(
                 "Parameter `batch_size` should be a multiple of the number of processes, devices "
                 f"* num_nodes = {self.processes}, and at least 2 for each. Found "
                 f"{self.batch_size!r}."
             )
+
+    def check_data(self) -> None:
+        """Checks what depends on the data set, which is read for it if it must be.
+
+        Raises:
+            MMParetoError: If `modalities` are not the data set's; if the data set has none.
+        """
         known = tuple(self.data.shapes)
         if self.modalities is None:
             return

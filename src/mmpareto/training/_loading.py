@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from mmpareto.data import Batch, MultimodalDataset
 from mmpareto.partition import JOINT
@@ -31,22 +31,34 @@ class _Loader(DataLoader[Batch]):
         yield from super().__iter__()
 
 
+class _Pending(Dataset[Batch]):
+    """The batches of a data set as it sends them, see `MultimodalDataset.pending`."""
+
+    def __init__(self, dataset: MultimodalDataset) -> None:
+        self._dataset = dataset
+
+    def __getitem__(self, indices: Sequence[int]) -> Batch:
+        return self._dataset.pending(indices)
+
+
 def _loader(
     dataset: MultimodalDataset,
     batches: Iterable[Sequence[int]],
     modalities: Iterable[str],
     workers: int,
+    pin: bool,
 ) -> DataLoader[Batch]:
     """Each batch is one look-up in the data set.
 
     Workers compute with one thread each, as torch has it.
     """
     settings: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
+    settings["pin_memory"] = pin
     # Torch would draw from its global generator, which would then depend on the workers.
     generator = torch.Generator().manual_seed(0)
     select = partial(select_modalities, modalities=tuple(modalities))
     return _Loader(
-        dataset,
+        _Pending(dataset),
         batch_size=None,
         sampler=batches,
         collate_fn=select,
@@ -64,21 +76,29 @@ def training_loader(
     rank: int = 0,
     processes: int = 1,
     workers: int = 0,
+    pin: bool = False,
 ) -> DataLoader[Batch]:
-    """Shuffled batches, of each the share of process `rank`, as `select_modalities` leaves them."""
+    """Shuffled batches, of each the share of process `rank`, as `select_modalities` leaves them.
+
+    Inputs may be pending; `on_device` finishes them. With `pin` they are in pinned memory, from
+    which a device of CUDA takes them without waiting.
+    """
     batches = EpochBatches(len(dataset), batch_size, seed, rank=rank, processes=processes)
-    return _loader(dataset, batches, modalities, workers)
+    return _loader(dataset, batches, modalities, workers, pin)
 
 
 def evaluation_loader(
-    dataset: MultimodalDataset, shapes: Mapping[str, Shape], *, workers: int = 0
+    dataset: MultimodalDataset, shapes: Mapping[str, Shape], *, workers: int = 0, pin: bool = False
 ) -> DataLoader[Batch]:
     """All samples, in order, in batches that fit into memory, as `select_modalities` leaves them.
+
+    Inputs may be pending; `on_device` finishes them.
 
     Args:
         dataset: The samples.
         shapes: For each modality that is asked for, the shape of one sample.
         workers: Processes that load.
+        pin: Whether batches are in pinned memory.
     """
     numbers = 0
     for shape in shapes.values():
@@ -86,7 +106,7 @@ def evaluation_loader(
     size = max(1, min(_SAMPLES, _NUMBERS // numbers))
     indices = list(range(len(dataset)))
     batches = [indices[start : start + size] for start in range(0, len(dataset), size)]
-    return _loader(dataset, batches, shapes, workers)
+    return _loader(dataset, batches, shapes, workers, pin)
 
 
 def select_modalities(batch: Batch, modalities: Iterable[str]) -> Batch:

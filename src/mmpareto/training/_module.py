@@ -14,13 +14,14 @@ from torch import Tensor
 from mmpareto.balancing import Method
 from mmpareto.data import Batch
 from mmpareto.diagnostics import GeometryLog, GeometryRow
-from mmpareto.distributed import shard
+from mmpareto.distributed import shard, spread
 from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
 from mmpareto.partition import JOINT, Partition
 from mmpareto.specs import Target
 from mmpareto.step._balanced_loss import BalancedLoss
 from mmpareto.training._config import SGD, GeometrySettings
+from mmpareto.training._device import on_device
 from mmpareto.training._mean_losses import MeanLosses
 from mmpareto.training._predictions import REMEDY, Collector, objectives, predicted
 
@@ -75,9 +76,15 @@ class BalancedModule(lightning.LightningModule):
             self.model.parameters(), sgd.lr, sgd.momentum, weight_decay=sgd.weight_decay
         )
 
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """The batch where the model computes; Lightning calls it."""
+        return on_device(batch, self.target, device)
+
     def on_train_epoch_start(self) -> None:
         """Forgets the losses of the epoch before."""
-        self.losses = MeanLosses(self.model.encoders)
+        self.losses = MeanLosses(self.model.encoders, self.device)
         self.first_step = self.global_step
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -113,7 +120,7 @@ class BalancedModule(lightning.LightningModule):
         """Raises, on all processes, if a loss of the epoch was not finite."""
         infinite = [name for name, mean in self._mean_losses().items() if not math.isfinite(mean)]
         if infinite:
-            number = self.losses.first_not_finite(next(self.model.parameters()))
+            number = self.losses.first_not_finite()
             first = self.trainer.strategy.reduce(number, reduce_op="min")
             raise MMParetoError(
                 f"A training should have finite losses. Found that of '{infinite[0]}' not to be, "
@@ -135,8 +142,7 @@ class BalancedModule(lightning.LightningModule):
         """Checks the losses, and shares the first process's statistics of batch norm, as DDP."""
         self._check_losses()
         if self.sharded:
-            for buffer in self.model.buffers():
-                buffer.copy_(self.trainer.strategy.broadcast(buffer))
+            spread(self.model.buffers())
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the predictions of the epoch before."""

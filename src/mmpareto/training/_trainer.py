@@ -16,6 +16,7 @@ from mmpareto.errors import MMParetoError
 from mmpareto.training._checkpoint_io import AtomicCheckpoints
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity
+from mmpareto.training._device import choose_device
 from mmpareto.training._folder import CHECKPOINT, LAST
 
 
@@ -24,12 +25,12 @@ def make_trainer(
 ) -> lightning.Trainer:
     """A trainer that knows which of the processes this is.
 
-    It writes nothing yet and starts no others. It sets torch's switches for determinism; see
-    `reproducible`.
+    It writes nothing yet and starts no others.
 
     Raises:
-        MMParetoError: If the processes asked for are not those there are.
+        MMParetoError: If the processes or devices asked for are not those there are.
     """
+    device = choose_device(config.accelerator, config.devices)
     _check_launched(config)
     save = partial(ModelCheckpoint, dirpath=out, enable_version_counter=False)
     best = save(
@@ -42,11 +43,11 @@ def make_trainer(
     try:
         trainer = lightning.Trainer(
             max_epochs=config.epochs,
+            accelerator=device.type,
             devices=config.devices,
             num_nodes=config.num_nodes,
             strategy=_strategy(config),
             use_distributed_sampler=False,  # each process takes its share of every batch itself
-            deterministic=True,
             callbacks=[*callbacks, best, last],
             plugins=[AtomicCheckpoints(identity(config))],
             logger=[CSVLogger(out / "logs", "csv"), TensorBoardLogger(out / "logs", "tensorboard")],

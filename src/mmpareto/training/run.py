@@ -19,7 +19,7 @@ from mmpareto.diagnostics import GeometryRow
 from mmpareto.training._checkpoint_file import choose_checkpoint
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity
-from mmpareto.training._evaluation import evaluate, load_model
+from mmpareto.training._evaluation import as_in_training, evaluate, load_model
 from mmpareto.training._folder import (
     CHECKPOINT,
     FINISHED,
@@ -34,7 +34,7 @@ from mmpareto.training._folder import (
 )
 from mmpareto.training._loading import evaluation_loader, training_loader
 from mmpareto.training._module import BalancedModule, GeometryCallback
-from mmpareto.training._switches import quiet, reproducible, threads
+from mmpareto.training._switches import quiet
 from mmpareto.training._trainer import make_trainer
 
 
@@ -72,8 +72,9 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
         ['colour_accuracy', 'gray_accuracy', 'joint_accuracy']
     """
     training = identity(config)  # refuses settings that no file can hold
+    config.check_data()
     check_same(config, out)
-    with quiet(), threads(config.threads), reproducible():
+    with quiet(), as_in_training(config):
         timer, recorder = Timer(), GeometryCallback()
         trainer = make_trainer(config, out, [timer, recorder], progress)
         metrics = stored_metrics(out)
@@ -100,7 +101,7 @@ def _results(config: RunConfig, out: Path, splits: Splits, recorder: GeometryCal
     for modality, rate in recorder.geometry.conflict_rates().items():
         conflicts[f"conflict_rate/{modality}"] = rate
     model = load_model(config, out / CHECKPOINT)
-    scores = evaluate(model, splits, config.data.target, config.shapes, workers=config.workers)
+    scores = evaluate(model, splits, config)
     write_records(out / GEOMETRY, GeometryRow, recorder.geometry.rows())
     return {"train": conflicts, **scores}
 
@@ -116,15 +117,22 @@ def _prepare(
     module = BalancedModule(
         model, config.data.target, config.method, config.optimizer, config.geometry
     )
-    shares = {
-        "rank": trainer.global_rank,
-        "processes": trainer.world_size,
-        "workers": config.workers,
-    }
-    train = training_loader(splits.train, config.shapes, config.batch_size, config.seed, **shares)
+    shapes, workers = config.shapes, config.workers
+    pin = trainer.strategy.root_device.type == "cuda"
+    train = training_loader(
+        splits.train,
+        shapes,
+        config.batch_size,
+        config.seed,
+        rank=trainer.global_rank,
+        processes=trainer.world_size,
+        workers=workers,
+        pin=pin,
+    )
     # Every process evaluates all of it: shares of different lengths would need different numbers of
     # forward passes, and where parameters are sharded each of those waits for all processes.
-    return module, (train, evaluation_loader(splits.val, config.shapes, workers=config.workers))
+    val = evaluation_loader(splits.val, shapes, workers=workers, pin=pin)
+    return module, (train, val)
 
 
 def _fit(
