@@ -79,7 +79,7 @@ def train(name: str, config: RunConfig) -> dict[str, Any]:
     optimizer = torch.optim.SGD(
         model.parameters(), sgd.lr, sgd.momentum, weight_decay=sgd.weight_decay
     )
-    loader = training_loader(splits.train, config.shapes, config.batch_size, config.seed)
+    loader = training_loader(splits.train, config)
     best, tested, agreement = -1.0, 0.0, []
     for epoch in range(config.epochs):
         model.train()

@@ -69,7 +69,7 @@ class BareLoop:
         optimizer = torch.optim.SGD(
             model.parameters(), sgd.lr, sgd.momentum, weight_decay=sgd.weight_decay
         )
-        loader = training_loader(splits.train, config.shapes, config.batch_size, config.seed)
+        loader = training_loader(splits.train, config)
         for epoch in range(config.epochs):
             loader.sampler.set_epoch(epoch)
             for batch in loader:

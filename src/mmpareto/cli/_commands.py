@@ -20,7 +20,7 @@ from mmpareto.balancing import MMPareto
 from mmpareto.cli._config_file import CATALOGUES
 from mmpareto.training import RunConfig
 
-TITLES = {"data": "Data sets", "method": "Methods", "model": "Models"}
+TITLES = {"data": "Data sets", "method": "Methods", "model": "Models", "optimizer": "Optimizers"}
 
 
 def train(settings: Any) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from mmpareto import __version__, recipes
+from mmpareto.cli._config_file import section
 from mmpareto.cli._parser import Parser
 from mmpareto.compare import ROLES, SET_BY_GRID
 from mmpareto.data import DatasetRecipe
@@ -39,8 +41,14 @@ def _train() -> Parser:
     )
     _add_files(parser)
     parser.add_class_arguments(RunConfig)
-    parser.set_defaults(describe(recipes.cg_digits()))
+    parser.set_defaults(_defaults())
     return parser
+
+
+def _defaults() -> dict[str, Any]:
+    """The settings of the demo."""
+    defaults: dict[str, Any] = describe(recipes.cg_digits())
+    return defaults | {"optimizer": section("optimizer", defaults["optimizer"])}
 
 
 def _evaluate() -> Parser:
@@ -69,7 +77,7 @@ def _compare() -> Parser:
         "--notes", type=list[str] | None, help="Caveats for the report; by default the data set's."
     )
     parser.add_class_arguments(RunConfig, skip=set(SET_BY_GRID))
-    defaults = describe(recipes.cg_digits())
+    defaults = _defaults()
     for setting in SET_BY_GRID:
         del defaults[setting]
     parser.set_defaults(defaults)

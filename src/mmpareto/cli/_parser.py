@@ -116,6 +116,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
     except argparse.ArgumentError as error:
         raise MMParetoError(str(error)) from error
     _name_table(given, others)
+    _name_torch_optimizer(given, others)
     first = [f"--config={file}" for file in given.config]  # what stands beside a file prevails
     for path in given.trust:
         trust(path)
@@ -145,6 +146,13 @@ def _name_table(given: argparse.Namespace, others: list[str]) -> None:
     elif given.data is not None and _is_table(given.data):
         others += ["--data.path", given.data]
         given.data = "manifest"
+
+
+def _name_torch_optimizer(given: argparse.Namespace, others: list[str]) -> None:
+    """A class of torch.optim in place of an optimizer's name is a setting of `TorchOptimizer`."""
+    if given.optimizer is not None and given.optimizer.startswith("torch.optim."):
+        others += ["--optimizer.path", given.optimizer]
+        given.optimizer = "torch"
 
 
 def _is_path_of_table(argument: str) -> bool:

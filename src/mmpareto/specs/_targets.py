@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -54,12 +56,20 @@ class Target(ABC):
         """
 
 
+@cache
+def _on(weights: tuple[float, ...], device: torch.device) -> Tensor:
+    """Weights on a device, copied there once."""
+    return torch.tensor(weights, device=device)
+
+
 @dataclass(frozen=True)
 class Classes(Target):
     """One of several classes; labels are int64 [N].
 
     Args:
         names: Names of the classes, by label.
+        weights: What samples of a class count for in the loss, by label; None for all alike.
+        smoothing: Part of a label that the loss spreads over all classes.
 
     Example:
         >>> import torch
@@ -69,6 +79,8 @@ class Classes(Target):
     """
 
     names: tuple[str, ...]
+    weights: tuple[float, ...] | None = None
+    smoothing: float = 0.0
     metric = "accuracy"
     title = "accuracy"
 
@@ -78,8 +90,9 @@ class Classes(Target):
         return len(self.names)
 
     def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
-        """Cross-entropy."""
-        return functional.cross_entropy(prediction, label)
+        """Cross-entropy, the weighted mean over samples."""
+        weight = None if self.weights is None else _on(self.weights, prediction.device)
+        return functional.cross_entropy(prediction, label, weight, label_smoothing=self.smoothing)
 
     def score(self, prediction: Tensor, label: Tensor) -> float:
         """Share of samples whose largest logit is that of their class; NaN if a logit is NaN."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,6 +18,8 @@ from mmpareto.models import MultimodalModel
 from mmpareto.partition import Partition
 from mmpareto.step import backward
 from mmpareto.training._checkpoint_file import read_checkpoint
+from mmpareto.training._class_weights import learned_target
+from mmpareto.training._compiling import compile_encoders
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity, load_config
 from mmpareto.training._device import choose_device, on_device
@@ -52,7 +55,8 @@ def predict(model: MultimodalModel, dataset: MultimodalDataset, config: RunConfi
         pin = device.type == "cuda"
         for loaded in evaluation_loader(dataset, config.shapes, workers=config.workers, pin=pin):
             batch = on_device(loaded, target, device)
-            collector.add(predicted(model, batch), batch)
+            with autocast(config, device):
+                collector.add(predicted(model, batch), batch)
     predictions = collector.result()
     predictions.check_finite("of the model")
     return predictions
@@ -106,7 +110,14 @@ def load_model(config: RunConfig, path: Path) -> MultimodalModel:
             f"{path} should hold the weights of the model in {CONFIG}. Found "
             f"{type(error).__name__} on reading it."
         ) from error
+    compile_encoders(model, config)
     return model
+
+
+def autocast(config: RunConfig, device: torch.device) -> torch.autocast:
+    """Computes with the numbers that the training computed with."""
+    dtype = torch.float16 if config.precision == "16-mixed" else torch.bfloat16
+    return torch.autocast(device.type, dtype, enabled=config.precision != "32-true")
 
 
 def magnitudes(folder: Path) -> list[GeometryRow]:
@@ -127,16 +138,12 @@ def magnitudes(folder: Path) -> list[GeometryRow]:
 def _losses(
     config: RunConfig, model: MultimodalModel, device: torch.device
 ) -> Iterator[dict[str, Tensor]]:
-    target, train = config.data.target, config.data.load().train
-    loader = training_loader(
-        train,
-        config.shapes,
-        config.batch_size,
-        config.seed,
-        workers=config.workers,
-        pin=device.type == "cuda",
-    )
-    for batch in loader:
-        losses = objectives(target, model, on_device(batch, target, device))
+    train = config.data.load().train
+    target, pin = learned_target(config, train), device.type == "cuda"
+    # What of the settings divides a batch is left out: the figure is of whole mini-batches.
+    for loaded in training_loader(train, replace(config, accumulate=1), pin=pin):
+        batch = on_device(loaded, target, device)
+        with autocast(config, device):
+            losses = objectives(target, model, batch)
         if losses:
             yield losses

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from mmpareto.data import Batch, MultimodalDataset
 from mmpareto.partition import JOINT
 from mmpareto.specs import Shape, Text
+from mmpareto.training._config import RunConfig
 from mmpareto.training._epoch_batches import EpochBatches
 
 # Of a batch in evaluation, at most: samples, and numbers in its inputs.
@@ -69,22 +70,34 @@ def _loader(
 
 def training_loader(
     dataset: MultimodalDataset,
-    modalities: Iterable[str],
-    batch_size: int,
-    seed: int,
+    config: RunConfig,
     *,
     rank: int = 0,
     processes: int = 1,
-    workers: int = 0,
     pin: bool = False,
 ) -> DataLoader[Batch]:
-    """Shuffled batches, of each the share of process `rank`, as `select_modalities` leaves them.
+    """Shuffled batches as `select_modalities` leaves them, in `config.accumulate` parts each.
 
-    Inputs may be pending; `on_device` finishes them. With `pin` they are in pinned memory, from
-    which a device of CUDA takes them without waiting.
+    Inputs may be pending; `on_device` finishes them.
+
+    Args:
+        dataset: The samples.
+        config: The training.
+        rank: Number of the process, from 0, whose share of each batch is loaded.
+        processes: Number of processes that share each batch.
+        pin: Whether batches are in pinned memory, from which a device of CUDA takes them without
+            waiting.
     """
-    batches = EpochBatches(len(dataset), batch_size, seed, rank=rank, processes=processes)
-    return _loader(dataset, batches, modalities, workers, pin)
+    batches = EpochBatches(
+        len(dataset),
+        config.batch_size,
+        config.seed,
+        rank=rank,
+        processes=processes,
+        parts=config.accumulate,
+        modalities=config.augmented,
+    )
+    return _loader(dataset, batches, config.shapes, config.workers, pin)
 
 
 def evaluation_loader(

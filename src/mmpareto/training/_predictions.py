@@ -145,7 +145,7 @@ class Collector:
         """Adds what was `predicted` of a batch on the model's device."""
         label, rows = batch[SCORED], batch["rows"]
         for name, values in predictions.items():
-            self._values[name].append(values.cpu())
+            self._values[name].append(values.float().cpu())
             self._rows[name].append(self._size + rows.get(name, torch.arange(len(label))).cpu())
         self._labels.append(label)
         self._size += len(label)

@@ -17,6 +17,7 @@ from mmpareto._storage._seal import seal
 from mmpareto.data import Batch, Splits
 from mmpareto.diagnostics import GeometryRow
 from mmpareto.training._checkpoint_file import choose_checkpoint
+from mmpareto.training._class_weights import learned_target
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity
 from mmpareto.training._evaluation import as_in_training, evaluate, load_model
@@ -32,8 +33,9 @@ from mmpareto.training._folder import (
     claim,
     stored_metrics,
 )
+from mmpareto.training._geometry_callback import GeometryCallback
 from mmpareto.training._loading import evaluation_loader, training_loader
-from mmpareto.training._module import BalancedModule, GeometryCallback
+from mmpareto.training._module import BalancedModule
 from mmpareto.training._switches import quiet
 from mmpareto.training._trainer import make_trainer
 
@@ -114,24 +116,14 @@ def _prepare(
 ) -> tuple[BalancedModule, Loaders]:
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     model = config.model.build(config.shapes, config.data.target.outputs)
-    module = BalancedModule(
-        model, config.data.target, config.method, config.optimizer, config.geometry
-    )
-    shapes, workers = config.shapes, config.workers
+    module = BalancedModule(model, learned_target(config, splits.train), config)
     pin = trainer.strategy.root_device.type == "cuda"
     train = training_loader(
-        splits.train,
-        shapes,
-        config.batch_size,
-        config.seed,
-        rank=trainer.global_rank,
-        processes=trainer.world_size,
-        workers=workers,
-        pin=pin,
+        splits.train, config, rank=trainer.global_rank, processes=trainer.world_size, pin=pin
     )
     # Every process evaluates all of it: shares of different lengths would need different numbers of
     # forward passes, and where parameters are sharded each of those waits for all processes.
-    val = evaluation_loader(splits.val, shapes, workers=workers, pin=pin)
+    val = evaluation_loader(splits.val, config.shapes, workers=config.workers, pin=pin)
     return module, (train, val)
 
 

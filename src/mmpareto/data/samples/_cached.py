@@ -93,6 +93,9 @@ class CachedDataset(MultimodalDataset):
     def __len__(self) -> int:
         return len(self.labels)
 
+    def all_labels(self) -> Tensor:
+        return self.labels
+
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Batch:
         numbers = torch.arange(len(self))[list(index) if isinstance(index, Sequence) else index]
         if numbers.ndim == 0:
@@ -126,9 +129,10 @@ class CachedDataset(MultimodalDataset):
                 continue
             if len(present) < len(samples):
                 rows[name] = torch.tensor(present)
+            drawn_by = augmented_by if augmented_by and augmented_by.changes(name) else None
             tensors = []
             for row in present:
-                random = _random(augmented_by, place, samples[row])
+                random = _random(drawn_by, place, samples[row])
                 tensors.append(column.tensor(samples[row], random))
             # In a worker this puts them where the main process can read them, without a copy.
             collated = default_collate(tensors)
