@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import importlib
 import json
 import pickle
 from dataclasses import replace
@@ -35,6 +36,8 @@ from mmpareto.training._epoch_batches import EpochBatches
 from mmpareto.training._module import BalancedModule
 from mmpareto.training.run import run
 
+run_module = importlib.import_module(run.__module__)
+
 CONFIG = replace(recipes.cg_digits(), model=LateFusionCNN(width=2), epochs=3, accelerator="cpu")
 STEPS = 19  # of an epoch
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -55,6 +58,10 @@ settings = pytest.mark.parametrize("changes", SETTINGS.values(), ids=list(SETTIN
 
 
 class Interrupted(Exception): ...
+
+
+def fail(*_: Any) -> None:
+    raise Interrupted
 
 
 def interrupt(config: RunConfig, out: Path, step: int) -> None:
@@ -279,6 +286,20 @@ def test_a_training_that_does_not_get_better_ends(tmp_path: Path) -> None:
     scores = logged(tmp_path / "out", "val/joint_accuracy")
     best = scores.index(max(scores))
     assert len(scores) == best + 1 + 2 < 9
+
+
+def test_a_training_that_was_killed_when_it_had_ended_does_not_go_on(tmp_path: Path) -> None:
+    config = replace(CONFIG, optimizer=SGD(0.0), patience=1)
+    run(config, tmp_path / "whole", progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "_results", fail)
+        with pytest.raises(Interrupted):
+            run(config, tmp_path / "out", progress=False)
+    assert (tmp_path / "out" / "last.ckpt").exists()
+    run(config, tmp_path / "out", progress=False)
+    for name in ("best.ckpt", "geometry.csv"):
+        ours, theirs = ((tmp_path / folder / name).read_bytes() for folder in ("out", "whole"))
+        assert ours == theirs, name
 
 
 def test_encoders_are_compiled_where_they_train_and_where_they_are_evaluated(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,7 @@ from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
 from mmpareto.models import ModelRecipe
 from mmpareto.optimizers import SGD, Optimizer
+from mmpareto.training import describe
 
 CATALOGUES: dict[str, tuple[ModuleType, type]] = {
     "data": (data, DatasetRecipe),
@@ -43,10 +45,29 @@ def class_path(kind: str, value: str) -> str:
 def section(kind: str, value: Any) -> Any:
     """What a file says of a choice, as class and arguments; settings of an optimizer are SGD's."""
     if isinstance(value, str):
-        return {"class_path": class_path(kind, value)}
-    if kind == "optimizer" and isinstance(value, dict) and "class_path" not in value:
-        return {"class_path": class_path(kind, SGD.name), "init_args": value}
+        value = {"class_path": class_path(kind, value)}
+    if kind == "optimizer" and isinstance(value, dict):
+        if "class_path" not in value:
+            value = {"class_path": SGD.name, "init_args": value}
+        path = class_path(kind, str(value["class_path"]))
+        settings = value.get("init_args") or {}
+        if isinstance(settings, dict):
+            settings = own_defaults(path) | settings
+        return {**value, "class_path": path, "init_args": settings}
     return value
+
+
+def own_defaults(path: str) -> dict[str, Any]:
+    """The defaults of an optimizer's settings, as plain values.
+
+    jsonargparse gives the settings of the one that was chosen before to another that has such.
+    """
+    kind = vars(optimizers).get(path.removeprefix(f"{optimizers.__name__}."))
+    defaults: dict[str, Any] = {}
+    for field in fields(kind) if is_dataclass(kind) else ():
+        if field.default is not MISSING:
+            defaults[field.name] = describe(field.default)
+    return defaults
 
 
 def _load(text: str) -> Any:

@@ -15,8 +15,9 @@ import jsonargparse
 
 from mmpareto._catalogue import catalogue
 from mmpareto._storage._names import printable
+from mmpareto._storage._yaml import read_yaml
 from mmpareto.cli._config_check import check_config_file, trust
-from mmpareto.cli._config_file import CATALOGUES, class_path
+from mmpareto.cli._config_file import CATALOGUES, class_path, own_defaults, section
 from mmpareto.errors import MMParetoError
 
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
@@ -135,6 +136,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
         kind = option.removesuffix(".help")
         if kind in CATALOGUES and value is not None:
             first.append(f"--{option}={class_path(kind, value)}")
+    first += _settings_of_optimizer(given)
     words = 2 if others[:1] == ["data"] else 1  # of the command
     return [*others[:words], *first, *others[words:]]
 
@@ -153,6 +155,19 @@ def _name_torch_optimizer(given: argparse.Namespace, others: list[str]) -> None:
     if given.optimizer is not None and given.optimizer.startswith("torch.optim."):
         others += ["--optimizer.path", given.optimizer]
         given.optimizer = "torch"
+
+
+def _settings_of_optimizer(given: argparse.Namespace) -> list[str]:
+    """The defaults of an optimizer that is given by name, but where a file has its settings."""
+    if given.optimizer is None:
+        return []
+    path = class_path("optimizer", given.optimizer)
+    for file in filter(os.path.isfile, given.config):
+        stored = section("optimizer", read_yaml(Path(file)).get("optimizer"))
+        if stored is not None and stored["class_path"] == path:
+            return []
+    defaults = own_defaults(path).items()
+    return [f"--optimizer.{name}={json.dumps(default)}" for name, default in defaults]
 
 
 def _is_path_of_table(argument: str) -> bool:
