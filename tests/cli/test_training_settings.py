@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from mmpareto._catalogue import catalogue
+from mmpareto.cli import main
 from mmpareto.cli._commands import _run_settings
 from mmpareto.cli._config_file import CATALOGUES
 from mmpareto.cli._options import make_parser
@@ -129,3 +131,34 @@ def _stored(tmp_path: Path, optimizer: object) -> Path:
     path = tmp_path / "stored.yaml"
     path.write_text(yaml.safe_dump(describe(given()) | {"optimizer": optimizer}))
     return path
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--accelerator", "gpu"], "`accelerator` should be one that this machine has. Found gpu"),
+        (["--data", "none.csv"], "none.csv"),
+        (["--lr_factors", '{"text": 1}'], "`lr_factors` should be some of ('gray', 'colour')"),
+        (["--optimizer", "torch.optim.None"], "`optimizer.path` should be a class of torch.optim"),
+        (["--optimizer.lr", "-1"], "`optimizer.lr` should be finite and not negative. Found -1.0"),
+        (["--schedule.kind", "wave"], "schedule.kind"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line_before_a_folder_is_made(
+    command: str,
+    options: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="2"):
+        main([command, *options, "--out", "x"])
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

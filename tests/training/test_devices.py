@@ -35,6 +35,7 @@ from mmpareto.training.run import run
 CONFIG = RunConfig(
     Made(), MMPareto(), LateFusionCNN(width=2), epochs=2, batch_size=16, accelerator="cpu"
 )
+IMAGES = replace(CONFIG, batch_size=4, modalities=("image",))
 META = torch.device("meta")
 
 
@@ -190,7 +191,7 @@ def images(count: int) -> CachedDataset:
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_batches_travel_as_bytes_and_become_the_same_floats(workers: int) -> None:
     dataset = images(9)
-    loader = training_loader(dataset, ["image"], 4, seed=0, workers=workers)
+    loader = training_loader(dataset, replace(IMAGES, workers=workers))
     for indices, batch in zip(loader.sampler, loader, strict=True):
         pending, expected = batch["inputs"]["image"], dataset[indices]["inputs"]["image"]
         assert isinstance(pending, PendingBatch)
@@ -211,11 +212,11 @@ def test_batches_are_pinned_before_they_are_finished(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
     dataset = images(4)
-    (batch,) = training_loader(dataset, ["image"], 4, seed=0)
+    (batch,) = training_loader(dataset, IMAGES)
     batch["inputs"]["image"].pin_memory().finished()
     assert pinned == [torch.uint8]
     for pins in (True, False):
-        assert training_loader(dataset, ["image"], 4, seed=0, pin=pins).pin_memory == pins
+        assert training_loader(dataset, IMAGES, pin=pins).pin_memory == pins
         assert evaluation_loader(dataset, {"image": (3, 8, 8)}, pin=pins).pin_memory == pins
 
 

@@ -58,10 +58,7 @@ def section(kind: str, value: Any) -> Any:
 
 
 def own_defaults(path: str) -> dict[str, Any]:
-    """The defaults of an optimizer's settings, as plain values.
-
-    jsonargparse gives the settings of the one that was chosen before to another that has such.
-    """
+    """The defaults of an optimizer's settings, as plain values; see `settings_of_optimizer`."""
     kind = vars(optimizers).get(path.removeprefix(f"{optimizers.__name__}."))
     defaults: dict[str, Any] = {}
     for field in fields(kind) if is_dataclass(kind) else ():

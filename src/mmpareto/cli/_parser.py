@@ -15,9 +15,9 @@ import jsonargparse
 
 from mmpareto._catalogue import catalogue
 from mmpareto._storage._names import printable
-from mmpareto._storage._yaml import read_yaml
 from mmpareto.cli._config_check import check_config_file, trust
-from mmpareto.cli._config_file import CATALOGUES, class_path, own_defaults, section
+from mmpareto.cli._config_file import CATALOGUES, class_path
+from mmpareto.cli._optimizers import name_torch_optimizer, settings_of_optimizer
 from mmpareto.errors import MMParetoError
 
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
@@ -117,7 +117,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
     except argparse.ArgumentError as error:
         raise MMParetoError(str(error)) from error
     _name_table(given, others)
-    _name_torch_optimizer(given, others)
+    name_torch_optimizer(given, others)
     first = [f"--config={file}" for file in given.config]  # what stands beside a file prevails
     for path in given.trust:
         trust(path)
@@ -136,7 +136,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
         kind = option.removesuffix(".help")
         if kind in CATALOGUES and value is not None:
             first.append(f"--{option}={class_path(kind, value)}")
-    first += _settings_of_optimizer(given)
+    first += settings_of_optimizer(given)
     words = 2 if others[:1] == ["data"] else 1  # of the command
     return [*others[:words], *first, *others[words:]]
 
@@ -148,26 +148,6 @@ def _name_table(given: argparse.Namespace, others: list[str]) -> None:
     elif given.data is not None and _is_table(given.data):
         others += ["--data.path", given.data]
         given.data = "manifest"
-
-
-def _name_torch_optimizer(given: argparse.Namespace, others: list[str]) -> None:
-    """A class of torch.optim in place of an optimizer's name is a setting of `TorchOptimizer`."""
-    if given.optimizer is not None and given.optimizer.startswith("torch.optim."):
-        others += ["--optimizer.path", given.optimizer]
-        given.optimizer = "torch"
-
-
-def _settings_of_optimizer(given: argparse.Namespace) -> list[str]:
-    """The defaults of an optimizer that is given by name, but where a file has its settings."""
-    if given.optimizer is None:
-        return []
-    path = class_path("optimizer", given.optimizer)
-    for file in filter(os.path.isfile, given.config):
-        stored = section("optimizer", read_yaml(Path(file)).get("optimizer"))
-        if stored is not None and stored["class_path"] == path:
-            return []
-    defaults = own_defaults(path).items()
-    return [f"--optimizer.{name}={json.dumps(default)}" for name, default in defaults]
 
 
 def _is_path_of_table(argument: str) -> bool:

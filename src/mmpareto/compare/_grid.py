@@ -14,7 +14,7 @@ from mmpareto.compare._comparison import Failure
 from mmpareto.compare._launch import launch, visible_devices
 from mmpareto.compare._record import Record, common_settings, open_record
 from mmpareto.errors import MMParetoError
-from mmpareto.training import RunConfig
+from mmpareto.training import RunConfig, choose_device
 
 Listener = Callable[[Cell, str], None]
 """Is called with each cell that ends, and ``"done before"``, ``"done"`` or the error."""
@@ -76,6 +76,7 @@ def compare(
 def _check_request(base: RunConfig, methods: Sequence[str], seeds: int, jobs: int) -> None:
     check_methods(methods)
     base.check_data()
+    choose_device(base.accelerator)
     for name, value in (("seeds", seeds), ("jobs", jobs)):
         if value < 1:
             raise MMParetoError(f"Parameter `{name}` should be at least 1. Found {value!r}.")

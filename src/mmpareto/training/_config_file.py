@@ -56,7 +56,8 @@ def _describe_dataclass(value: Any, paths: bool) -> dict[str, Any]:
         kinds = _kinds(annotations[field.name])
         if paths or Path not in kinds:
             setting = describe(getattr(value, field.name), paths=paths)
-            settings[field.name] = _in_floats(setting) if float in kinds - {int} else setting
+            is_float = float in kinds and int not in kinds
+            settings[field.name] = _in_floats(setting) if is_float else setting
     # SGD was the only optimizer at first: its settings alone stand for it.
     if not isinstance(value, tuple(CATALOGUES)) or type(value) is SGD:
         return settings

@@ -57,14 +57,12 @@ class BalancedModule(lightning.LightningModule):
             shard(self.model, self.device_mesh["data_parallel"])
         compile_encoders(self.model, self.config)
         partition, method = Partition(self.model, **self.model.encoders), self.config.method
-        self.geometry, parts = self.config.geometry.make(method, self.model), self.config.accumulate
-        self.balanced, self.accumulated = (
-            BalancedLoss(partition, method, geometry=self.geometry),
-            None,
-        )
-        if parts > 1:
+        self.geometry = self.config.geometry.make(method, self.model)
+        self.balanced = BalancedLoss(partition, method, geometry=self.geometry)
+        self.accumulated = None
+        if self.config.accumulate > 1:
             accumulation = Accumulation(partition, method, geometry=self.geometry)
-            self.accumulated = AccumulatedLoss(accumulation, parts)
+            self.accumulated = AccumulatedLoss(accumulation, self.config.accumulate)
 
     @property
     def report(self) -> StepReport:

@@ -43,12 +43,9 @@ def make_trainer(
     )
     last = save(filename=Path(LAST).stem)
     if config.patience is not None:
-        callbacks = [
-            *callbacks,
-            Patience(
-                monitor=str(best.monitor), mode="max", patience=config.patience, check_finite=False
-            ),
-        ]
+        metric, patience = str(best.monitor), config.patience
+        ending = Patience(metric, mode="max", patience=patience, check_finite=False)
+        callbacks = [*callbacks, ending]
     try:
         trainer = lightning.Trainer(
             max_epochs=config.epochs,
