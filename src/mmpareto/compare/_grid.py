@@ -13,11 +13,11 @@ from mmpareto._storage._workplace import workplace
 from mmpareto.compare._cell import Cell, check_methods, finished, run_cell
 from mmpareto.compare._claimed_run import work_of
 from mmpareto.compare._comparison import Failure
-from mmpareto.compare._launch import launch
+from mmpareto.compare._launch import launch, visible_devices
 from mmpareto.compare._record import changed_settings, common_settings, open_record
 from mmpareto.compare._tuned import check_fits, read_tuned
 from mmpareto.errors import MMParetoError
-from mmpareto.training import Metrics, RunConfig
+from mmpareto.training import Metrics, RunConfig, choose_device
 
 Listener = Callable[[Cell, str], None]
 """Is called with each cell that ends, and ``"done before"``, ``"done"`` or the error."""
@@ -92,6 +92,8 @@ def check_request(base: RunConfig, methods: Sequence[str], **counts: int) -> Non
         MMParetoError: If it makes no sense.
     """
     check_methods(methods)
+    base.check_data()
+    choose_device(base.accelerator)
     for name, value in counts.items():
         if value < 1:
             raise MMParetoError(f"Parameter `{name}` should be at least 1. Found {value!r}.")
@@ -108,6 +110,10 @@ class GridRecord(Protocol):
     @property
     def base(self) -> RunConfig:
         """The training, but for what a cell says."""
+
+    @property
+    def out(self) -> Path:
+        """The folder."""
 
     @property
     def cells(self) -> Sequence[Cell]:
@@ -152,7 +158,8 @@ def train_cells(record: GridRecord, jobs: int, listener: Listener) -> None:
         listener(cell, "done before")
     todo = [cell for cell in record.cells if cell not in record.done]
     tasks = [(record.base, cell, make_folder(record.folder(cell))) for cell in todo]
-    for number, future in launch(run_cell, tasks, min(jobs, len(tasks) or 1)):
+    devices = () if record.base.accelerator == "cpu" else visible_devices()
+    for number, future in launch(run_cell, tasks, min(jobs, len(tasks) or 1), devices):
         cell, error, outcome = todo[number], future.exception(), "done"
         if error is None:
             record.done[cell] = future.result()

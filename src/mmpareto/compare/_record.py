@@ -20,7 +20,15 @@ from mmpareto.compare._roles import ENSEMBLE, REFERENCE
 from mmpareto.compare._trials import holds_trials
 from mmpareto.compare._tuned import Tuned, check_same_choice, write_tuned
 from mmpareto.errors import MMParetoError
-from mmpareto.training import NOT_IN_RESULT, Metrics, RunConfig, check_data, describe, magnitudes
+from mmpareto.training import (
+    NOT_IN_RESULT,
+    Metrics,
+    RunConfig,
+    check_data,
+    describe,
+    magnitudes,
+    unchanged,
+)
 
 
 @dataclass(frozen=True)
@@ -180,7 +188,8 @@ def changed_settings(base: RunConfig, folder: Path) -> list[str]:
     Raises:
         MMParetoError: If the file is malformed.
     """
-    stored, settings = read_yaml(folder / "config.yaml"), common_settings(base)
+    settings = common_settings(base)
+    stored = {name: settings[name] for name in unchanged(base)} | read_yaml(folder / "config.yaml")
     changes = []
     for key, value in settings.items():
         if value != stored.get(key) and key not in NOT_IN_RESULT:

@@ -59,9 +59,9 @@ class Tuned:
         """How the settings were chosen."""
         last = FIRST_SEED + self.seeds - 1
         return (
-            "Settings are those of each method that scored best on the validation part, out of "
-            f"{self.budget} points, the same for all methods and the defaults among them, with "
-            f"{self.seeds} trainings each (seeds {FIRST_SEED} to {last}, none of which is tested)."
+            "Settings are those of each method that scored best on the validation part, out of a "
+            f"budget of {self.budget}, the same points for all methods and the defaults among them. "
+            f"Seeds of the tuning: {FIRST_SEED} to {last}, none of which is tested."
         )
 
 

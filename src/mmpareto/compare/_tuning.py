@@ -14,7 +14,7 @@ from mmpareto._storage._files import write_atomically, write_json
 from mmpareto._storage._workplace import workplace
 from mmpareto._storage._yaml import read_yaml
 from mmpareto.compare._best_of import best_points, point_scores
-from mmpareto.compare._cell import Cell
+from mmpareto.compare._cell import Cell, check_methods
 from mmpareto.compare._claimed_run import work_of
 from mmpareto.compare._comparison import Failure
 from mmpareto.compare._environment import environment
@@ -178,7 +178,7 @@ def _with_stored(base: RunConfig, methods: Sequence[str], space: Space, out: Pat
         )
     names = str(stored.get("methods", "")).split(",")
     known = list(dict.fromkeys([*filter(None, names), *methods]))
-    check_request(base, known)
+    check_methods(known)
     return known
 
 
