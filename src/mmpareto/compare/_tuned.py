@@ -60,7 +60,7 @@ class Tuned:
         last = FIRST_SEED + self.seeds - 1
         return (
             "Settings are those of each method that scored best on the validation part, out of a "
-            f"budget of {self.budget}, the same points for all methods and the defaults among them. "
+            f"budget of {self.budget}: the same points for all methods, the defaults among them. "
             f"Seeds of the tuning: {FIRST_SEED} to {last}, none of which is tested."
         )
 
