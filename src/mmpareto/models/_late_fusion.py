@@ -79,7 +79,8 @@ class LateFusionCNN(ModelRecipe):
     """An encoder of its own kind for each type of modality; their features are concatenated.
 
     Images, spectrograms and the frames of videos go through small convolutional networks or
-    ResNet-18, arrays and tables through two linear layers, texts through a small transformer.
+    ResNet-18, sequences through convolutions along them, arrays and tables through two linear
+    layers, texts through a small transformer.
 
     Args:
         width: Channels of the small encoders' first convolution; hidden layers are eight times as

@@ -1,0 +1,191 @@
+"""The samples that arrays hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmpareto.data._dataset import Splits
+from mmpareto.data._splitting import PARTS
+from mmpareto.data.arrays._array_files import array_names, read_array
+from mmpareto.data.arrays._array_settings import ArraySettings
+from mmpareto.data.arrays._rows import (
+    Labels,
+    drawn_parts,
+    present_rows,
+    read_labels,
+    standardised,
+    stored_parts,
+    take_few,
+    texts,
+)
+from mmpareto.data.arrays._scaled import Scaled, kind_of, scaled, unscaled
+from mmpareto.data.samples._cached import CachedDataset, Column
+from mmpareto.errors import MMParetoError
+from mmpareto.specs import Shape, Target
+
+_MISSING = "_missing"
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """All samples, and the part of each.
+
+    Args:
+        columns: Modalities.
+        shapes: Shape of one sample of each.
+        target: What is predicted.
+        labels: Tensor [N].
+        ids: Names of the samples, or their numbers.
+        parts: Text [N]; empty for what is left out.
+    """
+
+    columns: Mapping[str, Column]
+    shapes: Mapping[str, Shape]
+    target: Target
+    labels: Tensor
+    ids: list[str] | Tensor
+    parts: np.ndarray
+
+    def splits(self) -> Splits:
+        """The three parts."""
+        return Splits(*map(self._part, PARTS))
+
+    def _part(self, part: str) -> CachedDataset:
+        rows = torch.from_numpy(np.flatnonzero(self.parts == part))
+        columns: dict[str, Column] = {}
+        for name, column in self.columns.items():
+            columns[name] = Column(column.source, column.index[rows], column.transform)
+        ids = self.ids
+        named = ids[rows] if isinstance(ids, Tensor) else [ids[row] for row in rows.tolist()]
+        return CachedDataset(columns, self.labels[rows], named)
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """Which array is what; None for none."""
+
+    inputs: tuple[str, ...]
+    split: str | None
+    group: str | None
+    id: str | None
+
+
+def read_contents(settings: ArraySettings) -> Contents:
+    """Reads arrays, and divides the samples.
+
+    Raises:
+        MMParetoError: If a file or an array is missing, or they do not fit together.
+    """
+    if settings.path is None:
+        raise MMParetoError(
+            "Parameter `data.path` should be an .npz file, or a folder of .npy files. Found none."
+        )
+    path = Path(settings.path)
+    names = array_names(path)
+    roles = _roles(settings, names)
+    labels = read_labels(read_array(path, settings.label), settings.label)
+    count = len(labels.values)
+    numbers = list(map(str, range(count)))
+    ids = texts(_sized(path, roles.id, count), roles.id) if roles.id else numbers
+    if len(set(ids)) < len(ids):
+        raise MMParetoError(f"Array '{roles.id}' should name each sample once. Found one again.")
+    parts = _parts(path, settings, roles, labels, ids)
+    train = np.flatnonzero(parts == "train")
+    columns: dict[str, Column] = {}
+    shapes: dict[str, Shape] = {}
+    for name in roles.inputs:
+        array = _sized(path, name, count)
+        missing = read_array(path, name + _MISSING) if name + _MISSING in names else None
+        columns[name], shapes[name] = _column(array, missing, name, settings, train)
+    return Contents(
+        columns,
+        shapes,
+        standardised(labels, train),
+        labels.values,
+        ids if roles.id else torch.arange(count),
+        parts,
+    )
+
+
+def _roles(settings: ArraySettings, names: list[str]) -> _Roles:
+    """Which array is what."""
+    optional: dict[str, str | None] = {}
+    for role in ("split", "group", "id"):
+        stated = getattr(settings, role)
+        optional[role] = stated or (role if role in names else None)
+    taken = {settings.label, *filter(None, optional.values())}
+    inputs = settings.inputs
+    if inputs is None:
+        taken_with_masks = taken | {name + _MISSING for name in names}
+        inputs = tuple(name for name in names if name not in taken_with_masks)
+    absent = sorted({*taken, *inputs, *settings.types, *settings.channels_first} - set(names))
+    if absent or not inputs:
+        raise MMParetoError(
+            f"{settings.path} should have the arrays that the settings name, and one for each "
+            f"modality. Found no {', '.join(absent) or 'modality'}, but {', '.join(names)}."
+        )
+    return _Roles(inputs, **optional)
+
+
+def _sized(path: Path, name: str, count: int) -> np.ndarray:
+    """An array of as many rows as there are labels."""
+    array = read_array(path, name)
+    if len(array) != count:
+        raise MMParetoError(
+            f"{path}, array '{name}', should have {count} rows, one for each label. Found "
+            f"{len(array)}."
+        )
+    return array
+
+
+def _parts(
+    path: Path, settings: ArraySettings, roles: _Roles, labels: Labels, ids: list[str]
+) -> np.ndarray:
+    """The part of each sample, stored or drawn."""
+    count = len(ids)
+    groups = texts(_sized(path, roles.group, count), roles.group) if roles.group else None
+    if roles.split:
+        parts = stored_parts(texts(_sized(path, roles.split, count), roles.split), groups)
+    else:
+        units = ids if groups is None else groups
+        parts = drawn_parts(units, labels, settings.fractions, settings.seed)
+    wrong = [row for row in settings.left_out if not 0 <= row < count]
+    if wrong:
+        raise MMParetoError(
+            f"Parameter `data.left_out` should be numbers from 0 to {count - 1}. Found {wrong[0]}."
+        )
+    parts[list(settings.left_out)] = ""
+    if settings.per_class is not None:
+        take_few(parts, ids, labels, settings.per_class, settings.seed)
+    empty = [part for part in PARTS if not (parts == part).any()]
+    if empty:
+        raise MMParetoError(
+            f"{path} should have samples in each of {', '.join(PARTS)}. Found none in {empty[0]}."
+        )
+    return parts
+
+
+def _column(
+    array: np.ndarray,
+    missing: np.ndarray | None,
+    name: str,
+    settings: ArraySettings,
+    train: np.ndarray,
+) -> tuple[Column, Shape]:
+    """A modality, and the shape of one of its samples."""
+    if name in settings.channels_first and array.ndim > 2:
+        array = np.moveaxis(array, 1, -1)
+    kind = kind_of(array, name, settings.types.get(name))
+    native = np.asarray(array, array.dtype.newbyteorder("="))
+    present = present_rows(native, missing, name)
+    transform: Scaled = unscaled(native, kind)
+    if settings.standardise:
+        transform = scaled(native, train[present[train]], kind)
+    index = torch.from_numpy(np.where(present, np.arange(len(native)), -1))
+    return Column(torch.from_numpy(native), index, transform), transform.shape(native)
