@@ -211,6 +211,12 @@ def test_changed_arrays_are_other_data(tmp_path: Path) -> None:
         ({"id": np.zeros(COUNT, int)}, {}, "each sample once"),
         ({"label": np.full(COUNT, np.nan)}, {}, "should be finite"),
         ({"label": np.zeros((COUNT, 2), int)}, {}, "texts or whole numbers"),
+        (
+            {"sound_missing": np.arange(COUNT) > 57, "motion": None, "image": None, "colour": None},
+            {},
+            "none of sample 58 and 1 others",
+        ),
+        ({"split": np.repeat(["train", "val", "test"], 20)}, {}, "none of 'dog'"),
         ({}, {"left_out": (60,)}, "numbers from 0 to 59"),
     ],
 )

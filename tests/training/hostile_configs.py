@@ -1,7 +1,8 @@
 """Configurations that try to run something, and a process that reads them under an audit hook.
 
 Run as ``python hostile_configs.py FOLDER SEED COUNT READER``, it prints what it saw as JSON. The
-reader is ``stored`` (what a folder holds) or ``command`` (what ``train --config`` takes).
+reader is ``stored`` (what a folder holds), ``command`` (what ``train --config`` takes) or
+``tuned`` (what a tuning chose).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from copy import deepcopy
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,6 +28,8 @@ from mmpareto._catalogue import catalogue
 from mmpareto.balancing import Method
 from mmpareto.cli._options import make_parser
 from mmpareto.cli._parser import expand
+from mmpareto.compare._cell import Cell, check_methods, configurations
+from mmpareto.compare._tuned import Choice, Tuned, read_tuned
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
 from mmpareto.models import ModelRecipe
@@ -160,6 +163,13 @@ def honest() -> list[dict[str, Any]]:
     return configs
 
 
+def honest_choices() -> list[dict[str, Any]]:
+    """Choices of a tuning, as they are stored."""
+    settings = {"optimizer.lr": 0.01, "method.gamma": 2.0}
+    choices = {"mmpareto": Choice(3, 0.9, settings), "uniform": Choice(0, 0.8, {})}
+    return [asdict(Tuned("cg-digits", 4, 2, choices))]
+
+
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Where in nested settings something can be put in place of something else."""
     if path:
@@ -231,7 +241,12 @@ def strangers(value: Any) -> Iterator[str]:
         yield type(value).__qualname__
 
 
-OF_CONFIG = ("mmpareto.training._geometry_settings", "mmpareto.optimizers._schedule")
+NAMES = {"tuned": "tuned.yaml"}
+OF_CONFIG = (
+    "mmpareto.compare._tuned",
+    "mmpareto.training._geometry_settings",
+    "mmpareto.optimizers._schedule",
+)
 
 
 class Watch:
@@ -273,8 +288,9 @@ class Watch:
 
 
 def main(folder: Path, seed: int, count: int, reader: str) -> None:
-    path, watch, outcomes, source = folder / "config.yaml", Watch(folder), Counter(), honest()
-    read = {"stored": read_stored, "command": read_command}[reader]
+    path, watch, outcomes = folder / NAMES.get(reader, "config.yaml"), Watch(folder), Counter()
+    source = honest_choices() if reader == "tuned" else honest()
+    read = {"stored": read_stored, "command": read_command, "tuned": read_choices}[reader]
     for config in source:  # imports what the readers of honest configurations need
         path.write_text(yaml.safe_dump(config))
         read(path)
@@ -315,6 +331,19 @@ def read_command(path: Path) -> RunConfig | None:
         return RunConfig(**{field.name: settings[field.name] for field in fields(RunConfig)})
     except (MMParetoError, SystemExit):
         return None
+
+
+def read_choices(path: Path) -> Tuned | None:
+    """The choices, after they have been given to trainings."""
+    base = recipes.cg_digits()
+    try:
+        tuned = read_tuned(path.parent)
+        for method in tuned.choices:
+            check_methods([method])
+            configurations(base, Cell(method, 0, settings=tuned.settings(method)), path.parent)
+    except MMParetoError:
+        return None
+    return tuned
 
 
 if __name__ == "__main__":

@@ -44,8 +44,8 @@ def best_of(scores: Sequence[float]) -> list[float]:
         scores: Scores of the points.
 
     Example:
-        >>> best_of([0.5, 0.9, 0.7])
-        [0.7, 0.8333333333333333, 0.9]
+        >>> best_of([0.75, 0.0, 0.75])
+        [0.5, 0.75, 0.75]
     """
     ascending, count = sorted(scores), len(scores)
     expected: list[float] = []

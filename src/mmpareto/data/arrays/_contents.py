@@ -103,6 +103,7 @@ def read_contents(settings: ArraySettings) -> Contents:
         array = _sized(path, name, count)
         missing = read_array(path, name + _MISSING) if name + _MISSING in names else None
         columns[name], shapes[name] = _column(array, missing, name, settings, train)
+    _check_samples(path, columns, labels, parts)
     return Contents(
         columns,
         shapes,
@@ -169,6 +170,27 @@ def _parts(
             f"{path} should have samples in each of {', '.join(PARTS)}. Found none in {empty[0]}."
         )
     return parts
+
+
+def _check_samples(
+    path: Path, columns: Mapping[str, Column], labels: Labels, parts: np.ndarray
+) -> None:
+    """Checks that each sample has a modality, and that what it is can be learned."""
+    present = torch.stack([column.index >= 0 for column in columns.values()]).any(0).numpy()
+    bare = np.flatnonzero(~present & (parts != ""))
+    if len(bare):
+        raise MMParetoError(
+            f"{path} should have a modality of every sample. Found none of sample {bare[0]} and "
+            f"{len(bare) - 1} others. Name them in data.left_out."
+        )
+    names = np.array([stratum[0] for stratum in labels.strata])
+    learned = np.unique(names[parts == "train"])
+    unknown = np.flatnonzero(~np.isin(names, learned) & (parts != ""))
+    if len(unknown):
+        raise MMParetoError(
+            f"{path} should have training samples of every class. Found none of "
+            f"'{names[unknown[0]]}'. Name its samples in data.left_out."
+        )
 
 
 def _column(
