@@ -1,6 +1,8 @@
 """Balanced multimodal learning: one call in place of ``loss.backward()``."""
 
 from mmpareto.balancing import MGDA as MGDA
+from mmpareto.balancing import OGMGE as OGMGE
+from mmpareto.balancing import Balancer as Balancer
 from mmpareto.balancing import GradientIntegration as GradientIntegration
 from mmpareto.balancing import Joint as Joint
 from mmpareto.balancing import LossWeighting as LossWeighting
@@ -8,6 +10,7 @@ from mmpareto.balancing import Method as Method
 from mmpareto.balancing import MMPareto as MMPareto
 from mmpareto.balancing import ScaledUniform as ScaledUniform
 from mmpareto.balancing import Uniform as Uniform
+from mmpareto.balancing import View as View
 from mmpareto.errors import MMParetoError as MMParetoError
 from mmpareto.partition import Partition as Partition
 from mmpareto.step import Accumulation as Accumulation

@@ -1,15 +1,33 @@
 """Balancing methods, one file each. What this package exports is the catalogue."""
 
+from mmpareto.balancing._agm import AGM as AGM
+from mmpareto.balancing._balancer import IN_STEP as IN_STEP
+from mmpareto.balancing._balancer import Balancer as Balancer
+from mmpareto.balancing._dgl import DGL as DGL
+from mmpareto.balancing._facts import Facts as Facts
+from mmpareto.balancing._hooks import Method as Method
+from mmpareto.balancing._hooks import overrides as overrides
+from mmpareto.balancing._inforeg import InfoReg as InfoReg
 from mmpareto.balancing._joint import Joint as Joint
 from mmpareto.balancing._method import CustomWeighting as CustomWeighting
 from mmpareto.balancing._method import GradientIntegration as GradientIntegration
 from mmpareto.balancing._method import GramianWeighting as GramianWeighting
 from mmpareto.balancing._method import LossWeighting as LossWeighting
-from mmpareto.balancing._method import Method as Method
 from mmpareto.balancing._method import as_method as as_method
 from mmpareto.balancing._method import check_required as check_required
 from mmpareto.balancing._method import describe as describe
 from mmpareto.balancing._mgda import MGDA as MGDA
+from mmpareto.balancing._mlb import MLB as MLB
+from mmpareto.balancing._mmcosine import MMCosine as MMCosine
 from mmpareto.balancing._mmpareto import MMPareto as MMPareto
+from mmpareto.balancing._modality_dropout import ModalityDropout as ModalityDropout
+from mmpareto.balancing._moment import Moment as Moment
+from mmpareto.balancing._ogm_ge import OGMGE as OGMGE
+from mmpareto.balancing._opm import OPM as OPM
+from mmpareto.balancing._pmr import PMR as PMR
 from mmpareto.balancing._uniform import ScaledUniform as ScaledUniform
 from mmpareto.balancing._uniform import Uniform as Uniform
+from mmpareto.balancing._view import Evidence as Evidence
+from mmpareto.balancing._view import Setup as Setup
+from mmpareto.balancing._view import Survey as Survey
+from mmpareto.balancing._view import View as View

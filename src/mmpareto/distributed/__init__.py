@@ -10,4 +10,6 @@ from mmpareto.distributed._agreement import announce as announce
 from mmpareto.distributed._agreement import unite as unite
 from mmpareto.distributed._communicator import Communicator as Communicator
 from mmpareto.distributed._group import Group as Group
+from mmpareto.distributed._group import place as place
 from mmpareto.distributed._group import shard as shard
+from mmpareto.distributed._group import sum_over as sum_over

@@ -17,5 +17,6 @@ from mmpareto.models._mmtm import MMTMCNN as MMTMCNN
 from mmpareto.models._output import Output as Output
 from mmpareto.models._recipe import ModelRecipe as ModelRecipe
 from mmpareto.models._recipe import MultimodalModel as MultimodalModel
+from mmpareto.models._recipe import can_split as can_split
 from mmpareto.models._sum_fusion import SumFusionCNN as SumFusionCNN
 from mmpareto.models._tokens import TokenEncoder as TokenEncoder

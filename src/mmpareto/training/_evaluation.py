@@ -21,6 +21,7 @@ from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity, load_config
 from mmpareto.training._folder import CHECKPOINT, CONFIG, check_data, check_unchanged
 from mmpareto.training._loading import evaluation_loader, training_loader
+from mmpareto.training._model import build_model
 from mmpareto.training._predictions import Collector, Predictions, objectives, predicted
 from mmpareto.training._switches import threads
 
@@ -103,7 +104,7 @@ def load_model(config: RunConfig, path: Path) -> MultimodalModel:
         MMParetoError: If the checkpoint is damaged, or of another training.
     """
     state = read_checkpoint(path, identity(config))["state_dict"]
-    model = config.model.build(config.shapes, config.data.target.outputs)
+    model = build_model(config)
     try:
         model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
     except (RuntimeError, AttributeError, TypeError) as error:

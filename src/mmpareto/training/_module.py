@@ -11,44 +11,35 @@ import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
 
-from mmpareto.balancing import Method
+from mmpareto.balancing import Balancer, Setup, overrides
 from mmpareto.data import Batch
 from mmpareto.diagnostics import GeometryLog, GeometryRow
 from mmpareto.distributed import shard
 from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
 from mmpareto.partition import JOINT, Partition
-from mmpareto.specs import Target
 from mmpareto.step._balanced_loss import BalancedLoss
-from mmpareto.training._config import SGD, GeometrySettings
+from mmpareto.training._config import RunConfig
 from mmpareto.training._mean_losses import MeanLosses
-from mmpareto.training._predictions import REMEDY, Collector, objectives, predicted
+from mmpareto.training._predictions import REMEDY, Collector, predicted, view_of
+from mmpareto.training._survey import Surveyor
 
 
 class BalancedModule(lightning.LightningModule):
     """Trains a multimodal model with any balancing method.
 
     Args:
-        model: The model.
-        target: What it predicts.
-        method: The balancing method.
-        optimizer: Settings of SGD.
-        geometry: How the geometry of the gradients is measured.
+        config: The training.
+        model: Its model.
+        surveyor: Reads its data for the method.
     """
 
     balanced: BalancedLoss
 
-    def __init__(
-        self,
-        model: MultimodalModel,
-        target: Target,
-        method: Method,
-        optimizer: SGD,
-        geometry: GeometrySettings,
-    ) -> None:
+    def __init__(self, config: RunConfig, model: MultimodalModel, surveyor: Surveyor) -> None:
         super().__init__()
-        self.model, self.target, self.method = model, target, method
-        self.settings, self.geometry_settings = optimizer, geometry
+        self.model, self.config, self.surveyor = model, config, surveyor
+        self.target = config.data.target
 
     @property
     def sharded(self) -> bool:
@@ -62,15 +53,22 @@ class BalancedModule(lightning.LightningModule):
             # gathers parameters.
             assert self.device_mesh is not None
             shard(self.model, self.device_mesh["data_parallel"])
+        partition, method = Partition(self.model, **self.model.encoders), self.config.method
+        setup = Setup(partition, self.target, getattr(self.model, "widths", {}))
+        self.balancer = [Balancer(method, partition, seed=self.config.seed, setup=setup)]
         self.balanced = BalancedLoss(
-            Partition(self.model, **self.model.encoders),
-            self.method,
-            geometry=self.geometry_settings.make(self.method, self.model),
+            partition,
+            self.balancer[0],
+            geometry=self.config.geometry.make(method, self.model),
         )
+
+    def on_fit_start(self) -> None:
+        """Moves what the method remembers to where the model is."""
+        self.balancer[0].to(self.device)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """SGD over all parameters."""
-        sgd = self.settings
+        sgd = self.config.optimizer
         return torch.optim.SGD(
             self.model.parameters(), sgd.lr, sgd.momentum, weight_decay=sgd.weight_decay
         )
@@ -79,11 +77,16 @@ class BalancedModule(lightning.LightningModule):
         """Forgets the losses of the epoch before."""
         self.losses = MeanLosses(self.model.encoders)
         self.first_step = self.global_step
+        if overrides(self.config.method, "survey"):
+            self._share_statistics()  # or processes would see different features
+            survey = self.surveyor.at(self.current_epoch, self.model, self.balanced.partition)
+            self.balancer[0].survey(survey)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """A loss whose backward pass is one balanced gradient, averaged over all processes."""
         self._check_share(batch)
-        losses = objectives(self.target, self.model, batch)
+        view = view_of(self.target, self.model, batch, self.current_epoch)
+        losses = self.balancer[0].observe(view)
         self.losses.add(losses, batch)
         if not losses:  # the other processes make a step all the same
             sums = [parameter.sum() for parameter in self.model.parameters()]
@@ -122,21 +125,26 @@ class BalancedModule(lightning.LightningModule):
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps what the geometry remembers, on which the next steps depend."""
+        """Keeps what geometry and method remember, on which the next steps depend."""
         assert self.balanced.geometry is not None
         checkpoint["geometry"] = self.balanced.geometry.state_dict()
+        checkpoint["balancer"] = self.balancer[0].state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Continues with what the geometry remembered."""
+        """Continues with what geometry and method remembered."""
         assert self.balanced.geometry is not None
         self.balanced.geometry.load_state_dict(checkpoint["geometry"])
+        self.balancer[0].load_state_dict(checkpoint["balancer"])
 
     def on_validation_start(self) -> None:
         """Checks the losses, and shares the first process's statistics of batch norm, as DDP."""
         self._check_losses()
         if self.sharded:
-            for buffer in self.model.buffers():
-                buffer.copy_(self.trainer.strategy.broadcast(buffer))
+            self._share_statistics()
+
+    def _share_statistics(self) -> None:
+        for buffer in self.model.buffers() if self.trainer.world_size > 1 else ():
+            buffer.copy_(self.trainer.strategy.broadcast(buffer))
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the predictions of the epoch before."""

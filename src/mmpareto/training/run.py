@@ -33,7 +33,9 @@ from mmpareto.training._folder import (
     stored_metrics,
 )
 from mmpareto.training._loading import evaluation_loader, training_loader
+from mmpareto.training._model import build_model, check_whole_parameters
 from mmpareto.training._module import BalancedModule, GeometryCallback
+from mmpareto.training._survey import Surveyor
 from mmpareto.training._switches import quiet, reproducible, threads
 from mmpareto.training._trainer import make_trainer
 
@@ -112,10 +114,9 @@ def _prepare(
     config: RunConfig, splits: Splits, trainer: lightning.Trainer
 ) -> tuple[BalancedModule, Loaders]:
     lightning.seed_everything(config.seed, workers=True, verbose=False)
-    model = config.model.build(config.shapes, config.data.target.outputs)
-    module = BalancedModule(
-        model, config.data.target, config.method, config.optimizer, config.geometry
-    )
+    if config.strategy == "fsdp":
+        check_whole_parameters(config.method)
+    module = BalancedModule(config, build_model(config), Surveyor(config, splits.train))
     shares = {
         "rank": trainer.global_rank,
         "processes": trainer.world_size,

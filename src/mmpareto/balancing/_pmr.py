@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mmpareto.balancing._checks import check_not_negative, check_shares
+from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._method import LossWeighting
+from mmpareto.balancing._shares import joint_alone
+from mmpareto.balancing._view import Evidence, Names, Setup, Survey, View, check_classes
+from mmpareto.partition import JOINT
+
+
+class _Prototypes(Names):
+    """For each modality the classes' mean features [C, width]."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup.encoders)
+        self.classes = setup.target.outputs
+        like = setup.encoders.parameters[0]
+        for number, modality in enumerate(self.modalities):
+            width = setup.widths[modality]
+            self.register_buffer(f"of{number}", like.new_zeros(self.classes, width))
+
+    def of(self, modality: str) -> Tensor:
+        """The prototypes of a modality."""
+        prototypes: Tensor = getattr(self, f"of{self.modalities.index(modality)}")
+        return prototypes
+
+
+@dataclass(frozen=True)
+class PMR(LossWeighting):
+    r"""Prototypical modal rebalance: the laggard is drawn to its class's mean features.
+
+    With prototypes c_{m,y} (class means of the features, from a pass at each epoch's beginning),
+    :math:`q_m = \mathrm{softmax}_y(-|x_m - c_{m,y}|)` and s_m the mean of q_m at the truth:
+
+    .. math::
+        L = L_{\text{joint}} + \alpha \sum_m \beta_m \, \mathrm{mean}(-\log q_m[y])
+            - \mu \sum_m \gamma_m \, \mathrm{mean}\, H(q_m), \\
+        \beta_m = \mathrm{clip}(\max_j s_j / s_m - 1, 0, 1), \qquad
+        \gamma_m = \mathrm{clip}(s_m / \min_j s_j - 1, 0, 1)
+
+    For two modalities these are the paper's. The entropy counts in the first epochs alone.
+
+    Source: Fan et al., "PMR: Prototypical Modal Rebalance for Multimodal Learning", CVPR 2023,
+    arXiv 2211.07089 (equations 9 to 13 from a third party's text: assumed). Here prototypes come
+    from all of the training part, in the release from its first tenth; there the coefficients
+    beta are 1 where they are positive, and there is no entropy: `form` = "release".
+
+    Args:
+        alpha: Weight of the prototypes' cross-entropy; 0, with `mu` 0, is joint.
+        mu: Weight of the entropy.
+        momentum: Share of the old prototypes that is kept at a pass.
+        entropy_epochs: In how many epochs, the first ones, the entropy counts.
+        form: ``"paper"`` or ``"release"``.
+
+    Example:
+        >>> PMR().loss_weights(["joint", "audio"])
+        [1.0, 0.0]
+    """
+
+    name = "pmr"
+    facts = Facts(
+        source="Fan et al., CVPR 2023, arXiv 2211.07089",
+        family="objective",
+        needs="features, classes, a forward pass over the training part per epoch",
+        ranges={"alpha": (0.1, 2.0, "log"), "momentum": (0.1, 0.9, "linear")},
+    )
+    requires = frozenset({JOINT})
+    relies_on = frozenset({"fuse"})
+
+    alpha: float = 1.0
+    mu: float = 0.01
+    momentum: float = 0.2
+    entropy_epochs: int = 10
+    form: Literal["paper", "release"] = "paper"
+
+    def __post_init__(self) -> None:
+        check_not_negative(alpha=self.alpha, mu=self.mu, entropy_epochs=self.entropy_epochs)
+        check_shares(momentum=self.momentum)
+
+    def loss_weights(self, objectives: Sequence[str]) -> list[float]:
+        return joint_alone(objectives)
+
+    def memory(self, setup: Setup) -> nn.Module:
+        check_classes(self.name, setup.target)
+        return _Prototypes(setup)
+
+    def survey(self, survey: Survey, memory: nn.Module) -> None:
+        assert isinstance(memory, _Prototypes)
+        for modality, fresh in _class_means(survey, memory).items():
+            old = memory.of(modality)
+            old.copy_(fresh if survey.epoch == 0 else old.lerp(fresh, 1 - self.momentum))
+
+    def evidence(self, view: View, memory: nn.Module) -> Mapping[str, Tensor]:
+        assert isinstance(memory, _Prototypes)
+        scores = {}
+        for modality in view.features:
+            logits, truth = _similarities(view, modality, memory)
+            scores[modality] = logits.softmax(1).gather(1, truth[:, None])[:, 0]
+        return scores
+
+    def objectives(self, view: View, evidence: Evidence, memory: nn.Module) -> Mapping[str, Tensor]:
+        assert isinstance(memory, _Prototypes)
+        if not view.features:
+            return view.losses
+        scores = torch.stack(list(evidence.values()))
+        total = view.losses[JOINT]
+        for modality in view.features:
+            logits, truth = _similarities(view, modality, memory)
+            log_q = logits.log_softmax(1)
+            beta = (scores.amax() / evidence[modality] - 1).clamp(0, 1)
+            gamma = (evidence[modality] / scores.amin() - 1).clamp(0, 1)
+            if self.form == "release":
+                beta, gamma = (beta > 0).to(beta.dtype), torch.zeros_like(gamma)
+            late = view.epoch >= self.entropy_epochs
+            entropy = -(log_q.exp() * log_q).sum(1).mean()
+            attraction = -log_q.gather(1, truth[:, None]).mean()
+            term = self.alpha * beta * attraction - (0 if late else self.mu) * gamma * entropy
+            total = total + torch.where(evidence.complete, term, 0.0)
+        return {**view.losses, JOINT: total}
+
+
+def _similarities(view: View, modality: str, prototypes: _Prototypes) -> tuple[Tensor, Tensor]:
+    """Minus the distances [n, C] to the prototypes, and the labels [n]."""
+    features = view.having(modality, view.features[modality]).flatten(1)
+    distances = torch.cdist(features, prototypes.of(modality).to(features.dtype))
+    return -distances, view.having(modality, view.label)
+
+
+def _class_means(survey: Survey, prototypes: _Prototypes) -> dict[str, Tensor]:
+    """Class means [C, width] of the training part's features; zero for a class without samples."""
+    sums: dict[str, Tensor] = {}
+    counts: dict[str, Tensor] = {}
+    for view in survey.read("train"):
+        for modality, features in view.features.items():
+            values = view.having(modality, features).flatten(1)
+            label = view.having(modality, view.label)
+            like = prototypes.of(modality)
+            sums.setdefault(modality, torch.zeros_like(like)).index_add_(0, label, values)
+            ones = torch.ones_like(values[:, 0])
+            counts.setdefault(modality, torch.zeros_like(like[:, 0])).index_add_(0, label, ones)
+    means = {}
+    for modality, total in sums.items():
+        means[modality] = total / counts[modality].clamp(min=1)[:, None]
+    return means

@@ -1,0 +1,81 @@
+"""The model of a training: built, adapted to its method, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmpareto.balancing import IN_STEP, Method, overrides
+from mmpareto.errors import MMParetoError
+from mmpareto.models import MultimodalModel, Output, can_split
+from mmpareto.specs import Target
+from mmpareto.training._config import RunConfig
+
+
+def build_model(config: RunConfig) -> MultimodalModel:
+    """A new model, its weights drawn from torch's global generator.
+
+    Raises:
+        MMParetoError: If the training's method cannot train it.
+    """
+    model = config.model.build(config.shapes, config.data.target.outputs)
+    check_fits(config.method, model, config.data.target)
+    config.method.adapt(model)
+    if overrides(config.method, "combine"):
+        model.register_forward_hook(_Combined(config.method), with_kwargs=True)
+    return model
+
+
+def check_fits(method: Method, model: nn.Module, target: Target) -> None:
+    """Raises unless a model and a target have what a method relies on."""
+    if "fuse" in method.relies_on and not can_split(model):
+        raise MMParetoError(
+            f"Parameter `model` should be split into encoders and what fuses their features: "
+            f"{method.name} asks what some modalities alone predict. Found "
+            f"{type(model).__name__}, whose encoders exchange something before they end. Choose a "
+            "late-fusion model, or another method."
+        )
+    if "confidence" in method.relies_on and type(target).confidence is Target.confidence:
+        raise MMParetoError(
+            f"Parameter `method` should be one for numbers. Found {method.name}, which asks how "
+            "likely a prediction makes the truth. Choose another method."
+        )
+
+
+def check_whole_parameters(method: Method) -> None:
+    """Raises if a method does in a step what sharded parameters do not allow."""
+    if overrides(method, *IN_STEP, "survey"):
+        raise MMParetoError(
+            f"Parameter `strategy` should be ddp for {method.name}, which reads features or "
+            "changes gradients: with fsdp no process has whole parameters. Found fsdp."
+        )
+
+
+class _Combined:
+    """Replaces the joint prediction in evaluation by what a method makes of all predictions."""
+
+    def __init__(self, method: Method) -> None:
+        self._method = method
+
+    def __call__(
+        self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Output
+    ) -> Output | None:
+        if model.training:
+            return None
+        rows = kwargs.get("rows", args[1] if len(args) > 1 else None) or {}
+        unimodal = {}
+        for modality, prediction in output.unimodal.items():
+            unimodal[modality] = _spread(prediction, rows, modality, len(output.joint))
+        return replace(output, joint=self._method.combine(output.joint, unimodal))
+
+
+def _spread(prediction: Tensor, rows: Mapping[str, Tensor], modality: str, size: int) -> Tensor:
+    """Predictions [B, outputs], NaN for samples that lack the modality."""
+    if modality not in rows:
+        return prediction
+    absent = torch.full_like(prediction[:1], torch.nan).repeat(size, 1)
+    return absent.index_copy(0, rows[modality], prediction)

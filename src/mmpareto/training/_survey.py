@@ -1,0 +1,65 @@
+"""What a method sees of the data at the beginning of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from lightning.fabric.utilities import move_data_to_device
+from torch import Tensor, nn
+
+from mmpareto.balancing import Survey, View
+from mmpareto.data import MultimodalDataset
+from mmpareto.errors import MMParetoError
+from mmpareto.models import MultimodalModel
+from mmpareto.partition import Partition
+from mmpareto.training._config import RunConfig
+from mmpareto.training._loading import evaluation_loader
+from mmpareto.training._model import build_model
+from mmpareto.training._predictions import view_of
+
+
+@dataclass(frozen=True, eq=False)
+class Surveyor:
+    """Reads the data for a method.
+
+    Args:
+        config: The training.
+        train: The part that is trained on.
+        held_out: What is held out of it for the method, if anything is.
+    """
+
+    config: RunConfig
+    train: MultimodalDataset
+    held_out: MultimodalDataset | None = None
+
+    def at(self, epoch: int, model: MultimodalModel, encoders: Partition) -> Survey:
+        """The beginning of an epoch."""
+        return Survey(epoch, encoders, lambda part: self.read(part, model), self.initial)
+
+    def read(self, part: str, model: MultimodalModel) -> Iterator[View]:
+        """Passes over ``train`` or ``held-out``, in evaluation mode and without gradients."""
+        parts = {"train": self.train, "held-out": self.held_out}
+        dataset = parts.get(part)
+        if dataset is None:
+            raise MMParetoError(
+                f"A survey should read train, or held-out where the method learns from it. Found "
+                f"{part!r}."
+            )
+        loader = evaluation_loader(dataset, self.config.shapes)
+        device = next(model.parameters()).device
+        modes = {module: module.training for module in model.modules()}
+        model.eval()
+        with torch.no_grad():
+            for batch in loader:
+                yield view_of(self.config.data.target, model, move_data_to_device(batch, device))
+        for module, mode in modes.items():
+            module.training = mode
+
+    def initial(self) -> Mapping[str, Tensor]:
+        """The weights that the training began with, drawn again."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            model: nn.Module = build_model(self.config)
+        return model.state_dict()
