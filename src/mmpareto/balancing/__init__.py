@@ -5,6 +5,7 @@ from mmpareto.balancing._balancer import IN_STEP as IN_STEP
 from mmpareto.balancing._balancer import Balancer as Balancer
 from mmpareto.balancing._dgl import DGL as DGL
 from mmpareto.balancing._facts import Facts as Facts
+from mmpareto.balancing._facts import Range as Range
 from mmpareto.balancing._hooks import Method as Method
 from mmpareto.balancing._hooks import overrides as overrides
 from mmpareto.balancing._inforeg import InfoReg as InfoReg

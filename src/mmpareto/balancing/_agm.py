@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_not_negative
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
 from mmpareto.balancing._shares import joint_alone, shapley
 from mmpareto.balancing._view import Evidence, Setup, View
@@ -19,12 +19,12 @@ _LARGEST_EXPONENT = 10.0
 class _RunningMeans(nn.Module):
     """The mean contribution loss of each modality over the steps so far."""
 
-    def __init__(self, modalities: int, device: torch.device) -> None:
+    def __init__(self, setup: Setup) -> None:
         super().__init__()
         self.mean: Tensor
         self.steps: Tensor
-        self.register_buffer("mean", torch.zeros(modalities, device=device))
-        self.register_buffer("steps", torch.zeros((), device=device))
+        self.register_buffer("mean", setup.zeros(len(setup.encoders)))
+        self.register_buffer("steps", setup.zeros())
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,12 @@ class AGM(LossWeighting):
     name = "agm"
     facts = Facts(
         source="Li et al., ICCV 2023, arXiv 2308.07686",
-        family="gradient modulation",
+        family="gradients",
         needs="split model",
-        ranges={"alpha": (0.1, 3.0, "log")},
+        modalities="any",
+        forwards=1,
+        backwards=1,
+        ranges={"alpha": Range(0.1, 3.0, "log")},
     )
     requires = frozenset({JOINT})
     relies_on = frozenset({"fuse"})
@@ -77,7 +80,7 @@ class AGM(LossWeighting):
         return joint_alone(objectives)
 
     def memory(self, setup: Setup) -> nn.Module:
-        return _RunningMeans(len(setup.encoders), setup.encoders.parameters[0].device)
+        return _RunningMeans(setup)
 
     def evidence(self, view: View, memory: nn.Module) -> Mapping[str, Tensor]:
         losses = {}

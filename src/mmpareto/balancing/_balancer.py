@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mmpareto.balancing._facts import Facts
 from mmpareto.balancing._hooks import Method, overrides
 from mmpareto.balancing._moment import Moment, generator
-from mmpareto.balancing._view import Evidence, Setup, Survey, View
+from mmpareto.balancing._view import Evidence, Setup, Survey, View, zeros_like_weights
 from mmpareto.distributed import Group, place, sum_over
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import among
@@ -112,7 +112,7 @@ class Balancer(nn.Module):
         if not overrides(self.method, "evidence"):
             return Evidence({}, torch.ones((), dtype=torch.bool, device=view.label.device))
         shown = self.method.evidence(view, self.memory) if view.features else {}
-        zero = torch.zeros((), device=view.label.device)
+        zero = zeros_like_weights(self.encoders)
         sums, counts = [], []
         for modality in self.encoders:
             values = shown.get(modality, zero[None][:0])
@@ -153,8 +153,7 @@ class Balancer(nn.Module):
         Args:
             gradients: By parameter, averaged over processes; not written to.
         """
-        device = self.encoders.parameters[0].device
-        total = torch.zeros(2, len(self.encoders), device=device)
+        total = zeros_like_weights(self.encoders, 2, len(self.encoders))
         if self._sums is not None:
             total = self._sums
         evidence = self._evidence(total)
@@ -186,7 +185,7 @@ class Balancer(nn.Module):
 
 
 def _check_count(method: Method, partition: Partition) -> None:
-    facts: Any = getattr(method, "facts", None)
+    facts: Facts | None = getattr(method, "facts", None)  # a user's own method may do without
     if facts is not None and facts.modalities == "two" and len(partition) != 2:
         raise MMParetoError(
             f"Parameter `method` should be one for {len(partition)} modalities. Found "

@@ -25,8 +25,11 @@ class DGL(LossWeighting):
     name = "dgl"
     facts = Facts(
         source="SimBaMM (Rheude et al., 2025), baseline code",
-        family="loss weighting",
+        family="losses",
         needs="unimodal heads",
+        modalities="any",
+        forwards=1,
+        backwards=1,
     )
     requires = frozenset({JOINT})
 

@@ -8,29 +8,28 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_not_negative
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
 from mmpareto.balancing._moment import Moment
 from mmpareto.balancing._shares import joint_alone
 from mmpareto.balancing._view import Evidence, Setup, Survey, View
-from mmpareto.partition import JOINT, Partition
+from mmpareto.partition import JOINT
 
 
 class _Epochs(nn.Module):
     """Weights at the beginning of the epoch, and Fisher traces of this epoch and of two before."""
 
-    def __init__(self, encoders: Partition) -> None:
+    def __init__(self, setup: Setup) -> None:
         super().__init__()
         self.anchors: dict[Tensor, str] = {}
-        for number, parameter in enumerate(encoders.owner):
+        for number, parameter in enumerate(setup.encoders.owner):
             self.anchors[parameter] = f"anchor{number}"
             self.register_buffer(f"anchor{number}", parameter.detach().clone())
-        device = encoders.parameters[0].device
         self.traces: Tensor
         self.steps: Tensor
         # For each modality the sum over this epoch's steps, and the means of two epochs before it.
-        self.register_buffer("traces", torch.zeros(3, len(encoders), device=device))
-        self.register_buffer("steps", torch.zeros((), device=device))
+        self.register_buffer("traces", setup.zeros(3, len(setup.encoders)))
+        self.register_buffer("steps", setup.zeros())
 
     def anchor(self, parameter: Tensor) -> Tensor:
         """A parameter's value at the beginning of the epoch."""
@@ -70,9 +69,12 @@ class InfoReg(LossWeighting):
     name = "inforeg"
     facts = Facts(
         source="CVPR 2025, arXiv 2503.18595",
-        family="regularisation",
+        family="gradients",
         needs="split model, classes, weights of the epoch's beginning",
-        ranges={"beta": (0.1, 2.0, "log"), "threshold": (0.01, 0.1, "log")},
+        modalities="any",
+        forwards=1,
+        backwards=1,
+        ranges={"beta": Range(0.1, 2.0, "log"), "threshold": Range(0.01, 0.1, "log")},
     )
     requires = frozenset({JOINT})
     relies_on = frozenset({"fuse", "confidence"})
@@ -88,7 +90,7 @@ class InfoReg(LossWeighting):
         return joint_alone(objectives)
 
     def memory(self, setup: Setup) -> nn.Module:
-        return _Epochs(setup.encoders)
+        return _Epochs(setup)
 
     def survey(self, survey: Survey, memory: nn.Module) -> None:
         assert isinstance(memory, _Epochs)
@@ -122,7 +124,7 @@ class InfoReg(LossWeighting):
             active = moment.evidence.complete & grows[number] & (gap > 0)
             pull = torch.where(active, self.strength(gap), 0.0)
             for parameter, gradient in moment.on(modality).items():
-                memory.traces[0, number] += gradient.float().square().sum()
+                memory.traces[0, number] += gradient.to(memory.traces.dtype).square().sum()
                 added[parameter] = pull.to(parameter.dtype) * (
                     parameter.detach() - memory.anchor(parameter)
                 )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_not_negative
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
 from mmpareto.balancing._view import Evidence, View
 from mmpareto.errors import MMParetoError
@@ -42,9 +42,12 @@ class MLB(LossWeighting):
     name = "mlb"
     facts = Facts(
         source="Kontras et al., BMVC 2024, arXiv 2405.07930",
-        family="gradient modulation",
+        family="gradients",
         needs="unimodal heads, classes",
-        ranges={"alpha": (0.1, 2.0, "log"), "beta": (1.0, 3.0, "linear")},
+        modalities="any",
+        forwards=1,
+        backwards=1,
+        ranges={"alpha": Range(0.1, 2.0, "log"), "beta": Range(1.0, 3.0)},
     )
     relies_on = frozenset({"confidence"})
 

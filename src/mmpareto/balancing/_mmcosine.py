@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmpareto.balancing._checks import check_not_negative
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
 from mmpareto.balancing._shares import joint_alone
 from mmpareto.errors import MMParetoError
@@ -72,7 +72,10 @@ class MMCosine(LossWeighting):
         source="Xu et al., ICASSP 2023, arXiv 2303.05338",
         family="head",
         needs="a joint head on concatenated features",
-        ranges={"scale": (5.0, 30.0, "log")},
+        modalities="any",
+        forwards=1,
+        backwards=1,
+        ranges={"scale": Range(5.0, 30.0, "log")},
     )
     requires = frozenset({JOINT})
     relies_on = frozenset({"fuse"})

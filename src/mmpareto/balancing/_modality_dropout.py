@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_shares
 from mmpareto.balancing._dropping import joint_loss_dropping
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
 from mmpareto.balancing._shares import joint_alone
 from mmpareto.balancing._view import Evidence, Names, Setup, View
@@ -39,7 +39,10 @@ class ModalityDropout(LossWeighting):
         source="Neverova et al., TPAMI 2016, arXiv 1501.00102",
         family="features",
         needs="split model",
-        ranges={"rate": (0.1, 0.5, "linear")},
+        modalities="any",
+        forwards=1,
+        backwards=1,
+        ranges={"rate": Range(0.1, 0.5)},
     )
     requires = frozenset({JOINT})
     relies_on = frozenset({"fuse"})

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_not_negative
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
 from mmpareto.balancing._moment import Moment
 from mmpareto.balancing._shares import joint_alone
@@ -53,9 +53,12 @@ class OGMGE(LossWeighting):
     name = "ogm-ge"
     facts = Facts(
         source="Peng et al., CVPR 2022, arXiv 2203.15332",
-        family="gradient modulation",
+        family="gradients",
         needs="split model, classes",
-        ranges={"alpha": (0.1, 1.0, "linear")},
+        modalities="any",
+        forwards=1,
+        backwards=1,
+        ranges={"alpha": Range(0.1, 1.0)},
     )
     requires = frozenset({JOINT})
     relies_on = frozenset({"fuse", "confidence"})

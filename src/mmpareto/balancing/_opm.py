@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_not_negative, check_shares
 from mmpareto.balancing._dropping import joint_loss_dropping
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
 from mmpareto.balancing._shares import joint_alone
 from mmpareto.balancing._view import Evidence, Names, Setup, View
@@ -21,8 +21,7 @@ class _Rates(Names):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup.encoders)
         self.rates: Tensor
-        like = setup.encoders.parameters[0]
-        self.register_buffer("rates", torch.zeros(len(self.modalities), device=like.device))
+        self.register_buffer("rates", setup.zeros(len(self.modalities)))
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,10 @@ class OPM(LossWeighting):
         source="Wei et al., TPAMI 2024, arXiv 2410.11582",
         family="features",
         needs="split model, classes",
-        ranges={"q": (0.1, 0.5, "linear"), "strength": (0.1, 0.9, "linear")},
+        modalities="any",
+        forwards=1,
+        backwards=1,
+        ranges={"q": Range(0.1, 0.5), "strength": Range(0.1, 0.9)},
     )
     requires = frozenset({JOINT})
     relies_on = frozenset({"fuse", "confidence"})

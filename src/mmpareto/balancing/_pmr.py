@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_not_negative, check_shares
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
 from mmpareto.balancing._shares import joint_alone
 from mmpareto.balancing._view import Evidence, Names, Setup, Survey, View, check_classes
@@ -67,9 +67,12 @@ class PMR(LossWeighting):
     name = "pmr"
     facts = Facts(
         source="Fan et al., CVPR 2023, arXiv 2211.07089",
-        family="objective",
+        family="losses",
         needs="features, classes, a forward pass over the training part per epoch",
-        ranges={"alpha": (0.1, 2.0, "log"), "momentum": (0.1, 0.9, "linear")},
+        modalities="any",
+        forwards=1,
+        backwards=1,
+        ranges={"alpha": Range(0.1, 2.0, "log"), "momentum": Range(0.1, 0.9)},
     )
     requires = frozenset({JOINT})
     relies_on = frozenset({"fuse"})

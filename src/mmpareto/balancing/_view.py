@@ -152,6 +152,10 @@ class Setup:
     widths: Mapping[str, int] = field(default_factory=dict)
     trained: Mapping[str, nn.Module] = field(default_factory=dict)
 
+    def zeros(self, *shape: int) -> Tensor:
+        """Zeros on the model's device, in its precision or float32, whichever is higher."""
+        return zeros_like_weights(self.encoders, *shape)
+
 
 @dataclass(frozen=True, eq=False)
 class Survey:
@@ -169,6 +173,13 @@ class Survey:
     encoders: Partition
     read: Callable[[str], Iterator[View]] = lambda part: iter(())
     initial: Callable[[], Mapping[str, Tensor]] = dict
+
+
+def zeros_like_weights(encoders: Partition, *shape: int) -> Tensor:
+    """Zeros where the weights are, in their precision or float32, whichever is higher."""
+    weight = encoders.parameters[0]
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    return torch.zeros(shape, dtype=dtype, device=weight.device)
 
 
 class Names(nn.Module):
