@@ -101,7 +101,8 @@ EXPORTED = [cls for cls in _EXPORTS if hasattr(cls, "name")]
 CLASSES = [
     cls
     for cls in [*EXPORTED, balancing.CustomWeighting]
-    if not any(getattr(cls, hook) is not getattr(mp.Method, hook) for hook in balancing.IN_STEP)
+    if cls.trains
+    and not any(getattr(cls, hook) is not getattr(mp.Method, hook) for hook in balancing.AT_WORK)
 ]
 """Those that weigh gradients or losses, and do no more in a step."""
 

@@ -51,6 +51,15 @@ def share(batch: Batch, start: int, stop: int, step: int = 1) -> Batch:
     return {"inputs": inputs, "label": batch["label"][chosen], "rows": {}}
 
 
+@dataclass(frozen=True)
+class Configuration:
+    """What a method that lets other trainings come first changes."""
+
+    method: Any
+    shapes: tuple[str, ...]
+    modalities: tuple[str, ...] | None = None
+
+
 @dataclass
 class Loop:
     """A model, a method at work on it, and an optimizer."""
@@ -63,7 +72,12 @@ class Loop:
         self.method.adapt(self.model)
         self.model.to(next(self.model.parameters()).dtype)
         self.partition = mp.Partition(self.model, **self.model.encoders)
-        setup = Setup(self.partition, TARGET, self.model.widths)
+        names = tuple(self.model.encoders)
+        trained = {
+            name: make_model(first.modalities or names, self.dtype)
+            for name, first in self.method.trainings(Configuration(self.method, names)).items()
+        }
+        setup = Setup(self.partition, TARGET, self.model.widths, trained)
         self.balancer = Balancer(self.method, self.partition, seed=self.seed, setup=setup)
         self.optimizer = torch.optim.SGD(self.model.parameters(), 0.1, momentum=0.9)
         self.initial = {name: value.clone() for name, value in self.model.state_dict().items()}

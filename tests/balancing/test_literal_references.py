@@ -20,6 +20,7 @@ from torch.nn import functional
 import mmpareto as mp
 from balancing.at_work import STEPS_PER_EPOCH, Loop, make_batch, make_model
 from mmpareto import balancing
+from mmpareto.balancing._kmeans import kmeans
 from mmpareto.models import LateFusion
 
 NAMES = ("audio", "visual", "text")
@@ -76,7 +77,8 @@ def train(
         scales, joint, addition = reference(slow)
         joint = functional.cross_entropy(slow.joint, slow.label) + joint
         losses = {"joint": joint}
-        losses |= {m: functional.cross_entropy(slow.heads[m], slow.label) for m in NAMES}
+        if reference is not lfm:  # which trains the heads by the joint loss
+            losses |= {m: functional.cross_entropy(slow.heads[m], slow.label) for m in NAMES}
         gradients: dict[Tensor, Tensor] = {}
         for name, loss in losses.items():
             parts = torch.autograd.grad(
@@ -215,6 +217,62 @@ def cosine(slow: Slow) -> Any:
     return {}, 0.0, None
 
 
+def umt(slow: Slow) -> Any:
+    """The teachers are those that the loop has made: models of one modality, never trained."""
+    term = torch.zeros((), dtype=torch.float64)
+    for m in NAMES:
+        teacher = make_model((m,)).encoders[m]
+        taught = teacher(make_batch(slow.number)["inputs"][m]).detach()
+        for features, target in zip(slow.x[m], taught, strict=True):
+            term = (
+                term + 3.0 * sum((a - b) ** 2 for a, b in zip(features, target, strict=True)) / 32
+            )
+    return {}, term, None
+
+
+def lfm(slow: Slow) -> Any:
+    share = 0.2 + 0.5 * min(1, slow.epoch / 3)
+    mean = (slow.heads["audio"] + slow.heads["visual"] + slow.heads["text"]) / 3
+    p = {m: slow.heads[m].softmax(1) for m in NAMES}
+    gaps = []
+    for one, other in (("audio", "visual"), ("audio", "text"), ("visual", "text")):
+        middle = (p[one] + p[other]) / 2
+        for sample in range(8):
+            halves = [p[one][sample], p[other][sample]]
+            parts = [(q * (q / middle[sample]).log()).sum() for q in halves]
+            gaps.append((parts[0] + parts[1]) / 2)
+    slow.joint = mean  # its cross-entropy is added by the loop, with weight 1
+    classified = functional.cross_entropy(mean, slow.label)
+    return {}, (2 * share - 1) * classified + 2 * (1 - share) * sum(gaps) / len(gaps), None
+
+
+def begin_relearning(slow: Slow) -> None:
+    initial = slow.store.setdefault(
+        "initial", {p: p.detach().clone() for p in slow.model.parameters()}
+    )
+    slow.epoch = slow.number // STEPS_PER_EPOCH
+    if slow.epoch not in (1, 3):
+        return
+    for m in NAMES:
+        purities = []
+        for start in (900, 950):
+            batches = [make_batch(start + number) for number in range(3)]
+            x = slow.model.encoders[m](torch.cat([b["inputs"][m] for b in batches])).detach()
+            x = (x - x.amin(0)) / (x.amax(0) - x.amin(0))
+            clusters = kmeans(x, 3, torch.Generator().manual_seed(0)).tolist()
+            label = torch.cat([b["label"] for b in batches]).tolist()
+            right = 0
+            for cluster in range(3):
+                inside = [y for y, k in zip(label, clusters, strict=True) if k == cluster]
+                right += max((inside.count(c) for c in range(3)), default=0)
+            purities.append(right / len(label))
+        a = math.tanh(3.0 * abs(purities[0] - purities[1]))
+        slow.store["moved"] = max(slow.store.get("moved", 0), a)
+        with torch.no_grad():
+            for parameter in slow.model.encoders[m].parameters():
+                parameter.copy_(a * initial[parameter] + (1 - a) * parameter)
+
+
 def nothing(slow: Slow) -> Any:
     return {}, 0.0, None
 
@@ -228,6 +286,11 @@ CASES: dict[str, tuple[mp.Method, Reference, Callable[[Slow], None] | None, tupl
         balancing.PMR(alpha=2.0, mu=0.5, entropy_epochs=2), pmr, begin_pmr, ("joint",)
     ),
     "mmcosine": (balancing.MMCosine(), cosine, None, ("joint",)),
+    "umt": (balancing.UMT(strength=3.0), umt, None, ("joint",)),
+    "lfm": (balancing.LFM(first=0.2, last=0.7, epochs=3), lfm, None, ("joint",)),
+    "relearning": (
+        balancing.Relearning(epochs=(1, 3)), nothing, begin_relearning, ("joint",)
+    ),
     "dgl": (balancing.DGL(), nothing, None, NAMES),
 }  # fmt: skip
 
@@ -245,6 +308,8 @@ def test_twenty_steps_are_those_of_the_equations(case: Any) -> None:
     torch.testing.assert_close(work.weights(), expected, rtol=1e-9, atol=1e-10)
     if reference is inforeg:
         assert slow.store["pulled"]
+    if begin is begin_relearning:
+        assert slow.store["moved"] > 0.05
     plain = Loop(balancing.Joint() if objectives == ("joint",) else balancing.Uniform())
     plain.train(20)
     if len(plain.weights()) == len(expected):
@@ -258,6 +323,8 @@ JOINT = [
     balancing.ModalityDropout(rate=0.0),
     balancing.InfoReg(threshold=1.0),
     balancing.PMR(alpha=0.0, mu=0.0),
+    balancing.UMT(strength=0.0),
+    balancing.Relearning(strength=0.0),
 ]
 
 

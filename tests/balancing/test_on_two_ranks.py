@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from balancing.at_work import STEPS_PER_EPOCH, Loop, make_batch, make_model, share
-from balancing.test_at_work import modalities
+from balancing.test_at_work import STEPPING, modalities
 from distributed.launch import on_ranks
-from networks import EXPORTED
 
 pytestmark = pytest.mark.distributed
 STEPS = 12
@@ -20,7 +19,7 @@ STEPS = 12
 def trained(rank: int, world: int) -> dict[str, Tensor]:
     """The weights that each method leaves."""
     weights = {}
-    for cls in EXPORTED:
+    for cls in STEPPING:
         method = cls()
         work = Loop(method, make_model(modalities(method)))
         for number in range(STEPS):
@@ -45,14 +44,14 @@ def one_of_two(rank: int) -> dict[str, Tensor]:
 
 def test_two_equal_one(tmp_path: Path) -> None:
     first, second = on_ranks(tmp_path, one_of_two)
-    assert first.keys() == second.keys() == {cls.name for cls in EXPORTED}
+    assert first.keys() == second.keys() == {cls.name for cls in STEPPING}
     for name, weights in first.items():
         assert torch.equal(weights, second[name]), name
 
 
 def before_the_odd_step(rank: int) -> dict[str, Tensor]:
     weights = {}
-    for cls in EXPORTED:
+    for cls in STEPPING:
         method = cls()
         work = Loop(method, make_model(modalities(method)))
         for number in range(STEPS):

@@ -16,6 +16,7 @@ from mmpareto import balancing
 from mmpareto.balancing import Balancer, Evidence, Moment, View
 from mmpareto.balancing._dropping import mean_rate
 from mmpareto.balancing._inforeg import lead
+from mmpareto.balancing._kmeans import purity
 from mmpareto.balancing._mmcosine import CosineHead
 from mmpareto.balancing._shares import shapley
 from mmpareto.specs import Classes
@@ -253,3 +254,33 @@ def test_cross_entropy_of_each_sample_has_the_loss_as_its_mean() -> None:
     label = torch.tensor([0, 1, 2, 0, 1])
     losses = Classes(("a", "b")).losses(logits, label)
     torch.testing.assert_close(losses.mean(), functional.cross_entropy(logits, label))
+
+
+@pytest.mark.parametrize(("divergence", "expected"), [("js", 0.0506718), ("release", 0.0533002)])
+def test_lfm_and_the_reversed_arguments(divergence: str, expected: float) -> None:
+    p, q = torch.tensor([[0.8, 0.2]]).double().log(), torch.tensor([[0.5, 0.5]]).double().log()
+    gap = balancing.LFM(divergence=divergence).gap(p, q)
+    assert gap.tolist() == near([expected])
+    release = balancing.LFM(first=0.2046237, last=0.5391552)
+    assert release.share(0) == 0.2046237
+    assert release.share(100) == pytest.approx(0.5391552)
+
+
+def test_lfm_takes_the_mean_of_what_a_sample_has() -> None:
+    one, other = torch.tensor([[1.0, 3.0], [2.0, 2.0]]), torch.tensor([[3.0, 5.0], [torch.nan] * 2])
+    joint = balancing.LFM().combine(one, {"audio": one, "visual": other})
+    assert joint.tolist() == [[2.0, 4.0], [2.0, 2.0]]
+
+
+def test_umt() -> None:
+    distance = balancing.UMT(strength=10.0).distance(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2))
+    assert float(distance) == 25.0
+
+
+def test_relearning() -> None:
+    assert purity(torch.tensor([0, 0, 0, 1]), torch.tensor([0, 0, 1, 1]), 2) == 0.75
+    share = balancing.Relearning().way_back(0.95, 0.75)
+    assert share == pytest.approx(0.5370496, abs=6e-8)
+    assert float(torch.tensor(2.0).double().lerp(torch.tensor(1.0).double(), share)) == (
+        pytest.approx(1.4629504, abs=6e-8)
+    )

@@ -1,15 +1,17 @@
 """Balancing methods, one file each. What this package exports is the catalogue."""
 
 from mmpareto.balancing._agm import AGM as AGM
-from mmpareto.balancing._balancer import IN_STEP as IN_STEP
+from mmpareto.balancing._balancer import AT_WORK as AT_WORK
 from mmpareto.balancing._balancer import Balancer as Balancer
 from mmpareto.balancing._dgl import DGL as DGL
+from mmpareto.balancing._ensemble import Ensemble as Ensemble
 from mmpareto.balancing._facts import Facts as Facts
 from mmpareto.balancing._facts import Range as Range
 from mmpareto.balancing._hooks import Method as Method
 from mmpareto.balancing._hooks import overrides as overrides
 from mmpareto.balancing._inforeg import InfoReg as InfoReg
 from mmpareto.balancing._joint import Joint as Joint
+from mmpareto.balancing._lfm import LFM as LFM
 from mmpareto.balancing._method import CustomWeighting as CustomWeighting
 from mmpareto.balancing._method import GradientIntegration as GradientIntegration
 from mmpareto.balancing._method import GramianWeighting as GramianWeighting
@@ -26,6 +28,10 @@ from mmpareto.balancing._moment import Moment as Moment
 from mmpareto.balancing._ogm_ge import OGMGE as OGMGE
 from mmpareto.balancing._opm import OPM as OPM
 from mmpareto.balancing._pmr import PMR as PMR
+from mmpareto.balancing._relearning import Relearning as Relearning
+from mmpareto.balancing._role import Part as Part
+from mmpareto.balancing._role import Role as Role
+from mmpareto.balancing._umt import UMT as UMT
 from mmpareto.balancing._uniform import ScaledUniform as ScaledUniform
 from mmpareto.balancing._uniform import Uniform as Uniform
 from mmpareto.balancing._view import Evidence as Evidence

@@ -17,8 +17,8 @@ from mmpareto.errors import MMParetoError
 from mmpareto.gradients import among
 from mmpareto.partition import Encoder, Partition, as_partition
 
-IN_STEP = ("evidence", "objectives", "scales", "additions")
-"""Hooks that a step calls: without a `Balancer` it would pass them by."""
+AT_WORK = ("evidence", "objectives", "scales", "additions", "survey")
+"""Hooks that would be passed by without a `Balancer`."""
 
 
 class Balancer(nn.Module):

@@ -21,7 +21,7 @@ def joint_loss_dropping(view: View, modalities: list[str], rates: Tensor) -> Ten
     """
     present = [name for name in modalities if name in view.features]
     columns = [modalities.index(name) for name in present]
-    has = torch.stack([_has(view, name) for name in present], 1)
+    has = torch.stack([presence(view, name) for name in present], 1)
     kept = (view.uniform(len(modalities)) >= rates)[:, columns] & has
     kept = torch.where(kept.any(1, keepdim=True), kept, has)
     scale = 1 / (1 - mean_rate(view.features, modalities, rates))
@@ -44,7 +44,7 @@ def mean_rate(features: Features, modalities: list[str], rates: Tensor) -> Tenso
     return total / width
 
 
-def _has(view: View, modality: str) -> Tensor:
+def presence(view: View, modality: str) -> Tensor:
     """Which samples [B] have a modality."""
     label, rows = view.label, view.rows.get(modality)
     if rows is None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmpareto.balancing._facts import Facts
 from mmpareto.balancing._moment import Moment
+from mmpareto.balancing._role import Role
 from mmpareto.balancing._view import Evidence, Setup, Survey, View
 
 
@@ -26,15 +27,20 @@ class Method:
     Attributes:
         name: What the command line and the tables call the method.
         facts: What a reader of results must know of it.
+        role: How it takes part in comparisons, if it is among the methods compared by default.
         requires: Objectives without which the method has no meaning.
+        trains: Whether it has a training of its own. Without one the model is the ensemble of the
+            models whose trainings came first.
         relies_on: What must be there: ``"fuse"``, a model that is split into encoders and what
             fuses any subset of their features; ``"confidence"``, a target that has one.
     """
 
     name: ClassVar[str]
     facts: ClassVar[Facts]
+    role: ClassVar[Role | None] = None
     requires: ClassVar[frozenset[str]] = frozenset()
     relies_on: ClassVar[frozenset[str]] = frozenset()
+    trains: ClassVar[bool] = True
 
     def memory(self, setup: Setup) -> nn.Module:
         """What the method remembers: called once, before training.

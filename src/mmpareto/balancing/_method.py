@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from mmpareto.balancing._balancer import IN_STEP, Balancer
+from mmpareto.balancing._balancer import AT_WORK, Balancer
 from mmpareto.balancing._hooks import Method, overrides
 from mmpareto.errors import MMParetoError
 
@@ -98,7 +98,12 @@ def as_method(method: Method | Balancer | GramianWeighting) -> GradientIntegrati
     """
     if isinstance(method, Balancer):
         return _of_a_family(method.method)
-    if isinstance(method, Method) and overrides(method, *IN_STEP):
+    if isinstance(method, Method) and not method.trains:
+        raise MMParetoError(
+            "Parameter `method` should be one that makes steps. Found "
+            f"{method.name}, which joins models that were trained before."
+        )
+    if isinstance(method, Method) and overrides(method, *AT_WORK):
         raise MMParetoError(
             f"Parameter `method` should be at work on a model. Found {method.name} by itself, "
             "which decides on more than gradients. Pass mp.Balancer(method, encoders), and show "

@@ -71,6 +71,14 @@ class View:
         rows = self.rows.get(modality)
         return values if rows is None else values.index_select(0, rows)
 
+    def spread(self, modality: str) -> Tensor:
+        """A modality's predictions [B, outputs], NaN for samples that lack it."""
+        prediction, rows = self.logits[modality], self.rows.get(modality)
+        if rows is None:
+            return prediction
+        absent = prediction.new_full((len(self.label), prediction.shape[1]), torch.nan)
+        return absent.index_copy(0, rows, prediction)
+
     @cached_property
     def slices(self) -> dict[str, Tensor]:
         r"""For each modality its share [n, outputs] of the joint prediction, without a graph.

@@ -2,6 +2,7 @@
 
 from mmpareto.models._bottleneck import BottleneckFusion as BottleneckFusion
 from mmpareto.models._bottleneck import BottleneckTransformer as BottleneckTransformer
+from mmpareto.models._ensemble import Ensemble as Ensemble
 from mmpareto.models._exchange import Exchange as Exchange
 from mmpareto.models._film import FiLM as FiLM
 from mmpareto.models._film import FiLMFusionCNN as FiLMFusionCNN

@@ -20,6 +20,5 @@ from mmpareto.training._folder import check_data as check_data
 from mmpareto.training._folder import check_same as check_same
 from mmpareto.training._folder import stored_metrics as stored_metrics
 from mmpareto.training._predictions import Predictions as Predictions
-from mmpareto.training._predictions import averaged as averaged
 from mmpareto.training._predictions import objectives as objectives
 from mmpareto.training._switches import threads as threads

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmpareto.balancing import IN_STEP, Method, overrides
+from mmpareto.balancing import AT_WORK, Method, overrides
 from mmpareto.errors import MMParetoError
-from mmpareto.models import MultimodalModel, Output, can_split
+from mmpareto.models import Ensemble, MultimodalModel, Output, can_split
 from mmpareto.specs import Target
 from mmpareto.training._config import RunConfig
 
@@ -22,6 +22,11 @@ def build_model(config: RunConfig) -> MultimodalModel:
     Raises:
         MMParetoError: If the training's method cannot train it.
     """
+    if not config.method.trains:
+        members = {}
+        for name, training in config.method.trainings(config).items():
+            members[name] = build_model(training)
+        return Ensemble(members, config.data.target)
     model = config.model.build(config.shapes, config.data.target.outputs)
     check_fits(config.method, model, config.data.target)
     config.method.adapt(model)
@@ -48,7 +53,7 @@ def check_fits(method: Method, model: nn.Module, target: Target) -> None:
 
 def check_whole_parameters(method: Method) -> None:
     """Raises if a method does in a step what sharded parameters do not allow."""
-    if overrides(method, *IN_STEP, "survey"):
+    if overrides(method, *AT_WORK):
         raise MMParetoError(
             f"Parameter `strategy` should be ddp for {method.name}, which reads features or "
             "changes gradients: with fsdp no process has whole parameters. Found fsdp."

@@ -54,7 +54,8 @@ class BalancedModule(lightning.LightningModule):
             assert self.device_mesh is not None
             shard(self.model, self.device_mesh["data_parallel"])
         partition, method = Partition(self.model, **self.model.encoders), self.config.method
-        setup = Setup(partition, self.target, getattr(self.model, "widths", {}))
+        widths = getattr(self.model, "widths", {})
+        setup = Setup(partition, self.target, widths, self.surveyor.trained)
         self.balancer = [Balancer(method, partition, seed=self.config.seed, setup=setup)]
         self.balanced = BalancedLoss(
             partition,

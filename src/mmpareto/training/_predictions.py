@@ -123,34 +123,6 @@ class Predictions:
         return scores
 
 
-def averaged(alone: Mapping[str, Predictions], target: Target) -> Predictions:
-    """Joins models of one modality each: the joint prediction is the mean of what they expect.
-
-    Args:
-        alone: For each modality the predictions of its model, all of the same samples; their joint
-            ones count.
-        target: What they predict.
-
-    Returns:
-        By modality what its model expects; the joint expectation of a sample is the mean over the
-        modalities it has.
-    """
-    values: dict[str, Tensor] = {}
-    rows: dict[str, Tensor] = {}
-    for modality, predictions in alone.items():
-        values[modality] = target.expectation(predictions.values[JOINT])
-        rows[modality] = predictions.rows[JOINT]
-    label = next(iter(alone.values())).label
-    like = next(iter(values.values()))
-    total, count = like.new_zeros(len(label), like.shape[1]), like.new_zeros(len(label), 1)
-    for modality, samples in rows.items():
-        total.index_add_(0, samples, values[modality])
-        count[samples] += 1
-    counted = count[:, 0].nonzero()[:, 0]
-    joint = total[counted] / count[counted]
-    return Predictions({JOINT: joint, **values}, {JOINT: counted, **rows}, label)
-
-
 class Collector:
     """Gathers the predictions of batches that come in order.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from lightning.fabric.utilities import move_data_to_device
@@ -28,11 +28,13 @@ class Surveyor:
         config: The training.
         train: The part that is trained on.
         held_out: What is held out of it for the method, if anything is.
+        trained: Models of the trainings that came first.
     """
 
     config: RunConfig
     train: MultimodalDataset
     held_out: MultimodalDataset | None = None
+    trained: dict[str, MultimodalModel] = field(default_factory=dict)
 
     def at(self, epoch: int, model: MultimodalModel, encoders: Partition) -> Survey:
         """The beginning of an epoch."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import lightning
@@ -20,6 +21,7 @@ from mmpareto.training._checkpoint_file import choose_checkpoint
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity
 from mmpareto.training._evaluation import evaluate, load_model
+from mmpareto.training._first import check_alone, save_members, train_first
 from mmpareto.training._folder import (
     CHECKPOINT,
     FINISHED,
@@ -32,6 +34,7 @@ from mmpareto.training._folder import (
     claim,
     stored_metrics,
 )
+from mmpareto.training._held_out import learning_parts
 from mmpareto.training._loading import evaluation_loader, training_loader
 from mmpareto.training._model import build_model, check_whole_parameters
 from mmpareto.training._module import BalancedModule, GeometryCallback
@@ -82,13 +85,19 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
         if metrics is None:
             splits = config.data.load()
             # What is wrong is found before the folder is taken.
+            check_alone(config)
             module, loaders = _prepare(config, splits, trainer)
             if trainer.is_global_zero:
                 claim(config, make_folder(out))
-            _fit(trainer, module, loaders, choose_checkpoint(out, training))
+            trained, seconds = train_first(config, out, partial(run, progress=progress))
+            module.surveyor.trained.update(trained)
+            if config.method.trains:
+                _fit(trainer, module, loaders, choose_checkpoint(out, training))
+            else:
+                save_members(config, trained, out / CHECKPOINT)
             if trainer.is_global_zero:
                 metrics = _results(config, out, splits, recorder)
-                metrics["train"]["seconds"] = timer.time_elapsed("train")
+                metrics["train"]["seconds"] = seconds + timer.time_elapsed("train")
                 write_json(out / METRICS, metrics)
                 seal(out, FINISHED)
                 for name in (LAST, PREVIOUS):
@@ -116,13 +125,14 @@ def _prepare(
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     if config.strategy == "fsdp":
         check_whole_parameters(config.method)
-    module = BalancedModule(config, build_model(config), Surveyor(config, splits.train))
+    learned, held_out = learning_parts(config, splits.train)
+    module = BalancedModule(config, build_model(config), Surveyor(config, learned, held_out))
     shares = {
         "rank": trainer.global_rank,
         "processes": trainer.world_size,
         "workers": config.workers,
     }
-    train = training_loader(splits.train, config.shapes, config.batch_size, config.seed, **shares)
+    train = training_loader(learned, config.shapes, config.batch_size, config.seed, **shares)
     # Every process evaluates all of it: shares of different lengths would need different numbers of
     # forward passes, and where parameters are sharded each of those waits for all processes.
     return module, (train, evaluation_loader(splits.val, config.shapes, workers=config.workers))
