@@ -58,6 +58,7 @@ class Configuration:
     method: Any
     shapes: tuple[str, ...]
     modalities: tuple[str, ...] | None = None
+    hold_out: bool = False
 
 
 @dataclass
@@ -98,10 +99,11 @@ class Loop:
             Survey(epoch, self.partition, self.read, lambda: self.initial),
         )
 
-    def read(self, part: str) -> Iterator[View]:
+    def read(self, part: str, model: Any = None) -> Iterator[View]:
         for number in range(3):
+            batch = make_batch(900 + number + 50 * (part != "train"), dtype=self.dtype)
             with torch.no_grad():
-                yield self.view(make_batch(900 + number + 50 * (part != "train"), dtype=self.dtype))
+                yield view_of(TARGET, model or self.model, batch)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -39,6 +39,7 @@ class Slow:
     objectives: tuple[str, ...]
     store: dict[str, Any] = field(default_factory=dict)
     number: int = 0
+    weights: dict[str, float] = field(default_factory=dict)
 
     def look(self, batch: Any) -> None:
         """The forward pass, and each modality's share of the joint logits."""
@@ -79,6 +80,7 @@ def train(
         losses = {"joint": joint}
         if reference is not lfm:  # which trains the heads by the joint loss
             losses |= {m: functional.cross_entropy(slow.heads[m], slow.label) for m in NAMES}
+        losses = {name: slow.weights.get(name, 1.0) * loss for name, loss in losses.items()}
         gradients: dict[Tensor, Tensor] = {}
         for name, loss in losses.items():
             parts = torch.autograd.grad(
@@ -272,6 +274,36 @@ def begin_relearning(slow: Slow) -> None:
                 parameter.copy_(a * initial[parameter] + (1 - a) * parameter)
 
 
+def begin_blending(slow: Slow) -> None:
+    if slow.number:
+        return
+    raw = {}
+    for k in ("joint", *NAMES):
+        trained = make_model(NAMES if k == "joint" else (k,))
+        losses = {}
+        for part, start in (("train", 900), ("held", 950)):
+            for when, model in (("before", slow.model), ("after", trained)):
+                found = []
+                for number in range(3):
+                    batch = make_batch(start + number)
+                    inputs = batch["inputs"] if k == "joint" else {k: batch["inputs"][k]}
+                    output = model(batch["inputs"]) if when == "before" else model(inputs)
+                    z = output.logits[k] if when == "before" else output.joint
+                    found.append(float(functional.cross_entropy(z.detach(), batch["label"])))
+                losses[part, when] = sum(found) / 3
+        g = max(losses["held", "before"] - losses["held", "after"], 0.0)
+        gap = losses["held", "after"] - losses["train", "after"]
+        o = gap - (losses["held", "before"] - losses["train", "before"])
+        raw[k] = g / max(o * o, 1e-8)
+    total = sum(raw.values())
+    slow.store["weights"] = {k: w / total if total else 0.25 for k, w in raw.items()}
+
+
+def blending(slow: Slow) -> Any:
+    slow.weights = slow.store["weights"]
+    return {}, 0.0, None
+
+
 def nothing(slow: Slow) -> Any:
     return {}, 0.0, None
 
@@ -290,6 +322,7 @@ CASES: dict[str, tuple[mp.Method, Reference, Callable[[Slow], None] | None, tupl
     "relearning": (
         balancing.Relearning(epochs=(1, 3)), nothing, begin_relearning, ("joint",)
     ),
+    "g-blending": (balancing.GBlending(), blending, begin_blending, ("joint", *NAMES)),
     "dgl": (balancing.DGL(), nothing, None, NAMES),
 }  # fmt: skip
 

@@ -284,3 +284,21 @@ def test_relearning() -> None:
     assert float(torch.tensor(2.0).double().lerp(torch.tensor(1.0).double(), share)) == (
         pytest.approx(1.4629504, abs=6e-8)
     )
+
+
+def test_g_blending() -> None:
+    cases = {
+        "joint": (1.5, 0.5, 1.6, 1.0), "audio": (1.5, 1.0, 1.6, 1.2), "visual": (1.5, 0.4, 1.6, 1.3)
+    }  # fmt: skip
+    raw = []
+    for train_before, train_after, held_before, held_after in cases.values():
+        before, after = (
+            torch.tensor([train_before, held_before]),
+            torch.tensor([train_after, held_after]),
+        )
+        raw.append(balancing.GBlending().raw_weight(before.double(), after.double()))
+    assert [float(weight) for weight in raw] == pytest.approx([3.75, 40.0, 0.46875], rel=2e-6)
+    weights = torch.stack(raw) / sum(raw)
+    assert weights.tolist() == pytest.approx([0.0848057, 0.9045936, 0.0106007], abs=6e-8)
+    worse = torch.tensor([2.0, 2.0])  # a toolkit takes the absolute value
+    assert balancing.GBlending().raw_weight(torch.tensor([1.5, 1.6]), worse) == 0

@@ -7,6 +7,7 @@ from mmpareto.balancing._dgl import DGL as DGL
 from mmpareto.balancing._ensemble import Ensemble as Ensemble
 from mmpareto.balancing._facts import Facts as Facts
 from mmpareto.balancing._facts import Range as Range
+from mmpareto.balancing._g_blending import GBlending as GBlending
 from mmpareto.balancing._hooks import Method as Method
 from mmpareto.balancing._hooks import overrides as overrides
 from mmpareto.balancing._inforeg import InfoReg as InfoReg

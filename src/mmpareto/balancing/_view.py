@@ -173,13 +173,14 @@ class Survey:
         epoch: Its number, from 0.
         encoders: The partition.
         read: Makes a pass without gradients, in evaluation mode, over a part of the data, ``train``
-            or ``held-out``. It gives what each batch showed.
+            or ``held-out``, with the model that is trained, or with another. It gives what each
+            batch showed.
         initial: Gives the model's initial weights, by the names in its ``state_dict``.
     """
 
     epoch: int
     encoders: Partition
-    read: Callable[[str], Iterator[View]] = lambda part: iter(())
+    read: Callable[..., Iterator[View]] = lambda part, model=None: iter(())
     initial: Callable[[], Mapping[str, Tensor]] = dict
 
 

@@ -108,6 +108,8 @@ class RunConfig:
             in that process. The batches are the same whatever their number.
         strategy: Whether every process holds the whole model (ddp) or a part of each parameter
             (fsdp, FSDP2); auto is ddp where there are several processes.
+        hold_out: Whether a tenth of the training part is held out, as for methods that learn from
+            it: for other trainings to be compared with theirs.
     """
 
     data: DatasetRecipe
@@ -124,6 +126,7 @@ class RunConfig:
     num_nodes: int = 1
     workers: int = 0
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    hold_out: bool = False
 
     def __post_init__(self) -> None:
         positive = dict.fromkeys(("epochs", "threads", "devices", "num_nodes"), 1)

@@ -55,7 +55,7 @@ def learning_parts(
         config: The training.
         train: The whole training part.
     """
-    if not config.method.facts.uses_validation:
+    if not (config.hold_out or config.method.facts.uses_validation):
         return train, None
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0)).tolist()
     count = max(1, len(train) // SHARE)

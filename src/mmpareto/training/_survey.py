@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from lightning.fabric.utilities import move_data_to_device
@@ -38,10 +39,13 @@ class Surveyor:
 
     def at(self, epoch: int, model: MultimodalModel, encoders: Partition) -> Survey:
         """The beginning of an epoch."""
-        return Survey(epoch, encoders, lambda part: self.read(part, model), self.initial)
+        return Survey(epoch, encoders, partial(self.read, model), self.initial)
 
-    def read(self, part: str, model: MultimodalModel) -> Iterator[View]:
+    def read(
+        self, trained: MultimodalModel, part: str, other: MultimodalModel | None = None
+    ) -> Iterator[View]:
         """Passes over ``train`` or ``held-out``, in evaluation mode and without gradients."""
+        model = other or trained
         parts = {"train": self.train, "held-out": self.held_out}
         dataset = parts.get(part)
         if dataset is None:
@@ -50,7 +54,8 @@ class Surveyor:
                 f"{part!r}."
             )
         loader = evaluation_loader(dataset, self.config.shapes)
-        device = next(model.parameters()).device
+        device = next(trained.parameters()).device
+        model.to(device)
         modes = {module: module.training for module in model.modules()}
         model.eval()
         with torch.no_grad():
