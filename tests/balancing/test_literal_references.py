@@ -340,6 +340,8 @@ def test_twenty_steps_are_those_of_the_equations(case: Any) -> None:
     torch.testing.assert_close(work.weights(), expected, rtol=1e-9, atol=1e-10)
     if reference is inforeg:
         assert slow.store["pulled"]
+    if begin is begin_blending:
+        assert max(slow.weights.values()) > 0.5 > min(slow.weights.values())
     if begin is begin_relearning:
         assert slow.store["moved"] > 0.05
     plain = Loop(balancing.Joint() if objectives == ("joint",) else balancing.Uniform())
