@@ -4,6 +4,7 @@ from mmpareto.balancing import AGM as AGM
 from mmpareto.balancing import DGL as DGL
 from mmpareto.balancing import LFM as LFM
 from mmpareto.balancing import MGDA as MGDA
+from mmpareto.balancing import MLA as MLA
 from mmpareto.balancing import MLB as MLB
 from mmpareto.balancing import OGMGE as OGMGE
 from mmpareto.balancing import OPM as OPM

@@ -14,6 +14,7 @@ from mmpareto.balancing import Balancer, Setup, Survey, View
 from mmpareto.data import Batch
 from mmpareto.models import LateFusion
 from mmpareto.specs import Classes
+from mmpareto.training._loading import select_modalities
 from mmpareto.training._predictions import view_of
 
 WIDTHS = {"audio": 5, "visual": 4, "text": 6}
@@ -94,6 +95,12 @@ class Loop:
         losses = self.losses(batch, epoch)
         return mp.backward(losses, self.partition, self.balancer, geometry=None)
 
+    def step(self, batch: Batch, epoch: int = 0) -> None:
+        """One step per turn."""
+        for turn in self.method.turns(tuple(self.model.encoders)):
+            self.backward(select_modalities(batch, turn), epoch)
+            self.optimizer.step()
+
     def begin(self, epoch: int) -> None:
         self.balancer.survey(
             Survey(epoch, self.partition, self.read, lambda: self.initial),
@@ -113,8 +120,7 @@ class Loop:
         for number in range(start, start + steps):
             if number % STEPS_PER_EPOCH == 0:
                 self.begin(number // STEPS_PER_EPOCH)
-            self.backward(make_batch(number, dtype=self.dtype), number // STEPS_PER_EPOCH)
-            self.optimizer.step()
+            self.step(make_batch(number, dtype=self.dtype), number // STEPS_PER_EPOCH)
 
     def weights(self) -> Tensor:
         return torch.cat([parameter.detach().flatten() for parameter in self.model.parameters()])

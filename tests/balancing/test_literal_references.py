@@ -381,3 +381,33 @@ def test_is_uniform_in_the_limit(method: mp.Method) -> None:
     work.train(12)
     plain.train(12)
     torch.testing.assert_close(work.weights(), plain.weights(), rtol=1e-12, atol=1e-13)
+
+
+def test_alternating_steps_are_those_of_the_equations() -> None:
+    """One modality after the other, a head that all share, and a projection of its gradient."""
+    method = balancing.MLA(alpha=0.5)
+    work, model = Loop(method), make_model()
+    work.train(20)
+    weight, bias = model.unimodal["audio"].weight, model.unimodal["audio"].bias
+    p, momentum = torch.eye(4).double(), {}
+    for number in range(20):
+        batch = make_batch(number)
+        for m in NAMES:
+            x = model.encoders[m](batch["inputs"][m])
+            loss = functional.cross_entropy(x @ weight.T + bias, batch["label"])
+            learned = [*model.encoders[m].parameters(), weight, bias]
+            gradients = dict(zip(learned, torch.autograd.grad(loss, learned), strict=True))
+            gradients[weight] = gradients[weight] @ p
+            h = x.detach().mean(0)
+            q = p @ h / (0.5 + h @ p @ h)
+            p = p - q[:, None] * (h @ p)[None]
+            with torch.no_grad():
+                for parameter, gradient in gradients.items():
+                    momentum[parameter] = 0.9 * momentum.get(parameter, 0) + gradient
+                    parameter -= 0.1 * momentum[parameter]
+    assert (p - torch.eye(4)).abs().max() > 0.1
+    torch.testing.assert_close(work.balancer.memory.p, p, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(work.model.unimodal["text"].weight, weight, rtol=1e-9, atol=1e-10)
+    for name, parameter in model.encoders.named_parameters():
+        got = work.model.encoders.get_parameter(name)
+        torch.testing.assert_close(got, parameter, rtol=1e-9, atol=1e-10)

@@ -26,8 +26,7 @@ def trained(rank: int, world: int) -> dict[str, Tensor]:
             epoch = number // STEPS_PER_EPOCH
             if number % STEPS_PER_EPOCH == 0:
                 work.begin(epoch)
-            work.backward(share(make_batch(number), rank, 8, world), epoch)
-            work.optimizer.step()
+            work.step(share(make_batch(number), rank, 8, world), epoch)
         # A process without anything, and one without a modality, make their steps all the same.
         batch = share(make_batch(99), rank, 8, world)
         if rank == 0:
@@ -58,8 +57,7 @@ def before_the_odd_step(rank: int) -> dict[str, Tensor]:
             if number % STEPS_PER_EPOCH == 0:
                 work.begin(number // STEPS_PER_EPOCH)
             batch = make_batch(number) if rank < 0 else share(make_batch(number), rank, 8, 2)
-            work.backward(batch, number // STEPS_PER_EPOCH)
-            work.optimizer.step()
+            work.step(batch, number // STEPS_PER_EPOCH)
         weights[method.name] = work.weights()
     return weights
 

@@ -17,6 +17,7 @@ from mmpareto.balancing import Balancer, Evidence, Moment, View
 from mmpareto.balancing._dropping import mean_rate
 from mmpareto.balancing._inforeg import lead
 from mmpareto.balancing._kmeans import purity
+from mmpareto.balancing._mla import certainty_weights
 from mmpareto.balancing._mmcosine import CosineHead
 from mmpareto.balancing._shares import shapley
 from mmpareto.specs import Classes
@@ -302,3 +303,28 @@ def test_g_blending() -> None:
     assert weights.tolist() == pytest.approx([0.0848057, 0.9045936, 0.0106007], abs=6e-8)
     worse = torch.tensor([2.0, 2.0])  # a toolkit takes the absolute value
     assert balancing.GBlending().raw_weight(torch.tensor([1.5, 1.6]), worse) == 0
+
+
+def test_mla_projects_and_its_matrix_stays_between_0_and_1() -> None:
+    """In the release the denominator is a matrix, which gives a negative eigenvalue."""
+    p = balancing.MLA(alpha=0.1).projected(torch.eye(2).double(), torch.ones(2).double())
+    assert p[0].tolist() == near([0.5238095, -0.4761905])
+    assert torch.linalg.eigvalsh(p).min() > 0
+    assert float(torch.ones(2).double() @ p @ torch.ones(2).double()) < 0.1
+
+
+def test_mla_weighs_each_sample_by_how_certain_its_modalities_are() -> None:
+    """The release takes the softmax over the batch, and one weight for all samples."""
+    audio, visual = torch.tensor([[0.9, 0.1]] * 2).double(), torch.tensor([[0.6, 0.4]]).double()
+    visual = torch.cat([visual, torch.full((1, 2), torch.nan).double()])
+    weights = certainty_weights(torch.stack([audio.log(), visual.log()]))
+    assert weights[:, 0].tolist() == near([0.5861152, 0.4138848])
+    assert weights[:, 1].tolist() == [1.0, 0.0]
+    joint = balancing.MLA().combine(audio, {"audio": audio.log(), "visual": visual.log()})
+    torch.testing.assert_close(joint[1], audio[1].log())
+
+
+def test_mla_needs_features_of_one_width() -> None:
+    heads = nn.ModuleDict({"audio": nn.Linear(3, 2), "visual": nn.Linear(4, 2)})
+    with pytest.raises(mp.MMParetoError, match="equal widths"):
+        balancing.MLA().adapt(nn.ModuleDict({"unimodal": heads}))

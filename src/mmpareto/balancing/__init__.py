@@ -21,6 +21,7 @@ from mmpareto.balancing._method import as_method as as_method
 from mmpareto.balancing._method import check_required as check_required
 from mmpareto.balancing._method import describe as describe
 from mmpareto.balancing._mgda import MGDA as MGDA
+from mmpareto.balancing._mla import MLA as MLA
 from mmpareto.balancing._mlb import MLB as MLB
 from mmpareto.balancing._mmcosine import MMCosine as MMCosine
 from mmpareto.balancing._mmpareto import MMPareto as MMPareto

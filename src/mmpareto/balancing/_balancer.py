@@ -111,14 +111,13 @@ class Balancer(nn.Module):
         """The batch's evidence, over all processes; it is added to that of the step."""
         if not overrides(self.method, "evidence"):
             return Evidence({}, torch.ones((), dtype=torch.bool, device=view.label.device))
-        shown = self.method.evidence(view, self.memory) if view.features else {}
-        zero = zeros_like_weights(self.encoders)
-        sums, counts = [], []
+        shown = self.method.evidence(view, self.memory)
+        zero = zeros_like_weights(self.encoders, *self.method.width(self.memory))
+        sums = []
         for modality in self.encoders:
             values = shown.get(modality, zero[None][:0])
-            sums.append(values.sum().to(zero.dtype))
-            counts.append(zero + len(values))
-        total = sum_over(torch.stack([*sums, *counts]).view(2, -1), self._group)
+            sums.append(torch.stack([values.sum(0).to(zero.dtype), zero + len(values)]))
+        total = sum_over(torch.stack(sums, 1), self._group)
         self._sums = total if self._sums is None else self._sums + total
         return self._evidence(total)
 
@@ -153,7 +152,8 @@ class Balancer(nn.Module):
         Args:
             gradients: By parameter, averaged over processes; not written to.
         """
-        total = zeros_like_weights(self.encoders, 2, len(self.encoders))
+        width = self.method.width(self.memory)
+        total = zeros_like_weights(self.encoders, 2, len(self.encoders), *width)
         if self._sums is not None:
             total = self._sums
         evidence = self._evidence(total)

@@ -2,7 +2,7 @@
 
 # Annotations are not postponed: CONTRIBUTING.md says why.
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -54,9 +54,14 @@ class Method:
         """What a batch tells: called after its forward pass, without gradients.
 
         Returns:
-            For each modality present values [n], one for each sample that has it.
+            For each modality present values [n], one for each sample that has it; or [n, width],
+            with one width for all modalities.
         """
         return {}
+
+    def width(self, memory: nn.Module) -> tuple[int, ...]:
+        """Shape of one sample's evidence, alike for all modalities and on all processes."""
+        return ()
 
     def objectives(self, view: View, evidence: Evidence, memory: nn.Module) -> Mapping[str, Tensor]:
         """The losses of a batch: called before they are differentiated.
@@ -94,6 +99,14 @@ class Method:
 
         It may read the data, change what is remembered, and change the model's weights.
         """
+
+    def turns(self, modalities: Sequence[str]) -> Sequence[tuple[str, ...]]:
+        """The modalities that learn at a time: called once, before training.
+
+        Each batch makes one step per turn, on the inputs of these modalities alone. The other
+        encoders get no gradient, so that neither momentum nor weight decay moves them.
+        """
+        return [tuple(modalities)]
 
     def trainings(self, config: Any) -> Mapping[str, Any]:
         """Trainings that must come first, by name: called with the configuration of this one.

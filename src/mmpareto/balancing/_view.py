@@ -87,6 +87,8 @@ class View:
         concatenated features exactly :math:`W_m x_m + b / M`. For other heads it is the prediction
         from that modality alone, less a constant.
         """
+        if not self.features:
+            return {}
         with torch.no_grad():
             rest = (1 - 1 / max(1, len(self.features))) * self.fuse({})
             shares = {}
@@ -113,7 +115,7 @@ class View:
 
 
 class Evidence(Mapping[str, Tensor]):
-    """Means over all samples of all processes, 0-d, by modality.
+    """Means over all samples of all processes, 0-d or [width], by modality.
 
     Args:
         means: By modality; 0 where no sample had it.

@@ -22,6 +22,7 @@ class EpochBatches(Sampler[EpochIndices]):
         seed: Seed of the order, and of random changes to the samples.
         rank: Number of this process, from 0; it takes every `processes`-th sample of each batch.
         processes: Number of processes that share each batch; a divisor of its size.
+        turns: How many times in a row each batch is given.
 
     Example:
         >>> batches = EpochBatches(size=5, batch_size=2, seed=0)
@@ -35,7 +36,14 @@ class EpochBatches(Sampler[EpochIndices]):
     """
 
     def __init__(
-        self, size: int, batch_size: int, seed: int, *, rank: int = 0, processes: int = 1
+        self,
+        size: int,
+        batch_size: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        processes: int = 1,
+        turns: int = 1,
     ) -> None:
         if batch_size > size:
             raise MMParetoError(
@@ -44,7 +52,7 @@ class EpochBatches(Sampler[EpochIndices]):
             )
         self.size, self.batch_size = size, batch_size
         self.seed, self.epoch = seed, 0
-        self.rank, self.processes = rank, processes
+        self.rank, self.processes, self.turns = rank, processes, turns
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the order of `epoch`; Lightning calls it."""
@@ -55,9 +63,11 @@ class EpochBatches(Sampler[EpochIndices]):
         # seed's.
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         order = torch.randperm(self.size, generator=generator)
-        batches = order[: len(self) * self.batch_size].view(len(self), -1)
+        count = self.size // self.batch_size
+        batches = order[: count * self.batch_size].view(count, -1)
         for indices in batches[:, self.rank :: self.processes].tolist():
-            yield EpochIndices(indices, self.seed, self.epoch)
+            for _ in range(self.turns):
+                yield EpochIndices(indices, self.seed, self.epoch)
 
     def __len__(self) -> int:
-        return self.size // self.batch_size
+        return self.size // self.batch_size * self.turns

@@ -64,9 +64,15 @@ def training_loader(
     rank: int = 0,
     processes: int = 1,
     workers: int = 0,
+    turns: int = 1,
 ) -> DataLoader[Batch]:
-    """Shuffled batches, of each the share of process `rank`, as `select_modalities` leaves them."""
-    batches = EpochBatches(len(dataset), batch_size, seed, rank=rank, processes=processes)
+    """Shuffled batches, of each the share of process `rank`, as `select_modalities` leaves them.
+
+    Each is given `turns` times in a row.
+    """
+    batches = EpochBatches(
+        len(dataset), batch_size, seed, rank=rank, processes=processes, turns=turns
+    )
     return _loader(dataset, batches, modalities, workers)
 
 

@@ -20,6 +20,7 @@ from mmpareto.models import MultimodalModel
 from mmpareto.partition import JOINT, Partition
 from mmpareto.step._balanced_loss import BalancedLoss
 from mmpareto.training._config import RunConfig
+from mmpareto.training._loading import select_modalities
 from mmpareto.training._mean_losses import MeanLosses
 from mmpareto.training._predictions import REMEDY, Collector, predicted, view_of
 from mmpareto.training._survey import Surveyor
@@ -54,6 +55,7 @@ class BalancedModule(lightning.LightningModule):
             assert self.device_mesh is not None
             shard(self.model, self.device_mesh["data_parallel"])
         partition, method = Partition(self.model, **self.model.encoders), self.config.method
+        self.turns = method.turns(tuple(self.model.encoders))
         widths = getattr(self.model, "widths", {})
         setup = Setup(partition, self.target, widths, self.surveyor.trained)
         self.balancer = [Balancer(method, partition, seed=self.config.seed, setup=setup)]
@@ -86,6 +88,7 @@ class BalancedModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """A loss whose backward pass is one balanced gradient, averaged over all processes."""
         self._check_share(batch)
+        batch = select_modalities(batch, self.turns[batch_idx % len(self.turns)])
         view = view_of(self.target, self.model, batch, self.current_epoch)
         losses = self.balancer[0].observe(view)
         self.losses.add(losses, batch)

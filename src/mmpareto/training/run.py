@@ -131,6 +131,7 @@ def _prepare(
         "rank": trainer.global_rank,
         "processes": trainer.world_size,
         "workers": config.workers,
+        "turns": len(config.method.turns(tuple(config.shapes))),
     }
     train = training_loader(learned, config.shapes, config.batch_size, config.seed, **shares)
     # Every process evaluates all of it: shares of different lengths would need different numbers of
