@@ -15,11 +15,9 @@ from balancing.at_work import Loop, make_batch, make_model
 from mmpareto import balancing
 from mmpareto.balancing import Balancer, Evidence, Moment, View
 from mmpareto.balancing._dropping import mean_rate
-from mmpareto.balancing._inforeg import lead
 from mmpareto.balancing._kmeans import purity
-from mmpareto.balancing._mla import certainty_weights
 from mmpareto.balancing._mmcosine import CosineHead
-from mmpareto.balancing._shares import shapley
+from mmpareto.balancing._shares import certainty_weights, shapley
 from mmpareto.specs import Classes
 
 TRUE = torch.tensor(True)
@@ -189,7 +187,7 @@ def test_inforeg() -> None:
 def test_the_lead_is_over_the_weaker_ones_and_larger_is_stronger() -> None:
     """The paper's equation 8 has the sign of the score reversed."""
     scores = evidence(audio=-0.5, visual=-1.5, text=-0.7)
-    assert values({m: lead(scores, m) for m in scores}) == near([0.6, 0.0, 0.8])
+    assert values({m: scores.lead(m) for m in scores}) == near([0.6, 0.0, 0.8])
 
 
 @pytest.mark.parametrize(("form", "expected"), [("paper", 0.1121413), ("release", 0.5130153)])

@@ -5,6 +5,7 @@ from mmpareto.balancing._balancer import AT_WORK as AT_WORK
 from mmpareto.balancing._balancer import Balancer as Balancer
 from mmpareto.balancing._dgl import DGL as DGL
 from mmpareto.balancing._ensemble import Ensemble as Ensemble
+from mmpareto.balancing._evidence import Evidence as Evidence
 from mmpareto.balancing._facts import Facts as Facts
 from mmpareto.balancing._facts import Range as Range
 from mmpareto.balancing._g_blending import GBlending as GBlending
@@ -33,10 +34,9 @@ from mmpareto.balancing._pmr import PMR as PMR
 from mmpareto.balancing._relearning import Relearning as Relearning
 from mmpareto.balancing._role import Part as Part
 from mmpareto.balancing._role import Role as Role
+from mmpareto.balancing._setup import Setup as Setup
+from mmpareto.balancing._setup import Survey as Survey
 from mmpareto.balancing._umt import UMT as UMT
 from mmpareto.balancing._uniform import ScaledUniform as ScaledUniform
 from mmpareto.balancing._uniform import Uniform as Uniform
-from mmpareto.balancing._view import Evidence as Evidence
-from mmpareto.balancing._view import Setup as Setup
-from mmpareto.balancing._view import Survey as Survey
 from mmpareto.balancing._view import View as View

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_not_negative
+from mmpareto.balancing._evidence import Evidence
 from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
+from mmpareto.balancing._setup import Setup
 from mmpareto.balancing._shares import joint_alone, shapley
-from mmpareto.balancing._view import Evidence, Setup, View
+from mmpareto.balancing._view import View
 from mmpareto.partition import JOINT
 
 _LARGEST_EXPONENT = 10.0

@@ -8,10 +8,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from mmpareto.balancing._facts import Facts
-from mmpareto.balancing._hooks import Method, overrides
+from mmpareto.balancing._evidence import Evidence, evidence_of, sums_and_counts
+from mmpareto.balancing._hooks import Method, check_count, overrides
 from mmpareto.balancing._moment import Moment, generator
-from mmpareto.balancing._view import Evidence, Setup, Survey, View, zeros_like_weights
+from mmpareto.balancing._setup import Setup, Survey, zeros_like_weights
+from mmpareto.balancing._view import View
 from mmpareto.distributed import Group, place, sum_over
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import among
@@ -65,7 +66,7 @@ class Balancer(nn.Module):
         super().__init__()
         partition = as_partition(encoders)
         self.method, self.encoders, self.seed = method, partition, seed
-        _check_count(method, partition)
+        check_count(method, partition)
         self.memory = method.memory(setup or Setup(partition))
         self._group = group
         self._steps = self._batches = 0
@@ -113,18 +114,10 @@ class Balancer(nn.Module):
             return Evidence({}, torch.ones((), dtype=torch.bool, device=view.label.device))
         shown = self.method.evidence(view, self.memory)
         zero = zeros_like_weights(self.encoders, *self.method.width(self.memory))
-        sums = []
-        for modality in self.encoders:
-            values = shown.get(modality, zero[None][:0])
-            sums.append(torch.stack([values.sum(0).to(zero.dtype), zero + len(values)]))
-        total = sum_over(torch.stack(sums, 1), self._group)
+        sums = sums_and_counts(shown, self.encoders, zero)
+        total = sum_over(sums, self._group)
         self._sums = total if self._sums is None else self._sums + total
-        return self._evidence(total)
-
-    def _evidence(self, total: Tensor) -> Evidence:
-        sums, counts = total
-        means = (sums / counts.clamp(min=1)).unbind()
-        return Evidence(dict(zip(self.encoders, means, strict=True)), (counts > 0).all())
+        return evidence_of(total, self.encoders)
 
     def _uniform(self, like: Tensor, count: int) -> Tensor:
         """Numbers [B, count] for this process's samples, out of those for all processes'."""
@@ -156,7 +149,7 @@ class Balancer(nn.Module):
         total = zeros_like_weights(self.encoders, 2, len(self.encoders), *width)
         if self._sums is not None:
             total = self._sums
-        evidence = self._evidence(total)
+        evidence = evidence_of(total, self.encoders)
         changed = dict(gradients)
         for encoder, scale in self.method.scales(evidence, self.memory).items():
             factor = torch.where(evidence.complete, scale, 1.0)
@@ -182,12 +175,3 @@ class Balancer(nn.Module):
                 "its predictions. Found a step without. Call balancer.observe(mp.View(label, "
                 "features, fuse)) after the forward pass."
             )
-
-
-def _check_count(method: Method, partition: Partition) -> None:
-    facts: Facts | None = getattr(method, "facts", None)  # a user's own method may do without
-    if facts is not None and facts.modalities == "two" and len(partition) != 2:
-        raise MMParetoError(
-            f"Parameter `method` should be one for {len(partition)} modalities. Found "
-            f"{method.name}, which is defined for two."
-        )

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.balancing._ensemble import each_alone
+from mmpareto.balancing._evidence import Evidence
 from mmpareto.balancing._facts import Facts
 from mmpareto.balancing._joint import Joint
 from mmpareto.balancing._method import LossWeighting
-from mmpareto.balancing._view import Evidence, Setup, Survey, View
+from mmpareto.balancing._setup import Setup, Survey
+from mmpareto.balancing._view import View
 from mmpareto.partition import JOINT
 
 _SMALLEST = 1e-8

@@ -2,15 +2,18 @@
 
 # Annotations are not postponed: CONTRIBUTING.md says why.
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from mmpareto.balancing._evidence import Evidence
 from mmpareto.balancing._facts import Facts
 from mmpareto.balancing._moment import Moment
 from mmpareto.balancing._role import Role
-from mmpareto.balancing._view import Evidence, Setup, Survey, View
+from mmpareto.balancing._setup import Setup, Survey
+from mmpareto.balancing._view import View
+from mmpareto.errors import MMParetoError
 
 
 class Method:
@@ -129,6 +132,16 @@ class Method:
             unimodal: For each modality [n, outputs], NaN for samples that lack it.
         """
         return joint
+
+
+def check_count(method: Method, modalities: Collection[str]) -> None:
+    """Raises unless a method is defined for so many modalities."""
+    facts = getattr(method, "facts", None)  # a user's own method may do without
+    if facts is not None and facts.modalities == "two" and len(modalities) != 2:
+        raise MMParetoError(
+            f"Parameter `method` should be one for {len(modalities)} modalities. Found "
+            f"{method.name}, which is defined for two."
+        )
 
 
 def overrides(method: Method, *hooks: str) -> bool:

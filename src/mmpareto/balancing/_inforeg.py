@@ -8,33 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_not_negative
+from mmpareto.balancing._epochs import Epochs
 from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
 from mmpareto.balancing._moment import Moment
+from mmpareto.balancing._setup import Setup, Survey
 from mmpareto.balancing._shares import joint_alone
-from mmpareto.balancing._view import Evidence, Setup, Survey, View
+from mmpareto.balancing._view import View
 from mmpareto.partition import JOINT
-
-
-class _Epochs(nn.Module):
-    """Weights at the beginning of the epoch, and Fisher traces of this epoch and of two before."""
-
-    def __init__(self, setup: Setup) -> None:
-        super().__init__()
-        self.anchors: dict[Tensor, str] = {}
-        for number, parameter in enumerate(setup.encoders.owner):
-            self.anchors[parameter] = f"anchor{number}"
-            self.register_buffer(f"anchor{number}", parameter.detach().clone())
-        self.traces: Tensor
-        self.steps: Tensor
-        # For each modality the sum over this epoch's steps, and the means of two epochs before it.
-        self.register_buffer("traces", setup.zeros(3, len(setup.encoders)))
-        self.register_buffer("steps", setup.zeros())
-
-    def anchor(self, parameter: Tensor) -> Tensor:
-        """A parameter's value at the beginning of the epoch."""
-        anchor: Tensor = getattr(self, self.anchors[parameter])
-        return anchor
 
 
 @dataclass(frozen=True)
@@ -90,10 +71,10 @@ class InfoReg(LossWeighting):
         return joint_alone(objectives)
 
     def memory(self, setup: Setup) -> nn.Module:
-        return _Epochs(setup)
+        return Epochs(setup)
 
     def survey(self, survey: Survey, memory: nn.Module) -> None:
-        assert isinstance(memory, _Epochs)
+        assert isinstance(memory, Epochs)
         latest = memory.traces[0] / memory.steps.clamp(min=1)
         memory.traces.copy_(torch.stack([torch.zeros_like(latest), latest, memory.traces[1]]))
         memory.steps.zero_()
@@ -114,13 +95,13 @@ class InfoReg(LossWeighting):
         return (self.beta * gap.tanh()).exp()
 
     def additions(self, moment: Moment, memory: nn.Module) -> Mapping[Tensor, Tensor]:
-        assert isinstance(memory, _Epochs)
+        assert isinstance(memory, Epochs)
         _, latest, before = memory.traces
         grows = (before > 0) & (latest - before > self.threshold * latest)
         memory.steps += 1
         added: dict[Tensor, Tensor] = {}
         for number, modality in enumerate(moment.encoders):
-            gap = lead(moment.evidence, modality)
+            gap = moment.evidence.lead(modality)
             active = moment.evidence.complete & grows[number] & (gap > 0)
             pull = torch.where(active, self.strength(gap), 0.0)
             for parameter, gradient in moment.on(modality).items():
@@ -129,14 +110,3 @@ class InfoReg(LossWeighting):
                     parameter.detach() - memory.anchor(parameter)
                 )
         return added
-
-
-def lead(evidence: Evidence, modality: str) -> Tensor:
-    """Mean difference to the modalities with less evidence, 0-d; 0 where there is none."""
-    ahead = torch.zeros_like(evidence[modality])
-    weaker = torch.zeros_like(ahead)
-    for other in evidence.others(modality):
-        difference = evidence[modality] - other
-        ahead = ahead + difference.clamp(min=0)
-        weaker = weaker + (difference > 0)
-    return ahead / weaker.clamp(min=1)

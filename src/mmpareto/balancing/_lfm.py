@@ -11,9 +11,11 @@ from torch.nn import functional
 
 from mmpareto.balancing._checks import check_shares
 from mmpareto.balancing._dropping import presence
+from mmpareto.balancing._evidence import Evidence
 from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
-from mmpareto.balancing._view import Evidence, Setup, View, check_classes
+from mmpareto.balancing._setup import Setup
+from mmpareto.balancing._view import View, check_classes
 from mmpareto.errors import MMParetoError
 from mmpareto.partition import JOINT
 

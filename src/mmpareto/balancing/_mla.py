@@ -7,10 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_not_negative
+from mmpareto.balancing._evidence import Evidence
 from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
 from mmpareto.balancing._moment import Moment
-from mmpareto.balancing._view import Evidence, Setup, View
+from mmpareto.balancing._setup import Setup
+from mmpareto.balancing._shares import certainty_weights
+from mmpareto.balancing._view import View
 from mmpareto.errors import MMParetoError
 
 
@@ -126,16 +129,6 @@ class MLA(LossWeighting):
         logits = torch.stack(list(unimodal.values()))
         weights = certainty_weights(logits)
         return (weights[..., None] * logits.nan_to_num()).sum(0)
-
-
-def certainty_weights(logits: Tensor) -> Tensor:
-    """Weights [M, n] of M predictions [M, n, classes]: softmax of minus their entropies.
-
-    What is NaN, the prediction of a modality that a sample lacks, has weight 0.
-    """
-    log_p = logits.log_softmax(-1)
-    entropy = -(log_p.exp() * log_p).sum(-1)
-    return (-entropy).masked_fill(entropy.isnan(), -torch.inf).softmax(0).nan_to_num()
 
 
 def _alike(heads: nn.ModuleDict) -> bool:

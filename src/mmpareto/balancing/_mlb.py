@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_not_negative
+from mmpareto.balancing._evidence import Evidence
 from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
-from mmpareto.balancing._view import Evidence, View
+from mmpareto.balancing._view import View
 from mmpareto.errors import MMParetoError
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mmpareto.balancing._view import Evidence
+from mmpareto.balancing._evidence import Evidence
 from mmpareto.partition import Partition
 
 

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_not_negative
+from mmpareto.balancing._evidence import Evidence
 from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
 from mmpareto.balancing._moment import Moment
 from mmpareto.balancing._shares import joint_alone
-from mmpareto.balancing._view import Evidence, View
+from mmpareto.balancing._view import View
 from mmpareto.partition import JOINT
 
 

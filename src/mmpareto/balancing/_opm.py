@@ -8,10 +8,12 @@ from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_not_negative, check_shares
 from mmpareto.balancing._dropping import joint_loss_dropping
+from mmpareto.balancing._evidence import Evidence
 from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
+from mmpareto.balancing._setup import Names, Setup
 from mmpareto.balancing._shares import joint_alone
-from mmpareto.balancing._view import Evidence, Names, Setup, View
+from mmpareto.balancing._view import View
 from mmpareto.partition import JOINT
 
 

@@ -8,28 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_not_negative, check_shares
+from mmpareto.balancing._evidence import Evidence
 from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
+from mmpareto.balancing._prototypes import Prototypes, class_means, similarities
+from mmpareto.balancing._setup import Setup, Survey
 from mmpareto.balancing._shares import joint_alone
-from mmpareto.balancing._view import Evidence, Names, Setup, Survey, View, check_classes
+from mmpareto.balancing._view import View, check_classes
 from mmpareto.partition import JOINT
-
-
-class _Prototypes(Names):
-    """For each modality the classes' mean features [C, width]."""
-
-    def __init__(self, setup: Setup) -> None:
-        super().__init__(setup.encoders)
-        self.classes = setup.target.outputs
-        like = setup.encoders.parameters[0]
-        for number, modality in enumerate(self.modalities):
-            width = setup.widths[modality]
-            self.register_buffer(f"of{number}", like.new_zeros(self.classes, width))
-
-    def of(self, modality: str) -> Tensor:
-        """The prototypes of a modality."""
-        prototypes: Tensor = getattr(self, f"of{self.modalities.index(modality)}")
-        return prototypes
 
 
 @dataclass(frozen=True)
@@ -92,30 +78,30 @@ class PMR(LossWeighting):
 
     def memory(self, setup: Setup) -> nn.Module:
         check_classes(self.name, setup.target)
-        return _Prototypes(setup)
+        return Prototypes(setup)
 
     def survey(self, survey: Survey, memory: nn.Module) -> None:
-        assert isinstance(memory, _Prototypes)
-        for modality, fresh in _class_means(survey, memory).items():
+        assert isinstance(memory, Prototypes)
+        for modality, fresh in class_means(survey, memory).items():
             old = memory.of(modality)
             old.copy_(fresh if survey.epoch == 0 else old.lerp(fresh, 1 - self.momentum))
 
     def evidence(self, view: View, memory: nn.Module) -> Mapping[str, Tensor]:
-        assert isinstance(memory, _Prototypes)
+        assert isinstance(memory, Prototypes)
         scores = {}
         for modality in view.features:
-            logits, truth = _similarities(view, modality, memory)
+            logits, truth = similarities(view, modality, memory)
             scores[modality] = logits.softmax(1).gather(1, truth[:, None])[:, 0]
         return scores
 
     def objectives(self, view: View, evidence: Evidence, memory: nn.Module) -> Mapping[str, Tensor]:
-        assert isinstance(memory, _Prototypes)
+        assert isinstance(memory, Prototypes)
         if not view.features:
             return view.losses
         scores = torch.stack(list(evidence.values()))
         total = view.losses[JOINT]
         for modality in view.features:
-            logits, truth = _similarities(view, modality, memory)
+            logits, truth = similarities(view, modality, memory)
             log_q = logits.log_softmax(1)
             beta = (scores.amax() / evidence[modality] - 1).clamp(0, 1)
             gamma = (evidence[modality] / scores.amin() - 1).clamp(0, 1)
@@ -127,28 +113,3 @@ class PMR(LossWeighting):
             term = self.alpha * beta * attraction - (0 if late else self.mu) * gamma * entropy
             total = total + torch.where(evidence.complete, term, 0.0)
         return {**view.losses, JOINT: total}
-
-
-def _similarities(view: View, modality: str, prototypes: _Prototypes) -> tuple[Tensor, Tensor]:
-    """Minus the distances [n, C] to the prototypes, and the labels [n]."""
-    features = view.having(modality, view.features[modality]).flatten(1)
-    distances = torch.cdist(features, prototypes.of(modality).to(features.dtype))
-    return -distances, view.having(modality, view.label)
-
-
-def _class_means(survey: Survey, prototypes: _Prototypes) -> dict[str, Tensor]:
-    """Class means [C, width] of the training part's features; zero for a class without samples."""
-    sums: dict[str, Tensor] = {}
-    counts: dict[str, Tensor] = {}
-    for view in survey.read("train"):
-        for modality, features in view.features.items():
-            values = view.having(modality, features).flatten(1)
-            label = view.having(modality, view.label)
-            like = prototypes.of(modality)
-            sums.setdefault(modality, torch.zeros_like(like)).index_add_(0, label, values)
-            ones = torch.ones_like(values[:, 0])
-            counts.setdefault(modality, torch.zeros_like(like[:, 0])).index_add_(0, label, ones)
-    means = {}
-    for modality, total in sums.items():
-        means[modality] = total / counts[modality].clamp(min=1)[:, None]
-    return means

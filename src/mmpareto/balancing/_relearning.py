@@ -11,8 +11,9 @@ from mmpareto.balancing._checks import check_not_negative
 from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._kmeans import kmeans, purity
 from mmpareto.balancing._method import LossWeighting
+from mmpareto.balancing._setup import Names, Setup, Survey
 from mmpareto.balancing._shares import joint_alone
-from mmpareto.balancing._view import Names, Setup, Survey, check_classes
+from mmpareto.balancing._view import check_classes
 from mmpareto.partition import JOINT
 
 

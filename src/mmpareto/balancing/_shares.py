@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 from math import comb
 
+import torch
 from torch import Tensor
 
 from mmpareto.balancing._view import Features
@@ -58,3 +59,13 @@ def shapley(features: Features, fuse: Callable[[Features], Tensor]) -> dict[str,
                 total = total + (values[joined] - value) / orders
         contributions[name] = total
     return contributions
+
+
+def certainty_weights(logits: Tensor) -> Tensor:
+    """Weights [M, n] of M predictions [M, n, classes]: softmax of minus their entropies.
+
+    What is NaN, the prediction of a modality that a sample lacks, has weight 0.
+    """
+    log_p = logits.log_softmax(-1)
+    entropy = -(log_p.exp() * log_p).sum(-1)
+    return (-entropy).masked_fill(entropy.isnan(), -torch.inf).softmax(0).nan_to_num()

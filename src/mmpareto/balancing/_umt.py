@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from mmpareto.balancing._checks import check_not_negative
 from mmpareto.balancing._ensemble import each_alone
+from mmpareto.balancing._evidence import Evidence
 from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
+from mmpareto.balancing._setup import Setup
 from mmpareto.balancing._shares import joint_alone
-from mmpareto.balancing._view import Evidence, Setup, View
+from mmpareto.balancing._view import View
 from mmpareto.partition import JOINT
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmpareto.errors import MMParetoError
-from mmpareto.partition import JOINT, Partition
+from mmpareto.partition import JOINT
 from mmpareto.specs import Classes, Target
 
 CLASSES = Classes(())
@@ -112,97 +112,6 @@ class View:
         """The mean loss of a joint prediction [B, outputs], over samples with any modality."""
         label = self.having(JOINT, self.label)
         return self.target.loss(self.having(JOINT, prediction), label)
-
-
-class Evidence(Mapping[str, Tensor]):
-    """Means over all samples of all processes, 0-d or [width], by modality.
-
-    Args:
-        means: By modality; 0 where no sample had it.
-        complete: Boolean 0-d, whether every modality had a sample. Without one a method cannot
-            compare: scales are 1 then, and what is remembered should stay as it is.
-    """
-
-    def __init__(self, means: Mapping[str, Tensor], complete: Tensor) -> None:
-        self._means, self.complete = dict(means), complete
-
-    def __getitem__(self, modality: str) -> Tensor:
-        return self._means[modality]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._means)
-
-    def __len__(self) -> int:
-        return len(self._means)
-
-    def others(self, modality: str) -> list[Tensor]:
-        """The means of the other modalities."""
-        return [value for name, value in self._means.items() if name != modality]
-
-    def ratio(self, modality: str) -> Tensor:
-        """A modality's mean over the mean of the others'; 1 for a single modality."""
-        others = self.others(modality)
-        own = self._means[modality]
-        return own / torch.stack(others).mean() if others else torch.ones_like(own)
-
-
-@dataclass(frozen=True, eq=False)
-class Setup:
-    """What a training consists of when it begins.
-
-    Args:
-        encoders: The partition; its ``model`` is the whole model, if that is known.
-        target: What is predicted.
-        widths: For each modality the width of its features, if known.
-        trained: Models of the trainings that came first, by their names.
-    """
-
-    encoders: Partition
-    target: Target = CLASSES
-    widths: Mapping[str, int] = field(default_factory=dict)
-    trained: Mapping[str, nn.Module] = field(default_factory=dict)
-
-    def zeros(self, *shape: int) -> Tensor:
-        """Zeros on the model's device, in its precision or float32, whichever is higher."""
-        return zeros_like_weights(self.encoders, *shape)
-
-
-@dataclass(frozen=True, eq=False)
-class Survey:
-    """The beginning of an epoch.
-
-    Args:
-        epoch: Its number, from 0.
-        encoders: The partition.
-        read: Makes a pass without gradients, in evaluation mode, over a part of the data, ``train``
-            or ``held-out``, with the model that is trained, or with another. It gives what each
-            batch showed.
-        initial: Gives the model's initial weights, by the names in its ``state_dict``.
-    """
-
-    epoch: int
-    encoders: Partition
-    read: Callable[..., Iterator[View]] = lambda part, model=None: iter(())
-    initial: Callable[[], Mapping[str, Tensor]] = dict
-
-
-def zeros_like_weights(encoders: Partition, *shape: int) -> Tensor:
-    """Zeros where the weights are, in their precision or float32, whichever is higher."""
-    weight = encoders.parameters[0]
-    dtype = torch.promote_types(weight.dtype, torch.float32)
-    return torch.zeros(shape, dtype=dtype, device=weight.device)
-
-
-class Names(nn.Module):
-    """The names of all modalities, for memories that need no more.
-
-    Args:
-        encoders: The partition.
-    """
-
-    def __init__(self, encoders: Partition) -> None:
-        super().__init__()
-        self.modalities = list(encoders)
 
 
 def check_classes(method: str, target: Target) -> None:

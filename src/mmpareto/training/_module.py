@@ -58,16 +58,21 @@ class BalancedModule(lightning.LightningModule):
         self.turns = method.turns(tuple(self.model.encoders))
         widths = getattr(self.model, "widths", {})
         setup = Setup(partition, self.target, widths, self.surveyor.trained)
-        self.balancer = [Balancer(method, partition, seed=self.config.seed, setup=setup)]
         self.balanced = BalancedLoss(
             partition,
-            self.balancer[0],
+            Balancer(method, partition, seed=self.config.seed, setup=setup),
             geometry=self.config.geometry.make(method, self.model),
         )
 
+    @property
+    def balancer(self) -> Balancer:
+        """The method at work; no submodule, since it is no part of the model."""
+        assert isinstance(self.balanced.method, Balancer)
+        return self.balanced.method
+
     def on_fit_start(self) -> None:
         """Moves what the method remembers to where the model is."""
-        self.balancer[0].to(self.device)
+        self.balancer.to(self.device)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """SGD over all parameters."""
@@ -83,14 +88,14 @@ class BalancedModule(lightning.LightningModule):
         if overrides(self.config.method, "survey"):
             self._share_statistics()  # or processes would see different features
             survey = self.surveyor.at(self.current_epoch, self.model, self.balanced.partition)
-            self.balancer[0].survey(survey)
+            self.balancer.survey(survey)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """A loss whose backward pass is one balanced gradient, averaged over all processes."""
         self._check_share(batch)
         batch = select_modalities(batch, self.turns[batch_idx % len(self.turns)])
         view = view_of(self.target, self.model, batch, self.current_epoch)
-        losses = self.balancer[0].observe(view)
+        losses = self.balancer.observe(view)
         self.losses.add(losses, batch)
         if not losses:  # the other processes make a step all the same
             sums = [parameter.sum() for parameter in self.model.parameters()]
@@ -132,13 +137,13 @@ class BalancedModule(lightning.LightningModule):
         """Keeps what geometry and method remember, on which the next steps depend."""
         assert self.balanced.geometry is not None
         checkpoint["geometry"] = self.balanced.geometry.state_dict()
-        checkpoint["balancer"] = self.balancer[0].state_dict()
+        checkpoint["balancer"] = self.balancer.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continues with what geometry and method remembered."""
         assert self.balanced.geometry is not None
         self.balanced.geometry.load_state_dict(checkpoint["geometry"])
-        self.balancer[0].load_state_dict(checkpoint["balancer"])
+        self.balancer.load_state_dict(checkpoint["balancer"])
 
     def on_validation_start(self) -> None:
         """Checks the losses, and shares the first process's statistics of batch norm, as DDP."""
