@@ -146,6 +146,8 @@ class Balancer(nn.Module):
             gradients: By parameter, averaged over processes; not written to.
         """
         width = self.method.width(self.memory)
+        if not overrides(self.method, "scales", "additions"):
+            return gradients
         total = zeros_like_weights(self.encoders, 2, len(self.encoders), *width)
         if self._sums is not None:
             total = self._sums

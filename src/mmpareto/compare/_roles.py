@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mmpareto import balancing
 from mmpareto._catalogue import catalogue
 from mmpareto.balancing import Method, Part, Role
@@ -60,6 +62,12 @@ CONTRASTS = (
     ("direction", "Direction, what is left beyond the longer step", SUBJECT, LONGER_STEP),
 )
 """The parts of the subject's gain: name, title, method, and the control whose score it exceeds."""
+
+
+def held_out(names: Iterable[str]) -> list[str]:
+    """Those of the methods that learn from a held-out part of the training data."""
+    known = catalogue(balancing, Method)
+    return [name for name in names if name in known and known[name].facts.uses_validation]
 
 
 def in_order(names: set[str]) -> list[str]:
