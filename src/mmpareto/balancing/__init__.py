@@ -1,9 +1,13 @@
 """Balancing methods, one file each. What this package exports is the catalogue."""
 
 from mmpareto.balancing._agm import AGM as AGM
+from mmpareto.balancing._aligned_mtl import AlignedMTL as AlignedMTL
 from mmpareto.balancing._balancer import AT_WORK as AT_WORK
 from mmpareto.balancing._balancer import Balancer as Balancer
+from mmpareto.balancing._cagrad import CAGrad as CAGrad
+from mmpareto.balancing._conflict_free import ConFIG as ConFIG
 from mmpareto.balancing._dgl import DGL as DGL
+from mmpareto.balancing._dualproj import DualProj as DualProj
 from mmpareto.balancing._ensemble import Ensemble as Ensemble
 from mmpareto.balancing._evidence import Evidence as Evidence
 from mmpareto.balancing._facts import Facts as Facts
@@ -11,6 +15,7 @@ from mmpareto.balancing._facts import Range as Range
 from mmpareto.balancing._g_blending import GBlending as GBlending
 from mmpareto.balancing._hooks import Method as Method
 from mmpareto.balancing._hooks import overrides as overrides
+from mmpareto.balancing._imtlg import IMTLG as IMTLG
 from mmpareto.balancing._inforeg import InfoReg as InfoReg
 from mmpareto.balancing._joint import Joint as Joint
 from mmpareto.balancing._lfm import LFM as LFM
@@ -28,15 +33,19 @@ from mmpareto.balancing._mmcosine import MMCosine as MMCosine
 from mmpareto.balancing._mmpareto import MMPareto as MMPareto
 from mmpareto.balancing._modality_dropout import ModalityDropout as ModalityDropout
 from mmpareto.balancing._moment import Moment as Moment
+from mmpareto.balancing._nash_mtl import NashMTL as NashMTL
 from mmpareto.balancing._ogm_ge import OGMGE as OGMGE
 from mmpareto.balancing._opm import OPM as OPM
+from mmpareto.balancing._pcgrad import PCGrad as PCGrad
 from mmpareto.balancing._pmr import PMR as PMR
 from mmpareto.balancing._relearning import Relearning as Relearning
 from mmpareto.balancing._role import Part as Part
 from mmpareto.balancing._role import Role as Role
 from mmpareto.balancing._setup import Setup as Setup
 from mmpareto.balancing._setup import Survey as Survey
+from mmpareto.balancing._torchjd import TorchJD as TorchJD
 from mmpareto.balancing._umt import UMT as UMT
 from mmpareto.balancing._uniform import ScaledUniform as ScaledUniform
 from mmpareto.balancing._uniform import Uniform as Uniform
+from mmpareto.balancing._upgrad import UPGrad as UPGrad
 from mmpareto.balancing._view import View as View

@@ -56,7 +56,11 @@ class LFM(LossWeighting):
         modalities="any",
         forwards=1,
         backwards=1,
-        ranges={"first": Range(0.05, 0.95), "last": Range(0.05, 1.0)},
+        ranges={
+            "first": Range(0.05, 0.95),
+            "last": Range(0.05, 1.0),
+            "epochs": Range(10, 100, "log"),
+        },
     )
     requires = frozenset({JOINT})
 

@@ -65,7 +65,12 @@ class OPM(LossWeighting):
         modalities="any",
         forwards=1,
         backwards=1,
-        ranges={"q": Range(0.1, 0.5), "strength": Range(0.1, 0.9)},
+        ranges={
+            "q": Range(0.1, 0.5),
+            "strength": Range(0.1, 0.9),
+            "execute": Range(0.5, 1.0),
+            "delay": Range(0, 10),
+        },
     )
     requires = frozenset({JOINT})
     relies_on = frozenset({"fuse", "confidence"})

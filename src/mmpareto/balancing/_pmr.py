@@ -58,7 +58,12 @@ class PMR(LossWeighting):
         modalities="any",
         forwards=1,
         backwards=1,
-        ranges={"alpha": Range(0.1, 2.0, "log"), "momentum": Range(0.1, 0.9)},
+        ranges={
+            "alpha": Range(0.1, 2.0, "log"),
+            "momentum": Range(0.1, 0.9),
+            "mu": Range(0.001, 0.1, "log"),
+            "entropy_epochs": Range(0, 20),
+        },
     )
     requires = frozenset({JOINT})
     relies_on = frozenset({"fuse"})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmpareto import balancing
 from mmpareto._catalogue import catalogue, find
-from mmpareto.balancing import Method
+from mmpareto.balancing import Method, TorchJD
 from mmpareto.compare._claimed_run import is_finished, run_claimed
 from mmpareto.compare._comparison import run_name
 from mmpareto.errors import MMParetoError
@@ -16,6 +16,9 @@ from mmpareto.training import Metrics, RunConfig, check_same, stored_metrics
 
 SET_BY_GRID = ("method", "seed", "modalities", "devices", "num_nodes", "strategy")
 """Settings of a training that the grid sets; its trainings have a process each."""
+
+OF_TORCHJD = "torchjd:"
+"""What precedes the name of a weighting of TorchJD."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,9 @@ def method_names() -> list[str]:
 def check_methods(methods: Sequence[str]) -> None:
     """Raises unless `methods` are distinct names of methods."""
     for name in methods:
-        if name not in method_names():
+        if name.startswith(OF_TORCHJD):
+            _method(name)
+        elif name not in method_names():
             raise MMParetoError(
                 f"Parameter `methods` should be some of {', '.join(method_names())}. Found "
                 f"'{name}'."
@@ -55,11 +60,16 @@ def check_methods(methods: Sequence[str]) -> None:
         )
 
 
+def _method(name: str) -> Method:
+    if name.startswith(OF_TORCHJD):
+        return TorchJD(name.removeprefix(OF_TORCHJD))
+    found: Method = find("methods", balancing, Method, name)()
+    return found
+
+
 def configuration(base: RunConfig, cell: Cell) -> RunConfig:
     """The training of a cell."""
-    method = base.method
-    if method.name != cell.method:
-        method = find("methods", balancing, Method, cell.method)()
+    method = base.method if base.method.name == cell.method else _method(cell.method)
     return replace(base, method=method, seed=cell.seed)
 
 
