@@ -16,8 +16,8 @@ from mmpareto.data import EpochIndices
 from mmpareto.errors import MMParetoError
 from mmpareto.models import LateFusionCNN
 from mmpareto.training import load_run
+from mmpareto.training._building import build_model
 from mmpareto.training._held_out import learning_parts
-from mmpareto.training._model import build_model
 from mmpareto.training._survey import Surveyor
 from mmpareto.training.run import run
 from training.made_data import Made

@@ -14,5 +14,6 @@ from mmpareto.distributed._communicator import Finish as Finish
 from mmpareto.distributed._group import Group as Group
 from mmpareto.distributed._group import place as place
 from mmpareto.distributed._group import shard as shard
+from mmpareto.distributed._group import spread as spread
 from mmpareto.distributed._group import sum_over as sum_over
 from mmpareto.distributed._shares import Shares as Shares

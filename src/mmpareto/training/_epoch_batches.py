@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import torch
 from torch.utils.data import Sampler
@@ -22,6 +22,8 @@ class EpochBatches(Sampler[EpochIndices]):
         seed: Seed of the order, and of random changes to the samples.
         rank: Number of this process, from 0; it takes every `processes`-th sample of each batch.
         processes: Number of processes that share each batch; a divisor of its size.
+        parts: Parts that the process takes its share in; a divisor of the share's size.
+        modalities: The modalities whose samples are changed at random; None for all.
         turns: How many times in a row each batch is given.
 
     Example:
@@ -43,6 +45,8 @@ class EpochBatches(Sampler[EpochIndices]):
         *,
         rank: int = 0,
         processes: int = 1,
+        parts: int = 1,
+        modalities: Collection[str] | None = None,
         turns: int = 1,
     ) -> None:
         if batch_size > size:
@@ -52,7 +56,8 @@ class EpochBatches(Sampler[EpochIndices]):
             )
         self.size, self.batch_size = size, batch_size
         self.seed, self.epoch = seed, 0
-        self.rank, self.processes, self.turns = rank, processes, turns
+        self.rank, self.processes = rank, processes
+        self.parts, self.modalities, self.turns = parts, modalities, turns
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the order of `epoch`; Lightning calls it."""
@@ -65,9 +70,9 @@ class EpochBatches(Sampler[EpochIndices]):
         order = torch.randperm(self.size, generator=generator)
         count = self.size // self.batch_size
         batches = order[: count * self.batch_size].view(count, -1)
-        for indices in batches[:, self.rank :: self.processes].tolist():
-            for _ in range(self.turns):
-                yield EpochIndices(indices, self.seed, self.epoch)
+        shares = batches[:, self.rank :: self.processes].repeat_interleave(self.turns, 0)
+        for indices in shares.reshape(len(self), -1).tolist():
+            yield EpochIndices(indices, self.seed, self.epoch, self.modalities)
 
     def __len__(self) -> int:
-        return self.size // self.batch_size * self.turns
+        return self.size // self.batch_size * self.turns * self.parts

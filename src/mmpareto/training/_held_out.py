@@ -33,15 +33,21 @@ class Part(MultimodalDataset):
 
     def __getitem__(self, index: Any) -> Batch:
         """The sample, or the batch of samples, at `index`."""
-        if isinstance(index, EpochIndices):
-            chosen = [self.numbers[number] for number in index.indices]
-            return self.dataset[replace(index, indices=chosen)]
         if isinstance(index, int):
             return self.dataset[self.numbers[index]]
         if isinstance(index, slice):
             return self.dataset[list(self.numbers[index])]
-        positions = index.tolist() if isinstance(index, Tensor) else index
-        return self.dataset[[self.numbers[position] for position in positions]]
+        return self.dataset[self._of_whole(index)]
+
+    def pending(self, indices: Sequence[int]) -> Batch:
+        """See `MultimodalDataset`."""
+        return self.dataset.pending(self._of_whole(indices))
+
+    def _of_whole(self, indices: Any) -> Sequence[int]:
+        """Numbers in the data set of samples of this part."""
+        positions = indices.tolist() if isinstance(indices, Tensor) else indices
+        numbers = [self.numbers[position] for position in positions]
+        return replace(indices, indices=numbers) if isinstance(indices, EpochIndices) else numbers
 
 
 def learning_parts(

@@ -1,4 +1,4 @@
-"""The model of a training: built, adapted to its method, and checked."""
+"""A model and a method that fit together."""
 
 from __future__ import annotations
 
@@ -11,28 +11,21 @@ from torch import Tensor, nn
 
 from mmpareto.balancing import AT_WORK, Method, overrides
 from mmpareto.errors import MMParetoError
-from mmpareto.models import Ensemble, MultimodalModel, Output, can_split
+from mmpareto.models import MultimodalModel, Output, can_split
 from mmpareto.specs import Target
 from mmpareto.training._config import RunConfig
 
 
-def build_model(config: RunConfig) -> MultimodalModel:
-    """A new model, its weights drawn from torch's global generator.
+def adapt(model: MultimodalModel, config: RunConfig) -> None:
+    """Makes a new model one that a training's method can train.
 
     Raises:
-        MMParetoError: If the training's method cannot train it.
+        MMParetoError: If there is no way.
     """
-    if not config.method.trains:
-        members = {}
-        for name, training in config.method.trainings(config).items():
-            members[name] = build_model(training)
-        return Ensemble(members, config.data.target)
-    model = config.model.build(config.shapes, config.data.target.outputs)
     check_fits(config.method, model, config.data.target)
     config.method.adapt(model)
     if overrides(config.method, "combine"):
         model.register_forward_hook(_Combined(config.method), with_kwargs=True)
-    return model
 
 
 def check_fits(method: Method, model: nn.Module, target: Target) -> None:
@@ -51,12 +44,18 @@ def check_fits(method: Method, model: nn.Module, target: Target) -> None:
         )
 
 
-def check_whole_parameters(method: Method) -> None:
-    """Raises if a method does in a step what sharded parameters do not allow."""
-    if overrides(method, *AT_WORK):
+def check_strategy(config: RunConfig) -> None:
+    """Raises if a method does in a step what sharded parameters or scaled losses do not allow."""
+    if config.strategy == "fsdp" and overrides(config.method, *AT_WORK):
         raise MMParetoError(
-            f"Parameter `strategy` should be ddp for {method.name}, which reads features or "
+            f"Parameter `strategy` should be ddp for {config.method.name}, which reads features or "
             "changes gradients: with fsdp no process has whole parameters. Found fsdp."
+        )
+    if config.precision == "16-mixed" and overrides(config.method, "additions"):
+        raise MMParetoError(
+            f"Parameter `precision` should be bf16-mixed or 32-true for {config.method.name}, "
+            "which adds to gradients: with 16-mixed these are scaled by a factor that it does not "
+            "know. Found 16-mixed."
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple
+from functools import partial
 from typing import Any
 
 import lightning
@@ -13,16 +13,19 @@ from torch import Tensor
 
 from mmpareto.balancing import Balancer, Setup, overrides
 from mmpareto.data import Batch
-from mmpareto.diagnostics import GeometryLog, GeometryRow
-from mmpareto.distributed import shard
+from mmpareto.distributed import shard, spread
 from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
+from mmpareto.optimizers import parameter_groups
 from mmpareto.partition import JOINT, Partition
-from mmpareto.step._balanced_loss import BalancedLoss
+from mmpareto.specs import Target
+from mmpareto.step import Accumulation, BalancedLoss, StepReport
 from mmpareto.training._config import RunConfig
+from mmpareto.training._device import on_device
 from mmpareto.training._loading import select_modalities
 from mmpareto.training._mean_losses import MeanLosses
 from mmpareto.training._predictions import REMEDY, Collector, predicted, view_of
+from mmpareto.training._step_loss import AccumulatedLoss
 from mmpareto.training._survey import Surveyor
 
 
@@ -30,17 +33,20 @@ class BalancedModule(lightning.LightningModule):
     """Trains a multimodal model with any balancing method.
 
     Args:
+        model: The model.
+        target: What it predicts, with the loss that it learns by.
         config: The training.
-        model: Its model.
         surveyor: Reads its data for the method.
     """
 
     balanced: BalancedLoss
+    accumulated: AccumulatedLoss | None
 
-    def __init__(self, config: RunConfig, model: MultimodalModel, surveyor: Surveyor) -> None:
+    def __init__(
+        self, model: MultimodalModel, target: Target, config: RunConfig, surveyor: Surveyor
+    ) -> None:
         super().__init__()
-        self.model, self.config, self.surveyor = model, config, surveyor
-        self.target = config.data.target
+        self.model, self.target, self.config, self.surveyor = model, target, config, surveyor
 
     @property
     def sharded(self) -> bool:
@@ -55,14 +61,16 @@ class BalancedModule(lightning.LightningModule):
             assert self.device_mesh is not None
             shard(self.model, self.device_mesh["data_parallel"])
         partition, method = Partition(self.model, **self.model.encoders), self.config.method
+        self.geometry = self.config.geometry.make(method, self.model)
         self.turns = method.turns(tuple(self.model.encoders))
         widths = getattr(self.model, "widths", {})
         setup = Setup(partition, self.target, widths, self.surveyor.trained)
-        self.balanced = BalancedLoss(
-            partition,
-            Balancer(method, partition, seed=self.config.seed, setup=setup),
-            geometry=self.config.geometry.make(method, self.model),
-        )
+        balancer = Balancer(method, partition, seed=self.config.seed, setup=setup)
+        self.balanced = BalancedLoss(partition, balancer, geometry=self.geometry)
+        self.accumulated = None
+        if self.config.accumulate > 1:
+            accumulation = Accumulation(partition, balancer, geometry=self.geometry)
+            self.accumulated = AccumulatedLoss(accumulation, self.config.accumulate)
 
     @property
     def balancer(self) -> Balancer:
@@ -74,33 +82,64 @@ class BalancedModule(lightning.LightningModule):
         """Moves what the method remembers to where the model is."""
         self.balancer.to(self.device)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """SGD over all parameters."""
-        sgd = self.config.optimizer
-        return torch.optim.SGD(
-            self.model.parameters(), sgd.lr, sgd.momentum, weight_decay=sgd.weight_decay
-        )
+    @property
+    def report(self) -> StepReport:
+        """The geometry of the step that was just made."""
+        return self.balanced.report if self.accumulated is None else self.accumulated.report
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer of all parameters, and how their learning rates change."""
+        factors = self.config.lr_factors or {}
+        groups = parameter_groups(self.model, self.model.encoders, factors)
+        optimizer, schedule = self.config.optimizer.make(groups), self.config.schedule
+        for group in optimizer.param_groups:
+            group["lr"] *= group["factor"]
+        if not schedule.changes:
+            return optimizer
+        total = int(self.trainer.estimated_stepping_batches)
+        rate = partial(schedule.factor_at, epoch=total // self.config.epochs, total=total)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step))
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """The batch where the model computes; Lightning calls it."""
+        return on_device(batch, self.target, device)
 
     def on_train_epoch_start(self) -> None:
         """Forgets the losses of the epoch before."""
-        self.losses = MeanLosses(self.model.encoders)
+        self.losses = MeanLosses(self.model.encoders, self.device)
         self.first_step = self.global_step
         if overrides(self.config.method, "survey"):
-            self._share_statistics()  # or processes would see different features
+            if self.trainer.world_size > 1:  # or processes would see different features
+                spread(self.model.buffers())
             survey = self.surveyor.at(self.current_epoch, self.model, self.balanced.partition)
             self.balancer.survey(survey)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """A loss whose backward pass is one balanced gradient, averaged over all processes."""
         self._check_share(batch)
-        batch = select_modalities(batch, self.turns[batch_idx % len(self.turns)])
+        if len(self.turns) > 1:
+            number = batch_idx // self.config.accumulate
+            batch = select_modalities(batch, self.turns[number % len(self.turns)])
         view = view_of(self.target, self.model, batch, self.current_epoch)
         losses = self.balancer.observe(view)
         self.losses.add(losses, batch)
         if not losses:  # the other processes make a step all the same
             sums = [parameter.sum() for parameter in self.model.parameters()]
             losses = {JOINT: 0 * torch.stack(sums).sum()}
-        return self.balanced(losses)
+        if self.accumulated is None:
+            return self.balanced(losses)
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        return self.accumulated.add(losses, scaler.scale if scaler else lambda loss: loss)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """The backward pass; that of a batch's parts is made already."""
+        if self.accumulated is None:
+            super().backward(loss, *args, **kwargs)
+        else:
+            self.accumulated.backward()
 
     def _check_share(self, batch: Batch) -> None:
         missing = self.model.encoders.keys() - batch["inputs"].keys()
@@ -125,35 +164,30 @@ class BalancedModule(lightning.LightningModule):
         """Raises, on all processes, if a loss of the epoch was not finite."""
         infinite = [name for name, mean in self._mean_losses().items() if not math.isfinite(mean)]
         if infinite:
-            number = self.losses.first_not_finite(next(self.model.parameters()))
-            first = self.trainer.strategy.reduce(number, reduce_op="min")
+            number = self.losses.first_not_finite()
+            first = int(self.trainer.strategy.reduce(number, reduce_op="min"))
+            step = self.first_step + first // self.config.accumulate
             raise MMParetoError(
                 f"A training should have finite losses. Found that of '{infinite[0]}' not to be, "
-                f"first in step {self.first_step + int(first)}, of epoch {self.current_epoch}. "
+                f"first in step {step}, of epoch {self.current_epoch}. "
                 f"{REMEDY}"
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what geometry and method remember, on which the next steps depend."""
-        assert self.balanced.geometry is not None
-        checkpoint["geometry"] = self.balanced.geometry.state_dict()
+        checkpoint["geometry"] = self.geometry.state_dict()
         checkpoint["balancer"] = self.balancer.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continues with what geometry and method remembered."""
-        assert self.balanced.geometry is not None
-        self.balanced.geometry.load_state_dict(checkpoint["geometry"])
+        self.geometry.load_state_dict(checkpoint["geometry"])
         self.balancer.load_state_dict(checkpoint["balancer"])
 
     def on_validation_start(self) -> None:
         """Checks the losses, and shares the first process's statistics of batch norm, as DDP."""
         self._check_losses()
         if self.sharded:
-            self._share_statistics()
-
-    def _share_statistics(self) -> None:
-        for buffer in self.model.buffers() if self.trainer.world_size > 1 else ():
-            buffer.copy_(self.trainer.strategy.broadcast(buffer))
+            spread(self.model.buffers())
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the predictions of the epoch before."""
@@ -173,30 +207,3 @@ class BalancedModule(lightning.LightningModule):
         self.log_dict(
             {f"val/{name}": value for name, value in scores.items()}, prog_bar=True, sync_dist=True
         )
-
-
-class GeometryCallback(lightning.Callback):
-    """Keeps the geometry of all measured steps, through interruptions too."""
-
-    def __init__(self) -> None:
-        self.geometry = GeometryLog()
-
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Records the step that was just made."""
-        assert isinstance(pl_module, BalancedModule)
-        self.geometry.record(trainer.global_step - 1, pl_module.balanced.report)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The rows so far, as plain numbers."""
-        return {"rows": [astuple(row) for row in self.geometry.rows()]}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continues from the rows of an interrupted training."""
-        self.geometry.restore(GeometryRow(*row) for row in state_dict["rows"])

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
-from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from mmpareto.balancing import Survey, View
@@ -15,9 +14,10 @@ from mmpareto.data import MultimodalDataset
 from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
 from mmpareto.partition import Partition
+from mmpareto.training._building import build_model
 from mmpareto.training._config import RunConfig
+from mmpareto.training._device import on_device
 from mmpareto.training._loading import evaluation_loader
-from mmpareto.training._model import build_model
 from mmpareto.training._predictions import view_of
 
 
@@ -54,13 +54,14 @@ class Surveyor:
                 f"{part!r}."
             )
         loader = evaluation_loader(dataset, self.config.shapes)
+        target = self.config.data.target
         device = next(trained.parameters()).device
         model.to(device)
         modes = {module: module.training for module in model.modules()}
         model.eval()
         with torch.no_grad():
             for batch in loader:
-                yield view_of(self.config.data.target, model, move_data_to_device(batch, device))
+                yield view_of(target, model, on_device(batch, target, device))
         for module, mode in modes.items():
             module.training = mode
 
