@@ -15,13 +15,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from dispatched import count, on_meta
 from families import FAMILIES, gradients
 from mmpareto.balancing import _min_norm
 from mmpareto.balancing._min_norm import min_norm_weights
 
 ROUNDING = {torch.float64: 1e-13, torch.float32: 1e-6}
 SOLVERS = {
-    "over-faces": 12,
+    "over-faces": 16,
     "active-set": 2,
 }  # by the largest number of objectives whose faces are enumerated
 
@@ -66,12 +67,20 @@ def test_certified_for_up_to_twelve_gradients(family: str, dtype: torch.dtype) -
         assert excess(g, solve(g)) <= ROUNDING[dtype], f"{m} gradients"
 
 
+@pytest.mark.parametrize("m", [16, 33], ids=["over-faces", "active-set"])
 @pytest.mark.parametrize(
     "family", sorted(FAMILIES.keys() - {"conflicting", "leaning", "orthogonal"})
-)  # these need 33 dimensions
-def test_certified_for_many_gradients(family: str) -> None:
-    g = gradients(family, 33)
+)  # these need as many dimensions
+def test_certified_for_many_gradients(family: str, m: int) -> None:
+    g = gradients(family, m)
     assert excess(g, solve(g)) <= ROUNDING[torch.float64]
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+def test_few_calls_whatever_the_number_of_gradients(dtype: torch.dtype) -> None:
+    for m in range(1, 17):
+        calls = count(lambda m=m: min_norm_weights(on_meta(m, m, dtype=dtype))).calls.total()
+        assert calls <= 36 + 4 * m <= 100
 
 
 @pytest.mark.usefixtures("solver")
@@ -96,7 +105,7 @@ def test_both_solvers_find_the_same_point(monkeypatch: pytest.MonkeyPatch) -> No
     ):
         for m in range(3, 9):
             g = gradients(family, m, seed=m)
-            monkeypatch.setattr(_min_norm, "_LARGEST_ENUMERATED", 8)
+            monkeypatch.setattr(_min_norm, "_LARGEST_ENUMERATED", 16)
             over_faces = solve(g) @ g
             monkeypatch.setattr(_min_norm, "_LARGEST_ENUMERATED", 2)
             assert (solve(g) @ g - over_faces).norm() <= 1e-13 * g.norm(dim=1).amax()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmpareto.gradients import nonzero
 
-_LARGEST_ENUMERATED = 8
+_LARGEST_ENUMERATED = 16
 
 
 def min_norm_weights(gramian: Tensor) -> Tensor:
@@ -74,16 +74,35 @@ def _over_faces(cosines: Tensor, b: Tensor) -> Tensor:
     shortest of all faces' points would have only half the digits, a length being flat around its
     minimum.)
     """
-    m = len(cosines)
-    vertices = torch.arange(m, device=cosines.device)
-    faces = (torch.arange(1, 2**m, device=cosines.device)[:, None] >> vertices) & 1 == 1
-    x = _stationary(cosines, b, faces)
-    x = x / (x @ b)[:, None]
-    product = x @ cosines
-    length, size = (product * x).sum(-1, keepdim=True), x.sum(-1, keepdim=True)
-    descent = (b * length - product) / (size * (1 + b * size))  # in units of its rounding error
-    inside = ((x >= 0) & x.isfinite()).all(-1)
-    return x.index_select(0, torch.where(inside, descent.amax(-1), torch.inf).argmin().view(1))[0]
+    x = _stationary_on_all(cosines, b)
+    x = x / (b @ x)
+    product, size, b = cosines @ x, x.sum(0), b[:, None]
+    descent = b * (product * x).sum(0) - product
+    descent = descent / (size * (1 + b * size))  # in units of its rounding error
+    inside = (x >= 0).all(0)
+    # Singular faces are not finite, nor is the empty one.
+    worst = torch.where(inside, descent.amax(0), torch.inf).nan_to_num(torch.inf)
+    return x.index_select(1, worst.argmin().view(1))[:, 0]
+
+
+def _stationary_on_all(cosines: Tensor, b: Tensor) -> Tensor:
+    """Stationary points of ``x C x + (b.x - 1)^2`` on all faces, tensor [m, 2^m], in few calls.
+
+    ``y = b - (C + b b') x`` with x_i = 0 off a face and y_i = 0 on it is solved by eliminating one
+    vertex after another. Each either stays off, or y_i = 0 gives its x_i; the outcomes of all
+    choices lie side by side.
+    """
+    # Entries [column, row, face]: what is constant in y, then the coefficients of each x_i.
+    system = torch.cat([b[None], -(cosines + b[:, None] * b)])[:, :, None]
+    for vertex in reversed(range(len(b))):
+        off, column = system[:-1], system[-1]
+        ratio = off[:, vertex] / column[vertex]
+        column[vertex] += 1  # the row of the vertex tells x_i from now on
+        on = torch.addcmul(off, column, ratio[:, None], value=-1)
+        system = torch.cat([off, on], -1)
+    vertices = torch.arange(len(b) - 1, -1, -1, device=b.device)[:, None]
+    faces = torch.arange(2 ** len(b), device=b.device) >> vertices
+    return torch.where(faces & 1 == 1, system[0], 0.0)
 
 
 def _active_set(cosines: Tensor, b: Tensor) -> Tensor:
