@@ -10,8 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmpareto.gradients import nonzero
-
 _LARGEST_ENUMERATED = 16
 
 
@@ -26,87 +24,87 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
 
     Returns:
         Tensor [m], non-negative, of sum 1. Exact up to rounding: closed form for m = 2, all faces
-        of the simplex at once up to m = 8, an active-set method beyond.
+        of the simplex at once up to m = 16, an active-set method beyond.
 
     Example:
         >>> import torch
         >>> min_norm_weights(torch.tensor([[4.0, -1.0], [-1.0, 1.0]]))
         tensor([0.2857, 0.7143])
     """
-    alive = nonzero(gramian)
+    dead = gramian.diagonal() == 0
     # Rounding in G is what limits the result; the tiny systems that follow must add none of their
     # own.
     wide = gramian if gramian.device.type == "mps" else gramian.double()
     if len(gramian) == 1:
         weights = torch.ones_like(wide[0])
     elif len(gramian) == 2:
-        weights = _of_two(wide, alive)
+        weights = _of_two(wide, dead)
     else:
         # In units of each gradient's own length, x_i = w_i |g_i|, the systems stay well-conditioned
         # however far apart the lengths are: the cosines C replace G, and sum(w) = 1 becomes b.x = 1
         # up to a factor. Zero gradients have b = 0.
-        length = torch.where(alive, wide.diagonal().sqrt(), torch.inf)
+        length = wide.diagonal().sqrt().masked_fill(dead, torch.inf)
         b = length.amin() / length
-        cosines = (wide / length[:, None] / length).masked_fill(~(alive[:, None] & alive), 0.0)
+        cosines = wide / length[:, None] / length
         # C is semi-definite up to rounding only. That rounding, added to the diagonal, keeps the
         # systems regular where gradients are equal or cancel.
         cosines.diagonal().add_(len(b) * torch.finfo(b.dtype).eps)
         solve = _over_faces if len(gramian) <= _LARGEST_ENUMERATED else _active_set
         weights = b * solve(cosines, b)
-    weights = torch.where(alive.any(), weights / weights.sum(), 1 / len(weights))
-    return weights.to(gramian.dtype)
+    return weights.masked_fill(dead.all(), 1 / len(weights)).to(gramian.dtype)
 
 
-def _of_two(gramian: Tensor, alive: Tensor) -> Tensor:
-    (a, c), (_, b) = gramian
+def _of_two(gramian: Tensor, dead: Tensor) -> Tensor:
     # Each weight by itself: as 1 - the other, the small weight of a long gradient would lose its
     # digits.
-    weights = torch.stack([b - c, a - c]).clamp(min=0)
-    # Where both gradients are equal every point is the shortest.
-    weights = torch.where(weights.sum() == 0, 0.5, weights)
-    return torch.where(alive.all(), weights, alive.to(weights.dtype))
+    weights = (gramian.diagonal().flip(0) - gramian[0, 1]).clamp(min=0).masked_fill(dead, 0.0)
+    # Where both gradients are equal every point is the shortest; where one is zero, the other.
+    weights = torch.where(weights.sum() == 0, (~dead).to(weights.dtype), weights)
+    return weights / weights.sum()
 
 
 def _over_faces(cosines: Tensor, b: Tensor) -> Tensor:
-    """Minimizes ``x C x`` over x >= 0, b.x = 1 by solving every face; x is returned up to scale.
+    """Minimizes ``x C x`` over x >= 0, b.x = 1 by solving every face.
 
     The minimum is the one point, on whatever face, from which no vertex promises a descent. (The
     shortest of all faces' points would have only half the digits, a length being flat around its
     minimum.)
     """
     x = _stationary_on_all(cosines, b)
-    x = x / (b @ x)
-    product, size, b = cosines @ x, x.sum(0), b[:, None]
-    descent = b * (product * x).sum(0) - product
-    descent = descent / (size * (1 + b * size))  # in units of its rounding error
-    inside = (x >= 0).all(0)
-    # Singular faces are not finite, nor is the empty one.
-    worst = torch.where(inside, descent.amax(0), torch.inf).nan_to_num(torch.inf)
-    return x.index_select(1, worst.argmin().view(1))[:, 0]
+    x = x / (x.T @ b)
+    product, size = cosines @ x, x.sum(0)
+    ascent = torch.addcmul(product, b[:, None], (product * x).sum(0), value=-1)
+    ascent = ascent / torch.addcmul(size, b[:, None], size.square())  # in units of its rounding
+    # A negative share rules a face out, however small it is.
+    least = torch.minimum(ascent, x * torch.finfo(x.dtype).max).amin(0)
+    best = least.nan_to_num(
+        -torch.inf
+    ).argmax()  # singular faces are not numbers, nor the empty one
+    return x.index_select(1, best.view(1))[:, 0]
 
 
 def _stationary_on_all(cosines: Tensor, b: Tensor) -> Tensor:
-    """Stationary points of ``x C x + (b.x - 1)^2`` on all faces, tensor [m, 2^m], in few calls.
+    """Stationary points of ``x C x + (b.x - 1)^2`` on all faces, tensor [m, 2^m], up to scale.
 
-    ``y = b - (C + b b') x`` with x_i = 0 off a face and y_i = 0 on it is solved by eliminating one
-    vertex after another. Each either stays off, or y_i = 0 gives its x_i; the outcomes of all
-    choices lie side by side.
+    ``y = (C + b b') x - b`` with x_i = 0 off a face and y_i = 0 on it is solved by eliminating one
+    vertex after another, in few calls. Each either stays off, or y_i = 0 gives its x_i; the
+    outcomes of all choices lie side by side.
     """
     # Entries [column, row, face]: what is constant in y, then the coefficients of each x_i.
-    system = torch.cat([b[None], -(cosines + b[:, None] * b)])[:, :, None]
+    system = torch.cat([b[None], torch.addcmul(cosines, b[:, None], b)])[:, :, None]
     for vertex in reversed(range(len(b))):
         off, column = system[:-1], system[-1]
         ratio = off[:, vertex] / column[vertex]
-        column[vertex] += 1  # the row of the vertex tells x_i from now on
+        column[vertex].add_(1)  # the row of the vertex tells x_i from now on
         on = torch.addcmul(off, column, ratio[:, None], value=-1)
         system = torch.cat([off, on], -1)
     vertices = torch.arange(len(b) - 1, -1, -1, device=b.device)[:, None]
     faces = torch.arange(2 ** len(b), device=b.device) >> vertices
-    return torch.where(faces & 1 == 1, system[0], 0.0)
+    return system[0] * (faces & 1)
 
 
 def _active_set(cosines: Tensor, b: Tensor) -> Tensor:
-    """Minimizes ``x C x + (b.x - 1)^2`` over x >= 0, which gives the same x up to scale.
+    """Minimizes ``x C x + (b.x - 1)^2`` over x >= 0, which gives the same x once b.x = 1.
 
     The method of Lawson and Hanson (Solving Least Squares Problems, 1974, chapter 23), with masks
     in place of branches and a fixed number of moves.
@@ -129,7 +127,7 @@ def _active_set(cosines: Tensor, b: Tensor) -> Tensor:
         dropped = stops & (reach == step)
         x = torch.where(dropped, 0.0, x + step * (target - x))
         face, settled = face & ~dropped, ~dropped.any()
-    return x
+    return x / (x @ b)
 
 
 def _stationary(cosines: Tensor, b: Tensor, faces: Tensor) -> Tensor:
