@@ -33,7 +33,7 @@ class GradientIntegration(Method):
 
     @property
     def per_tensor(self) -> bool:
-        """Whether the weights are those of each parameter tensor by itself."""
+        """Whether the weights are those of each parameter tensor by itself, and so the Gramians."""
         return False
 
     @abstractmethod
@@ -47,9 +47,10 @@ class GradientIntegration(Method):
         Gramians alone, without randomness of a process's own.
 
         Args:
-            gramians: Tensor [T, m, m], the Gramian of m gradients for each of the encoder's T
-                parameter tensors; the sum over T is the encoder's. The gradients are those of the
-                m sides of the encoder's geometry (see `mmpareto.Geometry`).
+            gramians: Tensor [T, m, m], the Gramian of m gradients for each of T parts of the
+                encoder, whose sum over T is the encoder's. The parts are its parameter tensors for
+                a method that is `per_tensor`, else what makes few calls. The gradients are those of
+                the m sides of the encoder's geometry (see `mmpareto.Geometry`).
 
         Returns:
             Tensor [m], or [T, m] for weights of each parameter tensor. All ones is the plain sum.

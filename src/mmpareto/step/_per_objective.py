@@ -83,20 +83,21 @@ def _measure(
     for name, rows in gradients.items():
         parameters = step.encoders[name].parameters
         probed = _probed(step.geometry.probe, name, parameters)
-        parts.append(_gramians_at(name, rows, parameters, probed))
+        at_probe = _at_probe(name, rows, parameters, probed)
+        parts.append(gramians(at_probe, per_tensor=step.per_tensor))
         measured.append(probed)
     return dict(zip(gradients, step.communicator.complete(parts, measured), strict=True))
 
 
-def _gramians_at(
+def _at_probe(
     name: str,
     gradients: dict[str, list[Tensor | None]],
     parameters: list[Tensor],
     probed: list[Tensor],
-) -> Tensor:
+) -> list[list[Tensor | None]]:
     rows = [_at(row, parameters, probed) for row in gradients.values()]
     check_probed(name, gradients, rows)
-    return gramians(rows)
+    return rows
 
 
 def _probed(probe: Partition | None, name: str, parameters: list[Tensor]) -> list[Tensor]:
