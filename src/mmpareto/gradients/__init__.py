@@ -1,5 +1,7 @@
 """From losses to gradients, their geometry, and back into ``.grad``. Torch only."""
 
+from mmpareto.gradients._buckets import Buckets as Buckets
+from mmpareto.gradients._buckets import side_by_side as side_by_side
 from mmpareto.gradients._collect import Gradients as Gradients
 from mmpareto.gradients._collect import collect as collect
 from mmpareto.gradients._collect import collect_below as collect_below

@@ -1,133 +1,172 @@
-"""An encoder's parameter tensors in buckets: few calls, however many tensors there are."""
+"""An encoder's gradients side by side in buckets: few calls, however many tensors there are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import torch
 from torch import Tensor
 
-_LARGEST = {"cpu": 2**16}
-_LARGEST_ELSEWHERE = 2**25
-"""Bytes of each objective's gradient in a bucket, which are copied to be side by side. What a call
-costs is worth many bytes on an accelerator, few on a processor."""
+LARGEST = {"cpu": 2**16}
+LARGEST_ELSEWHERE = 2**25
+"""Bytes of each objective's gradient in a bucket. What a call costs is worth many bytes on an
+accelerator, few on a processor."""
+
+Column = list[Tensor | None]
+"""For each of m objectives its gradient for one parameter tensor, or for all in one bucket."""
+
+Layout = tuple[torch.Size, tuple[int, ...] | None]
+"""Shape and strides of a tensor in a bucket; None for the strides of a contiguous one."""
 
 
 @dataclass(frozen=True)
-class Bucket:
-    """Parameter tensors whose gradients are handled as one vector.
+class Buckets:
+    """Several objectives' gradients on one encoder, in K buckets of parameter tensors.
 
     Attributes:
-        tensors: Their numbers.
-        objectives: Numbers of the objectives that have a gradient for each of them.
+        rows: For each of the m objectives one tensor for each bucket; None where it has no
+            gradient.
+        groups: The group of each bucket's tensors.
+        numbers: The numbers of each bucket's tensors.
+        layouts: Their layouts; None for a bucket that is one tensor as it was.
     """
 
-    tensors: list[int]
-    objectives: tuple[int, ...]
+    rows: list[list[Tensor | None]]
+    groups: list[object]
+    numbers: list[list[int]]
+    layouts: list[list[Layout] | None]
+
+    def apart(self, results: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """What belongs to each of the T tensors, as a view of what belongs to its bucket.
+
+        Args:
+            results: K tensors, each made as a sum of those in the bucket's rows.
+        """
+        tensors: list[Tensor | None] = [None] * sum(map(len, self.numbers))
+        for result, numbers, layouts in zip(results, self.numbers, self.layouts, strict=True):
+            if result is None or layouts is None:
+                tensors[numbers[0]] = result
+                continue
+            pieces = torch.split(result, [shape.numel() for shape, _ in layouts])  # type: ignore[no-untyped-call]
+            for number, piece, (shape, strides) in zip(numbers, pieces, layouts, strict=True):
+                as_it_was = piece.as_strided(shape, strides) if strides else piece.view(shape)
+                tensors[number] = as_it_was
+        return tensors
 
 
-def buckets(gradients: Sequence[Sequence[Tensor | None]], *, joined: bool) -> list[Bucket]:
-    """Groups an encoder's parameter tensors by who has a gradient there, by type and device.
+def side_by_side(
+    gradients: list[list[Tensor | None]], groups: Sequence[object], *, joined: bool = True
+) -> Buckets:
+    """Puts gradients into buckets: small tensors are copied into one, a large one stays as it is.
+
+    A bucket's tensors are of one group, type and device, and the same objectives reach them. What
+    is copied is released bucket by bucket: no second copy of an encoder's gradients ever exists.
 
     Args:
-        gradients: For each of the m objectives its gradient for each of T parameter tensors.
-        joined: Whether tensors may share a bucket, which holds as many as fit, or a larger one.
+        gradients: For each of the m objectives, its gradient for each of T parameter tensors; None
+            stands for zero. Emptied by the call.
+        groups: The group of each tensor.
+        joined: Whether tensors may share a bucket at all.
 
     Example:
-        >>> small, large = torch.zeros(3), torch.zeros(2**20)
-        >>> for bucket in buckets([[small, large, small, None]], joined=True):
-        ...     print(bucket.tensors, bucket.objectives)
-        [0, 2] (0,)
-        [1] (0,)
-        [3] ()
+        >>> gradients = [[torch.ones(2, 2), torch.ones(2)], [torch.zeros(2, 2), torch.zeros(2)]]
+        >>> buckets = side_by_side(gradients, ["all", "all"])
+        >>> buckets.rows
+        [[tensor([1., 1., 1., 1., 1., 1.])], [tensor([0., 0., 0., 0., 0., 0.])]]
+        >>> [tensor.shape for tensor in buckets.apart(buckets.rows[0])]
+        [torch.Size([2, 2]), torch.Size([2])]
     """
-    result: list[Bucket] = []
-    unfilled: dict[object, Bucket] = {}
+    columns: list[Column] = list(map(list, zip(*gradients, strict=True)))
+    count = len(gradients)
+    for row in gradients:
+        row.clear()
+    numbers = _packed(columns, groups) if joined else [[number] for number in range(len(columns))]
+    buckets = Buckets([[] for _ in range(count)], [], numbers, [])
+    for members in numbers:
+        vectors, layouts = _joined([columns[number] for number in members])
+        for row, vector in zip(buckets.rows, vectors, strict=True):
+            row.append(vector)
+        buckets.groups.append(groups[members[0]])
+        buckets.layouts.append(layouts)
+        for number in members:
+            columns[number].clear()
+    gradients.clear()
+    return buckets
+
+
+def _packed(columns: Iterable[Column], groups: Iterable[object]) -> list[list[int]]:
+    """Numbers of the tensors in each bucket, as many as fit or a single larger one."""
+    buckets: list[list[int]] = []
+    unfilled: dict[object, list[int]] = {}
     free: dict[object, int] = {}
-    for number, column in enumerate(zip(*gradients, strict=True)):
-        present = {o: gradient for o, gradient in enumerate(column) if gradient is not None}
-        kind, size = _kind(present), 0
-        if joined and kind is not None:
-            size = next(iter(present.values())).nbytes
-        if size and size <= free.get(kind, 0):
-            unfilled[kind].tensors.append(number)
+    for number, (column, group) in enumerate(zip(columns, groups, strict=True)):
+        kind, size, largest = _measured(column)
+        kind = (group, kind)
+        if 0 < size <= free.get(kind, 0):
+            unfilled[kind].append(number)
             free[kind] -= size
             continue
-        result.append(Bucket([number], tuple(present)))
-        room = _largest(present) - size if size else 0
-        if room > free.get(kind, 0):
-            unfilled[kind], free[kind] = result[-1], room
-    return result
+        buckets.append([number])
+        if largest - size > free.get(kind, 0):
+            unfilled[kind], free[kind] = buckets[-1], largest - size
+    return buckets
 
 
-def _kind(present: dict[int, Tensor]) -> object:
-    """What is alike in a bucket; None for what can share none."""
-    for gradient in present.values():
-        if type(gradient) is not Tensor or gradient.layout != torch.strided:
-            return None
-        return tuple(present), gradient.dtype, gradient.device
-    return None
+def _measured(column: Column) -> tuple[object, int, int]:
+    """What is alike in a bucket, a tensor's bytes, and how many a bucket may have."""
+    present = tuple(gradient is not None for gradient in column)
+    for gradient in column:
+        if gradient is not None and _is_plain(gradient):
+            largest = LARGEST.get(gradient.device.type, LARGEST_ELSEWHERE)
+            return (present, gradient.dtype, gradient.device), gradient.nbytes, largest
+    return present, 0, 0
 
 
-def _largest(present: dict[int, Tensor]) -> int:
-    device = next(iter(present.values())).device.type
-    return _LARGEST.get(device, _LARGEST_ELSEWHERE)
+def _joined(columns: Sequence[Column]) -> tuple[Column, list[Layout] | None]:
+    """For each objective a vector of its gradients, and how they are laid out in it.
 
-
-def columns(bucket: Bucket, gradients: Sequence[Sequence[Tensor | None]]) -> list[list[Tensor]]:
-    """For each tensor of a bucket its gradients, by objective."""
-    result: list[list[Tensor]] = []
-    for number in bucket.tensors:
-        column = (gradients[objective][number] for objective in bucket.objectives)
-        result.append([gradient for gradient in column if gradient is not None])
-    return result
-
-
-def side_by_side(columns: Sequence[Sequence[Tensor]], dtype: torch.dtype) -> list[Tensor]:
-    """By objective the gradients for all tensors as one vector, as whole as they are one by one.
-
-    The entries of a tensor come in the order of its memory, so that no memory format costs a copy.
+    Entries come in the order of memory, so that no memory format costs a copy.
     """
-    vectors = list(map(_flat, columns))
-    if len(vectors) == 1:
-        return [vector.to(dtype) for vector in vectors[0]]
-    by_objective = chain.from_iterable(zip(*vectors, strict=True))
-    return list(torch.cat(list(by_objective)).to(dtype).view(len(columns[0]), -1).unbind())
+    layouts = list(map(_layout, columns))
+    if len(columns) == 1 and layouts[0][1] is None:
+        return list(columns[0]), None
+    flat: list[list[Tensor]] = []
+    for column, (shape, strides) in zip(columns, layouts, strict=True):
+        present = [gradient for gradient in column if gradient is not None]
+        if strides is None:
+            flat.append([gradient.reshape(-1) for gradient in present])
+        else:
+            flat.append([gradient.as_strided((shape.numel(),), (1,)) for gradient in present])
+    if len(flat) == 1:
+        vectors = iter(flat[0])
+    else:
+        by_objective = chain.from_iterable(zip(*flat, strict=True))
+        vectors = iter(torch.cat(list(by_objective)).view(len(flat[0]), -1).unbind())
+    return [None if gradient is None else next(vectors) for gradient in columns[0]], layouts
 
 
-Layout = tuple[torch.Size, tuple[int, ...] | None]
-"""Shape of a tensor, and its strides; None for those of a contiguous one."""
+def _layout(column: Column) -> Layout:
+    """Shape of one tensor's gradients, and their strides if all are dense in another order."""
+    shape, strides = torch.Size(), None
+    for gradient in column:
+        if gradient is None:
+            continue
+        if not _is_plain(gradient) or gradient.is_contiguous() or not _is_dense(gradient):
+            return gradient.shape, None
+        if strides not in (None, gradient.stride()):
+            return gradient.shape, None
+        shape, strides = gradient.shape, gradient.stride()
+    return shape, strides
 
 
-def layout(column: Sequence[Tensor]) -> Layout:
-    """In which order `side_by_side` takes the entries of a tensor from its gradients."""
-    first = column[0]
-    strides = first.stride()
-    alike = all(gradient.stride() == strides for gradient in column)
-    return first.shape, strides if alike and _is_dense(first) else None
-
-
-def apart(vector: Tensor, layouts: Sequence[Layout]) -> list[Tensor]:
-    """Views of a vector for each tensor whose gradients it was made of."""
-    pieces = torch.split(vector, [shape.numel() for shape, _ in layouts])
-    views = []
-    for piece, (shape, strides) in zip(pieces, layouts, strict=True):
-        views.append(piece.view(shape) if strides is None else piece.as_strided(shape, strides))
-    return views
-
-
-def _flat(column: Sequence[Tensor]) -> list[Tensor]:
-    if layout(column)[1] is None:
-        return [gradient.flatten() for gradient in column]
-    return [gradient.as_strided((gradient.numel(),), (1,)) for gradient in column]
+def _is_plain(gradient: Tensor) -> bool:
+    return type(gradient) is Tensor and gradient.layout == torch.strided
 
 
 def _is_dense(gradient: Tensor) -> bool:
     """Whether it lies in memory without gaps or repetitions, in whatever order."""
-    if gradient.is_contiguous():
-        return True
     step = 1
     for stride, size in sorted(zip(gradient.stride(), gradient.shape, strict=True)):
         if size > 1 and stride != step:

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from mmpareto.errors import MMParetoError
-from mmpareto.gradients._buckets import (
-    Bucket,
-    apart,
-    buckets,
-    columns,
-    layout,
-    side_by_side,
-)
 from mmpareto.gradients._torch_compat import run_accumulation_hooks
 
 
 def combine(gradients: list[list[Tensor | None]], weights: Tensor) -> list[Tensor | None]:
     """Weighted sum of several objectives' gradients on one encoder.
 
-    What takes part in one call, a bucket of small tensors or a large one, is a small part of the
-    encoder. Its summands are released on the way, so that no second copy of the encoder's gradient
-    ever exists. The summands themselves are not written to: autograd may have handed out one buffer
-    twice. The sum is taken in the weights' precision and rounded once, so that where gradients of
-    low precision nearly cancel its direction is right.
+    One new tensor is made at a time and the summands are released on the way, so that no second
+    copy of the encoder's gradient ever exists. The summands themselves are not written to: autograd
+    may have handed out one buffer twice. The sum is taken in the weights' precision and rounded
+    once, so that where gradients of low precision nearly cancel its direction is right.
 
     Args:
-        gradients: For each of the m objectives, its gradient for each of the encoder's T parameter
-            tensors; None stands for zero. Emptied by the call.
-        weights: Tensor [m], or [T, m] for weights of each parameter tensor.
+        gradients: For each of the m objectives, its gradient for each of T parts of the encoder,
+            parameter tensors or buckets of them; None stands for zero. Emptied by the call.
+        weights: Tensor [m], or [T, m] for weights of each part.
 
     Returns:
-        T tensors; None where all summands are. Those of one bucket share memory side by side.
+        T tensors; None where all summands are.
 
     Example:
         >>> import torch
@@ -42,51 +33,32 @@ def combine(gradients: list[list[Tensor | None]], weights: Tensor) -> list[Tenso
         >>> combine(gradients, torch.tensor([2.0, 3.0]))
         [tensor([2., 3.])]
     """
-    parts = buckets(gradients, joined=weights.dim() == 1)
-    sums: list[Tensor | None] = [None] * len(gradients[0])
-    rows = list(gradients)
+    tensors = list(zip(*gradients, strict=True))
     gradients.clear()
-    common = weights.unbind() if weights.dim() == 1 else None
-    for part in parts:
-        if not part.objectives:
+    if weights.dim() == 1:
+        rows = [weights.unbind()] * len(tensors)
+    else:
+        rows = [row.unbind() for row in weights.unbind()]
+    return [_weighted_sum(tensors.pop(0), row) for row in rows]
+
+
+def _weighted_sum(
+    summands: tuple[Tensor | None, ...], weights: tuple[Tensor, ...]
+) -> Tensor | None:
+    total = None
+    for gradient, weight in zip(summands, weights, strict=True):
+        if gradient is None:
             continue
-        factors = common or weights[part.tensors[0]].unbind()
-        totals = _sums(_taken(part, rows), list(map(factors.__getitem__, part.objectives)))
-        for number, total in zip(part.tensors, totals, strict=True):
-            sums[number] = total
-    return sums
-
-
-def _taken(part: Bucket, rows: list[list[Tensor | None]]) -> list[list[Tensor]]:
-    """The gradients of a bucket, taken out of where they were held."""
-    tensors = columns(part, rows)
-    for row in rows:
-        for number in part.tensors:
-            row[number] = None
-    return tensors
-
-
-def _sums(tensors: list[list[Tensor]], weights: list[Tensor]) -> list[Tensor]:
-    """Weighted sums of the gradients for each tensor of a bucket, whose list is emptied."""
-    if len(tensors) == 1:
-        return [_weighted_sum(tensors[0], weights)]
-    dtype, layouts = tensors[0][0].dtype, list(map(layout, tensors))
-    summands = side_by_side(tensors, torch.promote_types(dtype, weights[0].dtype))
-    tensors.clear()
-    return apart(_weighted_sum(summands, weights).to(dtype), layouts)
-
-
-def _weighted_sum(summands: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-    first, *others = summands
-    dtype = torch.promote_types(first.dtype, weights[0].dtype)
-    total = first.to(dtype) * weights[0].to(dtype)
-    for gradient, weight in zip(others, weights[1:], strict=True):
-        wide, factor = gradient.to(dtype), weight.to(dtype)
-        if total.layout == torch.strided:
+        wide = gradient.to(torch.promote_types(gradient.dtype, weight.dtype))
+        factor = weight.to(wide.dtype)
+        if total is None:
+            total = wide * factor
+        elif total.layout == torch.strided:
             total.addcmul_(wide, factor)
         else:  # nested tensors know no addcmul_
             total = total + wide * factor
-    return total.to(first.dtype)
+        dtype = gradient.dtype
+    return None if total is None else total.to(dtype)
 
 
 def add(

@@ -7,27 +7,21 @@ objectives' gradients on one encoder. Nothing here waits for the device.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
-from operator import itemgetter
 
 import torch
 from torch import Tensor
 
-from mmpareto.gradients._buckets import buckets, columns, side_by_side
 
-
-def gramians(gradients: Sequence[Sequence[Tensor | None]], *, per_tensor: bool = False) -> Tensor:
+def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
     """Gramians of several objectives' gradients on the parts of one encoder.
 
     Args:
-        gradients: For each of the m objectives, its gradient for each of the encoder's parameter
-            tensors; None stands for zero.
-        per_tensor: Whether each parameter tensor is a part by itself, in their order. Else the
-            parts are as large as makes few calls.
+        gradients: For each of the m objectives, its gradient for each of T parts of the encoder,
+            parameter tensors or buckets of them; None stands for zero.
 
     Returns:
-        Tensor [T, m, m] for T parts, in float32 or the gradients' highest precision, whichever is
-        higher. Summed over T it is the Gramian of the whole encoder.
+        Tensor [T, m, m], in float32 or the gradients' highest precision, whichever is higher.
+        Summed over T it is the Gramian of the whole encoder.
 
     Example:
         >>> import torch
@@ -35,16 +29,17 @@ def gramians(gradients: Sequence[Sequence[Tensor | None]], *, per_tensor: bool =
         tensor([[[25.,  3.],
                  [ 3.,  1.]]])
     """
-    parts = buckets(gradients, joined=not per_tensor)
-    held = [columns(part, gradients) for part in parts]
     dtype = torch.float32
-    for gradient in map(itemgetter(0), filter(None, chain.from_iterable(held))):
-        dtype, device = torch.promote_types(dtype, gradient.dtype), gradient.device
-    zero = torch.zeros((), dtype=dtype, device=device)
+    for row in gradients:
+        for gradient in row:
+            if gradient is not None:
+                dtype = torch.promote_types(dtype, gradient.dtype)
+                device = gradient.device
+    zero = torch.zeros((), device=device, dtype=dtype)
     products: list[Tensor] = []
-    for part, tensors in zip(parts, held, strict=True):
-        vectors = dict(zip(part.objectives, side_by_side(tensors, dtype), strict=True))
-        products.extend(_products(list(map(vectors.get, range(len(gradients)))), zero))
+    for tensors in zip(*gradients, strict=True):
+        vectors = [None if g is None else g.flatten().to(dtype) for g in tensors]
+        products.extend(_products(vectors, zero))
     return torch.stack(products).view(-1, len(gradients), len(gradients))
 
 
