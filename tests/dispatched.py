@@ -18,7 +18,7 @@ class Dispatched(TorchDispatchMode):
         moved: Bytes of all operands, inputs and results; those of a function's own kind apart.
     """
 
-    NO_KERNEL = frozenset({"detach", "empty", "empty_like", "empty_strided", "new_empty"})
+    NO_KERNEL = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "promote_types"})
 
     def __init__(self) -> None:
         super().__init__()

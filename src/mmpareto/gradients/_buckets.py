@@ -49,7 +49,7 @@ class Buckets:
             if result is None or layouts is None:
                 tensors[numbers[0]] = result
                 continue
-            pieces = torch.split(result, [shape.numel() for shape, _ in layouts])  # type: ignore[no-untyped-call]
+            pieces = torch.split(result, [shape.numel() for shape, _ in layouts])
             for number, piece, (shape, strides) in zip(numbers, pieces, layouts, strict=True):
                 as_it_was = piece.as_strided(shape, strides) if strides else piece.view(shape)
                 tensors[number] = as_it_was
