@@ -10,6 +10,7 @@ from typing import ClassVar, TypeAlias
 from torch import Tensor
 
 from mmpareto.errors import MMParetoError
+from mmpareto.gradients import whole
 
 GramianWeighting: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -90,7 +91,7 @@ class CustomWeighting(GradientIntegration):
         self.weighting = weighting
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
+        gramian = whole(gramians)
         weights = self.weighting(gramian)
         if not isinstance(weights, Tensor) or weights.shape != gramian.shape[:1]:
             found = tuple(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mmpareto.gradients import nonzero
+
 _LARGEST_ENUMERATED = 16
 
 
@@ -32,9 +34,7 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
         tensor([0.2857, 0.7143])
     """
     dead = gramian.diagonal() == 0
-    # Rounding in G is what limits the result; the tiny systems that follow must add none of their
-    # own.
-    wide = gramian if gramian.device.type == "mps" else gramian.double()
+    wide = _wide(gramian)
     if len(gramian) == 1:
         weights = torch.ones_like(wide[0])
     elif len(gramian) == 2:
@@ -54,12 +54,41 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
     return weights.masked_fill(dead.all(), 1 / len(weights)).to(gramian.dtype)
 
 
+def weights_in_conflict(gramian: Tensor) -> Tensor:
+    """Min-norm weights times the number m' of gradients that differ from zero, where two conflict.
+
+    Of two that conflict neither is zero, nor are they equal: few calls do. Where none conflict, the
+    weights mean nothing.
+
+    Args:
+        gramian: Positive semi-definite tensor [m, m].
+
+    Returns:
+        Tensor [m], of sum m'.
+
+    Example:
+        >>> import torch
+        >>> weights_in_conflict(torch.tensor([[4.0, -1.0], [-1.0, 1.0]]))
+        tensor([0.5714, 1.4286])
+    """
+    if len(gramian) > 2:
+        return nonzero(gramian).sum() * min_norm_weights(gramian)
+    wide = _wide(gramian)
+    weights = wide.diagonal().flip(0) - wide[0, -1]
+    return (weights / weights.mean()).to(gramian.dtype)
+
+
+def _wide(gramian: Tensor) -> Tensor:
+    """In a precision that adds no rounding to that of the Gramian, which limits the result."""
+    return gramian if gramian.device.type == "mps" else gramian.double()
+
+
 def _of_two(gramian: Tensor, dead: Tensor) -> Tensor:
     # Each weight by itself: as 1 - the other, the small weight of a long gradient would lose its
     # digits.
     weights = (gramian.diagonal().flip(0) - gramian[0, 1]).clamp(min=0).masked_fill(dead, 0.0)
     # Where both gradients are equal every point is the shortest; where one is zero, the other.
-    weights = torch.where(weights.sum() == 0, (~dead).to(weights.dtype), weights)
+    weights = torch.where(weights.sum() == 0, ~dead, weights)
     return weights / weights.sum()
 
 

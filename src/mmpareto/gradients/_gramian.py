@@ -54,6 +54,11 @@ def _products(vectors: Sequence[Tensor | None], zero: Tensor) -> list[Tensor]:
     return products
 
 
+def whole(gramians: Tensor) -> Tensor:
+    """The Gramian [m, m] of an encoder from those of its parts, [T, m, m]."""
+    return gramians[0] if len(gramians) == 1 else gramians.sum(0)
+
+
 def norms(gramian: Tensor) -> Tensor:
     """Euclidean norms [m] of the objectives' gradients, from their Gramian [m, m]."""
     return gramian.diagonal().sqrt()
@@ -75,7 +80,9 @@ def conflict(gramian: Tensor) -> Tensor:
     Returns:
         Boolean 0-d tensor.
     """
-    return (_pairs(gramian) & (gramian <= 0) & gramian.isfinite()).any()
+    length = norms(gramian)
+    # Of a zero gradient, and of one that is not finite, these are no numbers.
+    return (gramian / length[:, None] / length <= 0).any()
 
 
 def cosine(gramian: Tensor) -> Tensor:

@@ -127,7 +127,7 @@ class Step:
 
     @property
     def per_tensor(self) -> bool:
-        """Whether each parameter tensor needs a Gramian of its own: for the method, or as a shard."""
+        """Whether each tensor needs a Gramian by itself: for the method, or as it is sharded."""
         asked = isinstance(self.method, GradientIntegration) and self.method.per_tensor
         return asked or self.communicator.sharded
 
