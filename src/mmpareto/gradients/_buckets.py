@@ -9,16 +9,19 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-LARGEST = {"cpu": 2**16}
-LARGEST_ELSEWHERE = 2**25
-"""Bytes of each objective's gradient in a bucket. What a call costs is worth many bytes on an
-accelerator, few on a processor."""
-
 Column = list[Tensor | None]
 """For each of m objectives its gradient for one parameter tensor, or for all in one bucket."""
 
 Layout = tuple[torch.Size, tuple[int, ...] | None]
 """Shape and strides of a tensor in a bucket; None for the strides of a contiguous one."""
+
+
+def largest_bucket(device: torch.device) -> int:
+    """Bytes of each objective's gradient in a bucket.
+
+    What a call costs is worth many bytes on an accelerator, few on a processor.
+    """
+    return 2**16 if device.type == "cpu" else 2**25
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,15 @@ def side_by_side(
     return buckets
 
 
+def as_matrix(vectors: Sequence[Tensor]) -> Tensor | None:
+    """The rows of a bucket as one matrix; None for tensors that do not lie side by side."""
+    base = vectors[0]._base
+    if base is None or base.numel() != len(vectors) * vectors[0].numel():
+        return None
+    alike = all(vector._base is base and vector.dim() == 1 for vector in vectors)
+    return base.view(len(vectors), -1) if alike else None
+
+
 def _packed(columns: Iterable[Column], groups: Iterable[object]) -> list[list[int]]:
     """Numbers of the tensors in each bucket, as many as fit or a single larger one."""
     buckets: list[list[int]] = []
@@ -119,8 +131,8 @@ def _measured(column: Column) -> tuple[object, int, int]:
     present = tuple(gradient is not None for gradient in column)
     for gradient in column:
         if gradient is not None and _is_plain(gradient):
-            largest = LARGEST.get(gradient.device.type, LARGEST_ELSEWHERE)
-            return (present, gradient.dtype, gradient.device), gradient.nbytes, largest
+            kind = (present, gradient.dtype, gradient.device)
+            return kind, gradient.nbytes, largest_bucket(gradient.device)
     return present, 0, 0
 
 

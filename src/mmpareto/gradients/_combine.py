@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import compress
 
 import torch
 from torch import Tensor
 
 from mmpareto.errors import MMParetoError
+from mmpareto.gradients._buckets import as_matrix, largest_bucket
+from mmpareto.gradients._collect import Gradients
 from mmpareto.gradients._torch_compat import run_accumulation_hooks
 
 
@@ -35,30 +38,27 @@ def combine(gradients: list[list[Tensor | None]], weights: Tensor) -> list[Tenso
     """
     tensors = list(zip(*gradients, strict=True))
     gradients.clear()
-    if weights.dim() == 1:
-        rows = [weights.unbind()] * len(tensors)
-    else:
-        rows = [row.unbind() for row in weights.unbind()]
+    rows = [weights] * len(tensors) if weights.dim() == 1 else list(weights.unbind())
     return [_weighted_sum(tensors.pop(0), row) for row in rows]
 
 
-def _weighted_sum(
-    summands: tuple[Tensor | None, ...], weights: tuple[Tensor, ...]
-) -> Tensor | None:
-    total = None
-    for gradient, weight in zip(summands, weights, strict=True):
-        if gradient is None:
-            continue
-        wide = gradient.to(torch.promote_types(gradient.dtype, weight.dtype))
-        factor = weight.to(wide.dtype)
-        if total is None:
-            total = wide * factor
-        elif total.layout == torch.strided:
-            total.addcmul_(wide, factor)
-        else:  # nested tensors know no addcmul_
-            total = total + wide * factor
-        dtype = gradient.dtype
-    return None if total is None else total.to(dtype)
+def _weighted_sum(summands: tuple[Tensor | None, ...], weights: Tensor) -> Tensor | None:
+    present = [gradient for gradient in summands if gradient is not None]
+    if not present:
+        return None
+    dtype = torch.promote_types(present[0].dtype, weights.dtype)
+    matrix = as_matrix(present) if len(present) == len(summands) else None
+    if matrix is not None:
+        total = torch.mv(matrix.T.to(dtype), weights.to(dtype))
+    else:
+        factors = compress(weights.to(dtype).unbind(), [g is not None for g in summands])
+        total = present[0].to(dtype) * next(factors)
+        for gradient, factor in zip(present[1:], factors, strict=True):
+            if total.layout == torch.strided:
+                total.addcmul_(gradient.to(dtype), factor)
+            else:  # nested tensors know no addcmul_
+                total = total + gradient.to(dtype) * factor
+    return total.to(present[0].dtype)
 
 
 def add(
@@ -72,15 +72,29 @@ def add(
         weight: Factor of what is added.
     """
     while gradients:
+        new, known = _some(total, gradients)
+        # Autograd accumulates a copy where a buffer is not its own to keep; from here that cannot
+        # be told.
+        if new:
+            total |= dict(zip(new, torch._foreach_mul(list(new.values()), weight), strict=True))
+        if known:
+            sums = list(map(total.__getitem__, known))
+            torch._foreach_add_(sums, list(known.values()), alpha=weight)
+
+
+def _some(
+    total: Mapping[Tensor, Tensor], gradients: Gradients
+) -> tuple[dict[Tensor, Tensor], dict[Tensor, Tensor]]:
+    """As many of `gradients` as a bucket holds: those not in `total`, and those that are."""
+    new: dict[Tensor, Tensor] = {}
+    known: dict[Tensor, Tensor] = {}
+    size, largest = 0, 1
+    while gradients and size < largest:
         parameter, gradient = gradients.popitem()
-        if gradient is None:
-            continue
-        if parameter in total:
-            total[parameter].add_(gradient, alpha=weight)
-        else:
-            # Autograd accumulates a copy where a buffer is not its own to keep; from here that
-            # cannot be told.
-            total[parameter] = gradient.clone() if weight == 1 else gradient * weight
+        if gradient is not None:
+            (known if parameter in total else new)[parameter] = gradient
+            size, largest = size + gradient.nbytes, largest_bucket(gradient.device)
+    return new, known
 
 
 @torch.no_grad()

@@ -6,10 +6,12 @@ objectives' gradients on one encoder. Nothing here waits for the device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+
+from mmpareto.gradients._buckets import as_matrix
 
 
 def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
@@ -35,23 +37,29 @@ def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
             if gradient is not None:
                 dtype = torch.promote_types(dtype, gradient.dtype)
                 device = gradient.device
-    zero = torch.zeros((), device=device, dtype=dtype)
+    m, zero = len(gradients), torch.zeros((), device=device, dtype=dtype)
     products: list[Tensor] = []
     for tensors in zip(*gradients, strict=True):
-        vectors = [None if g is None else g.flatten().to(dtype) for g in tensors]
-        products.extend(_products(vectors, zero))
-    return torch.stack(products).view(-1, len(gradients), len(gradients))
+        present = {number: g for number, g in enumerate(tensors) if g is not None}
+        of_part = [zero] * (m * m)
+        for i, row in zip(present, _lower_rows(list(present.values()), dtype), strict=True):
+            for j, product in zip(present, row, strict=False):
+                of_part[i * m + j] = of_part[j * m + i] = product
+        products += of_part
+    return torch.stack(products).view(-1, m, m)
 
 
-def _products(vectors: Sequence[Tensor | None], zero: Tensor) -> list[Tensor]:
-    """All m x m inner products, row by row, each computed once."""
-    m = len(vectors)
-    products = [zero] * (m * m)
-    for i, a in enumerate(vectors):
-        for j, b in enumerate(vectors[: i + 1]):
-            if a is not None and b is not None:
-                products[i * m + j] = products[j * m + i] = torch.dot(b, a)
-    return products
+def _lower_rows(gradients: Sequence[Tensor], dtype: torch.dtype) -> Iterator[Sequence[Tensor]]:
+    """For each gradient its inner products with those before it and with itself."""
+    matrix = as_matrix(gradients) if gradients else None
+    if matrix is not None:
+        wide = matrix.to(dtype)
+        for number, vector in enumerate(wide, start=1):
+            yield torch.mv(wide[:number], vector).unbind()
+        return
+    vectors = [gradient.flatten().to(dtype) for gradient in gradients]
+    for number, vector in enumerate(vectors, start=1):
+        yield [torch.dot(other, vector) for other in vectors[:number]]
 
 
 def whole(gramians: Tensor) -> Tensor:
