@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -19,9 +19,9 @@ Layout = tuple[torch.Size, tuple[int, ...] | None]
 def largest_bucket(device: torch.device) -> int:
     """Bytes of each objective's gradient in a bucket.
 
-    What a call costs is worth many bytes on an accelerator, few on a processor.
+    What a call costs is worth many bytes on an accelerator, and none on a processor.
     """
-    return 2**16 if device.type == "cpu" else 2**25
+    return 0 if device.type == "cpu" else 2**25
 
 
 @dataclass(frozen=True)
@@ -74,19 +74,21 @@ def side_by_side(
         joined: Whether tensors may share a bucket at all.
 
     Example:
-        >>> gradients = [[torch.ones(2, 2), torch.ones(2)], [torch.zeros(2, 2), torch.zeros(2)]]
-        >>> buckets = side_by_side(gradients, ["all", "all"])
-        >>> buckets.rows
-        [[tensor([1., 1., 1., 1., 1., 1.])], [tensor([0., 0., 0., 0., 0., 0.])]]
+        >>> gradient = [torch.ones(2, 2, device="meta"), torch.ones(2, device="meta")]
+        >>> buckets = side_by_side([gradient], ["all", "all"])
+        >>> [tensor.shape for tensor in buckets.rows[0]]
+        [torch.Size([6])]
         >>> [tensor.shape for tensor in buckets.apart(buckets.rows[0])]
         [torch.Size([2, 2]), torch.Size([2])]
     """
+    numbers = _packed(gradients, groups) if joined else []
+    if len(numbers) in (0, len(groups)):
+        rows = list(map(list, gradients))
+        _empty(gradients)
+        return Buckets(rows, list(groups), [[n] for n in range(len(groups))], [None] * len(groups))
     columns: list[Column] = list(map(list, zip(*gradients, strict=True)))
-    count = len(gradients)
-    for row in gradients:
-        row.clear()
-    numbers = _packed(columns, groups) if joined else [[number] for number in range(len(columns))]
-    buckets = Buckets([[] for _ in range(count)], [], numbers, [])
+    buckets = Buckets([[] for _ in gradients], [], numbers, [])
+    _empty(gradients)
     for members in numbers:
         vectors, layouts = _joined([columns[number] for number in members])
         for row, vector in zip(buckets.rows, vectors, strict=True):
@@ -95,27 +97,34 @@ def side_by_side(
         buckets.layouts.append(layouts)
         for number in members:
             columns[number].clear()
-    gradients.clear()
     return buckets
 
 
-def as_matrix(vectors: Sequence[Tensor]) -> Tensor | None:
+def _empty(gradients: list[list[Tensor | None]]) -> None:
+    for row in gradients:
+        row.clear()
+    gradients.clear()
+
+
+def as_matrix(vectors: Sequence[Tensor | None]) -> Tensor | None:
     """The rows of a bucket as one matrix; None for tensors that do not lie side by side."""
-    base = vectors[0]._base
-    if base is None or base.numel() != len(vectors) * vectors[0].numel():
+    first = vectors[0] if vectors else None
+    base = None if first is None else first._base
+    if first is None or base is None or base.numel() != len(vectors) * first.numel():
         return None
-    alike = all(vector._base is base and vector.dim() == 1 for vector in vectors)
-    return base.view(len(vectors), -1) if alike else None
+    if first.dim() != 1 or any(vector is None or vector._base is not base for vector in vectors):
+        return None
+    return base.view(len(vectors), -1)
 
 
-def _packed(columns: Iterable[Column], groups: Iterable[object]) -> list[list[int]]:
+def _packed(rows: Sequence[Column], groups: Sequence[object]) -> list[list[int]]:
     """Numbers of the tensors in each bucket, as many as fit or a single larger one."""
     buckets: list[list[int]] = []
     unfilled: dict[object, list[int]] = {}
     free: dict[object, int] = {}
-    for number, (column, group) in enumerate(zip(columns, groups, strict=True)):
-        kind, size, largest = _measured(column)
-        kind = (group, kind)
+    for number, column in enumerate(zip(*rows, strict=True)):
+        alike, size, largest = _measured(column)
+        kind = (groups[number], alike)
         if 0 < size <= free.get(kind, 0):
             unfilled[kind].append(number)
             free[kind] -= size
@@ -126,54 +135,54 @@ def _packed(columns: Iterable[Column], groups: Iterable[object]) -> list[list[in
     return buckets
 
 
-def _measured(column: Column) -> tuple[object, int, int]:
+def _measured(column: Sequence[Tensor | None]) -> tuple[object, int, int]:
     """What is alike in a bucket, a tensor's bytes, and how many a bucket may have."""
-    present = tuple(gradient is not None for gradient in column)
     for gradient in column:
-        if gradient is not None and _is_plain(gradient):
-            kind = (present, gradient.dtype, gradient.device)
+        if gradient is not None and is_plain(gradient):
+            kind = (tuple(g is not None for g in column), gradient.dtype, gradient.device)
             return kind, gradient.nbytes, largest_bucket(gradient.device)
-    return present, 0, 0
+    return None, 0, 0
 
 
 def _joined(columns: Sequence[Column]) -> tuple[Column, list[Layout] | None]:
-    """For each objective a vector of its gradients, and how they are laid out in it.
-
-    Entries come in the order of memory, so that no memory format costs a copy.
-    """
-    layouts = list(map(_layout, columns))
-    if len(columns) == 1 and layouts[0][1] is None:
+    """For each objective a vector of its gradients, and how they are laid out in it."""
+    if len(columns) == 1:
         return list(columns[0]), None
-    flat: list[list[Tensor]] = []
-    for column, (shape, strides) in zip(columns, layouts, strict=True):
+    layouts: list[Layout] = []
+    vectors: list[list[Tensor]] = []
+    for column in columns:
         present = [gradient for gradient in column if gradient is not None]
-        if strides is None:
-            flat.append([gradient.reshape(-1) for gradient in present])
-        else:
-            flat.append([gradient.as_strided((shape.numel(),), (1,)) for gradient in present])
-    if len(flat) == 1:
-        vectors = iter(flat[0])
-    else:
-        by_objective = chain.from_iterable(zip(*flat, strict=True))
-        vectors = iter(torch.cat(list(by_objective)).view(len(flat[0]), -1).unbind())
-    return [None if gradient is None else next(vectors) for gradient in columns[0]], layouts
+        layouts.append(_layout(present))
+        vectors.append(flat(present))
+    by_objective = list(chain.from_iterable(zip(*vectors, strict=True)))
+    rows = iter(torch.cat(by_objective).view(len(vectors[0]), -1).unbind())
+    return [None if gradient is None else next(rows) for gradient in columns[0]], layouts
 
 
-def _layout(column: Column) -> Layout:
-    """Shape of one tensor's gradients, and their strides if all are dense in another order."""
-    shape, strides = torch.Size(), None
-    for gradient in column:
-        if gradient is None:
-            continue
-        if not _is_plain(gradient) or gradient.is_contiguous() or not _is_dense(gradient):
-            return gradient.shape, None
-        if strides not in (None, gradient.stride()):
-            return gradient.shape, None
-        shape, strides = gradient.shape, gradient.stride()
-    return shape, strides
+def flat(gradients: Sequence[Tensor]) -> list[Tensor]:
+    """Several objectives' gradients for one tensor as vectors, their entries in one order.
+
+    It is that of memory where it can be, so that no memory format costs a copy.
+    """
+    strides = None
+    if gradients and not gradients[0].is_contiguous():
+        shape, strides = _layout(gradients)
+    if strides is None:
+        return [gradient.flatten() for gradient in gradients]
+    return [gradient.as_strided((shape.numel(),), (1,)) for gradient in gradients]
 
 
-def _is_plain(gradient: Tensor) -> bool:
+def _layout(gradients: Sequence[Tensor]) -> Layout:
+    """Their shape, and their strides if all are dense, alike, and not contiguous."""
+    shape, strides = gradients[0].shape, gradients[0].stride()
+    for gradient in gradients:
+        if not is_plain(gradient) or gradient.is_contiguous() or gradient.stride() != strides:
+            return shape, None
+    return shape, strides if _is_dense(gradients[0]) else None
+
+
+def is_plain(gradient: Tensor) -> bool:
+    """Whether it is of no class of its own, and a part of one memory."""
     return type(gradient) is Tensor and gradient.layout == torch.strided
 
 

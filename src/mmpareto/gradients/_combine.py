@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import compress
 
 import torch
 from torch import Tensor
@@ -38,27 +37,34 @@ def combine(gradients: list[list[Tensor | None]], weights: Tensor) -> list[Tenso
     """
     tensors = list(zip(*gradients, strict=True))
     gradients.clear()
-    rows = [weights] * len(tensors) if weights.dim() == 1 else list(weights.unbind())
-    return [_weighted_sum(tensors.pop(0), row) for row in rows]
-
-
-def _weighted_sum(summands: tuple[Tensor | None, ...], weights: Tensor) -> Tensor | None:
-    present = [gradient for gradient in summands if gradient is not None]
-    if not present:
-        return None
-    dtype = torch.promote_types(present[0].dtype, weights.dtype)
-    matrix = as_matrix(present) if len(present) == len(summands) else None
-    if matrix is not None:
-        total = torch.mv(matrix.T.to(dtype), weights.to(dtype))
+    if weights.dim() == 1:
+        rows = [(weights, weights.unbind())] * len(tensors)
     else:
-        factors = compress(weights.to(dtype).unbind(), [g is not None for g in summands])
-        total = present[0].to(dtype) * next(factors)
-        for gradient, factor in zip(present[1:], factors, strict=True):
-            if total.layout == torch.strided:
-                total.addcmul_(gradient.to(dtype), factor)
-            else:  # nested tensors know no addcmul_
-                total = total + gradient.to(dtype) * factor
-    return total.to(present[0].dtype)
+        rows = [(row, row.unbind()) for row in weights.unbind()]
+    return [_weighted_sum(tensors.pop(0), *row) for row in rows]
+
+
+def _weighted_sum(
+    summands: tuple[Tensor | None, ...], row: Tensor, weights: tuple[Tensor, ...]
+) -> Tensor | None:
+    matrix = as_matrix(summands)
+    if matrix is not None:
+        wide = matrix.T.to(torch.promote_types(matrix.dtype, row.dtype))
+        return torch.mv(wide, row.to(wide.dtype)).to(matrix.dtype)
+    total = None
+    for gradient, weight in zip(summands, weights, strict=True):
+        if gradient is None:
+            continue
+        wide = gradient.to(torch.promote_types(gradient.dtype, weight.dtype))
+        factor = weight.to(wide.dtype)
+        if total is None:
+            total = wide * factor
+        elif total.layout == torch.strided:
+            total.addcmul_(wide, factor)
+        else:  # nested tensors know no addcmul_
+            total = total + wide * factor
+        dtype = gradient.dtype
+    return None if total is None else total.to(dtype)
 
 
 def add(

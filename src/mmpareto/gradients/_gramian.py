@@ -6,12 +6,12 @@ objectives' gradients on one encoder. Nothing here waits for the device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from mmpareto.gradients._buckets import as_matrix
+from mmpareto.gradients._buckets import as_matrix, flat
 
 
 def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
@@ -37,29 +37,31 @@ def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
             if gradient is not None:
                 dtype = torch.promote_types(dtype, gradient.dtype)
                 device = gradient.device
-    m, zero = len(gradients), torch.zeros((), device=device, dtype=dtype)
+    zero = torch.zeros((), device=device, dtype=dtype)
     products: list[Tensor] = []
     for tensors in zip(*gradients, strict=True):
-        present = {number: g for number, g in enumerate(tensors) if g is not None}
-        of_part = [zero] * (m * m)
-        for i, row in zip(present, _lower_rows(list(present.values()), dtype), strict=True):
-            for j, product in zip(present, row, strict=False):
-                of_part[i * m + j] = of_part[j * m + i] = product
-        products += of_part
-    return torch.stack(products).view(-1, m, m)
+        products.extend(_products(tensors, dtype, zero))
+    return torch.stack(products).view(-1, len(gradients), len(gradients))
 
 
-def _lower_rows(gradients: Sequence[Tensor], dtype: torch.dtype) -> Iterator[Sequence[Tensor]]:
-    """For each gradient its inner products with those before it and with itself."""
-    matrix = as_matrix(gradients) if gradients else None
+def _products(gradients: Sequence[Tensor | None], dtype: torch.dtype, zero: Tensor) -> list[Tensor]:
+    """All m x m inner products on one part, row by row, each computed once."""
+    m, matrix = len(gradients), as_matrix(gradients)
+    products = [zero] * (m * m)
     if matrix is not None:
         wide = matrix.to(dtype)
-        for number, vector in enumerate(wide, start=1):
-            yield torch.mv(wide[:number], vector).unbind()
-        return
-    vectors = [gradient.flatten().to(dtype) for gradient in gradients]
-    for number, vector in enumerate(vectors, start=1):
-        yield [torch.dot(other, vector) for other in vectors[:number]]
+        for i in range(m):
+            for j, product in enumerate(torch.mv(wide[: i + 1], wide[i]).unbind()):
+                products[i * m + j] = products[j * m + i] = product
+        return products
+    present = [number for number, gradient in enumerate(gradients) if gradient is not None]
+    vectors = flat([gradient for gradient in gradients if gradient is not None])
+    wide_vectors = [vector.to(dtype) for vector in vectors]
+    for i, a in zip(present, wide_vectors, strict=True):
+        for j, b in zip(present, wide_vectors, strict=True):
+            if j <= i:
+                products[i * m + j] = products[j * m + i] = torch.dot(b, a)
+    return products
 
 
 def whole(gramians: Tensor) -> Tensor:
