@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
+from operator import is_not
 
 import torch
 from torch import Tensor
@@ -85,19 +86,19 @@ def side_by_side(
     if len(numbers) in (0, len(groups)):
         rows = list(map(list, gradients))
         _empty(gradients)
-        return Buckets(rows, list(groups), [[n] for n in range(len(groups))], [None] * len(groups))
+        alone = list(map(list, zip(range(len(groups)), strict=True)))
+        return Buckets(rows, list(groups), alone, [None] * len(groups))
     columns: list[Column] = list(map(list, zip(*gradients, strict=True)))
-    buckets = Buckets([[] for _ in gradients], [], numbers, [])
     _empty(gradients)
+    joined_columns, layouts = [], []
     for members in numbers:
-        vectors, layouts = _joined([columns[number] for number in members])
-        for row, vector in zip(buckets.rows, vectors, strict=True):
-            row.append(vector)
-        buckets.groups.append(groups[members[0]])
-        buckets.layouts.append(layouts)
+        vectors, layouts_of_members = _joined(list(map(columns.__getitem__, members)))
+        joined_columns.append(vectors)
+        layouts.append(layouts_of_members)
         for number in members:
             columns[number].clear()
-    return buckets
+    rows = list(map(list, zip(*joined_columns, strict=True)))
+    return Buckets(rows, list(map(groups.__getitem__, map(min, numbers))), numbers, layouts)
 
 
 def _empty(gradients: list[list[Tensor | None]]) -> None:
@@ -139,7 +140,8 @@ def _measured(column: Sequence[Tensor | None]) -> tuple[object, int, int]:
     """What is alike in a bucket, a tensor's bytes, and how many a bucket may have."""
     for gradient in column:
         if gradient is not None and is_plain(gradient):
-            kind = (tuple(g is not None for g in column), gradient.dtype, gradient.device)
+            reached = tuple(map(is_not, column, repeat(None)))
+            kind = (reached, gradient.dtype, gradient.device)
             return kind, gradient.nbytes, largest_bucket(gradient.device)
     return None, 0, 0
 
@@ -151,12 +153,16 @@ def _joined(columns: Sequence[Column]) -> tuple[Column, list[Layout] | None]:
     layouts: list[Layout] = []
     vectors: list[list[Tensor]] = []
     for column in columns:
-        present = [gradient for gradient in column if gradient is not None]
-        layouts.append(_layout(present))
-        vectors.append(flat(present))
+        layouts.append(_layout(present(column)))
+        vectors.append(flat(present(column)))
     by_objective = list(chain.from_iterable(zip(*vectors, strict=True)))
     rows = iter(torch.cat(by_objective).view(len(vectors[0]), -1).unbind())
     return [None if gradient is None else next(rows) for gradient in columns[0]], layouts
+
+
+def present(column: Sequence[Tensor | None]) -> list[Tensor]:
+    """The gradients that are there."""
+    return [gradient for gradient in column if gradient is not None]
 
 
 def flat(gradients: Sequence[Tensor]) -> list[Tensor]:
@@ -168,7 +174,7 @@ def flat(gradients: Sequence[Tensor]) -> list[Tensor]:
     if gradients and not gradients[0].is_contiguous():
         shape, strides = _layout(gradients)
     if strides is None:
-        return [gradient.flatten() for gradient in gradients]
+        return list(map(Tensor.flatten, gradients))
     return [gradient.as_strided((shape.numel(),), (1,)) for gradient in gradients]
 
 

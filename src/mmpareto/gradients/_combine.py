@@ -40,7 +40,7 @@ def combine(gradients: list[list[Tensor | None]], weights: Tensor) -> list[Tenso
     if weights.dim() == 1:
         rows = [(weights, weights.unbind())] * len(tensors)
     else:
-        rows = [(row, row.unbind()) for row in weights.unbind()]
+        rows = list(zip(weights.unbind(), map(Tensor.unbind, weights.unbind()), strict=True))
     return [_weighted_sum(tensors.pop(0), *row) for row in rows]
 
 

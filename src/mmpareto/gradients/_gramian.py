@@ -7,11 +7,12 @@ objectives' gradients on one encoder. Nothing here waits for the device.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 
 import torch
 from torch import Tensor
 
-from mmpareto.gradients._buckets import as_matrix, flat
+from mmpareto.gradients._buckets import as_matrix, flat, present
 
 
 def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
@@ -54,11 +55,10 @@ def _products(gradients: Sequence[Tensor | None], dtype: torch.dtype, zero: Tens
             for j, product in enumerate(torch.mv(wide[: i + 1], wide[i]).unbind()):
                 products[i * m + j] = products[j * m + i] = product
         return products
-    present = [number for number, gradient in enumerate(gradients) if gradient is not None]
-    vectors = flat([gradient for gradient in gradients if gradient is not None])
-    wide_vectors = [vector.to(dtype) for vector in vectors]
-    for i, a in zip(present, wide_vectors, strict=True):
-        for j, b in zip(present, wide_vectors, strict=True):
+    vectors = map(Tensor.to, flat(present(gradients)), repeat(dtype))
+    numbered = {i: next(vectors) for i, gradient in enumerate(gradients) if gradient is not None}
+    for i, a in numbered.items():
+        for j, b in numbered.items():
             if j <= i:
                 products[i * m + j] = products[j * m + i] = torch.dot(b, a)
     return products
