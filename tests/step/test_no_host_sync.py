@@ -18,7 +18,7 @@ import mmpareto as mp
 from dispatched import count
 from families import gradients, step
 from mmpareto.diagnostics import GeometryLog
-from networks import LateFusion, every_method, with_and_without_geometry
+from networks import LateFusion, every_exported_method, with_and_without_geometry
 
 every_solver = pytest.mark.parametrize(
     "m", [1, 2, 3, 7, 10], ids=["one", "closed-form", "three", "seven", "ten"]
@@ -126,7 +126,7 @@ def test_the_guard_refuses_waiting(wait: object) -> None:
 
 
 @every_solver
-@every_method
+@every_exported_method
 @with_and_without_geometry
 def test_step_does_not_wait(method: mp.Method, m: int, geometry: mp.Geometry | None) -> None:
     g = gradients("generic", m)
@@ -136,7 +136,7 @@ def test_step_does_not_wait(method: mp.Method, m: int, geometry: mp.Geometry | N
 
 
 @every_solver
-@every_method
+@every_exported_method
 @with_and_without_geometry
 def test_step_needs_no_values(method: mp.Method, m: int, geometry: mp.Geometry | None) -> None:
     h, report = step(gradients("generic", m).to("meta"), method, geometry=geometry)
@@ -144,7 +144,7 @@ def test_step_needs_no_values(method: mp.Method, m: int, geometry: mp.Geometry |
     assert all(scalar.is_meta for scalar in report.scalars().values())
 
 
-@every_method
+@every_exported_method
 def test_a_model_can_be_stepped_without_values(method: mp.Method) -> None:
     model = LateFusion("audio", "visual", "text")
     batch = {name: x.to("meta") for name, x in model.batch().items()}
@@ -156,7 +156,7 @@ def test_a_model_can_be_stepped_without_values(method: mp.Method) -> None:
 WAYS = ["accumulated", "balanced loss", "every", "probe", "log"]
 
 
-@every_method
+@every_exported_method
 @pytest.mark.parametrize("way", WAYS)
 def test_no_way_of_making_a_step_waits(method: mp.Method, way: str) -> None:
     model, log = LateFusion("audio", "visual", "text"), GeometryLog()

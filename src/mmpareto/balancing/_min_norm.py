@@ -10,9 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mmpareto.balancing._nonnegative import active_set
 from mmpareto.gradients import nonzero
 
-_LARGEST_ENUMERATED = 16
+LARGEST_ENUMERATED = 16
 
 
 def min_norm_weights(gramian: Tensor) -> Tensor:
@@ -49,8 +50,12 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
         # C is semi-definite up to rounding only. That rounding, added to the diagonal, keeps the
         # systems regular where gradients are equal or cancel.
         cosines.diagonal().add_(len(b) * torch.finfo(b.dtype).eps)
-        solve = _over_faces if len(gramian) <= _LARGEST_ENUMERATED else _active_set
-        weights = b * solve(cosines, b)
+        if len(gramian) <= LARGEST_ENUMERATED:
+            x = _over_faces(cosines, b)
+        else:
+            x = active_set(cosines + b[:, None] * b, b[None])[0]
+            x = x / (x @ b)
+        weights = b * x
     return weights.masked_fill(dead.all(), 1 / len(weights)).to(gramian.dtype)
 
 
@@ -130,46 +135,3 @@ def _stationary_on_all(cosines: Tensor, b: Tensor) -> Tensor:
     vertices = torch.arange(len(b) - 1, -1, -1, device=b.device)[:, None]
     faces = torch.arange(2 ** len(b), device=b.device) >> vertices
     return system[0] * (faces & 1)
-
-
-def _active_set(cosines: Tensor, b: Tensor) -> Tensor:
-    """Minimizes ``x C x + (b.x - 1)^2`` over x >= 0, which gives the same x once b.x = 1.
-
-    The method of Lawson and Hanson (Solving Least Squares Problems, 1974, chapter 23), with masks
-    in place of branches and a fixed number of moves.
-    """
-    m = len(cosines)
-    tolerance = 10 * m * torch.finfo(cosines.dtype).eps
-    x, face = torch.zeros_like(b), torch.zeros_like(b, dtype=torch.bool)
-    settled, vertices = ~face[0], torch.arange(m, device=cosines.device)
-    for _ in range(4 * m):
-        # Once settled on a face, the vertex that promises the steepest descent joins it; one of
-        # those that tie, since the system of a face with equal gradients is all but singular.
-        descent = torch.where(~face, b * (1 - b @ x) - cosines @ x, -torch.inf)
-        face = face | (settled & (descent > tolerance) & (vertices == descent.argmax()))
-        # Move to the face's minimum, or as far as x stays inside; the vertices that stop it are
-        # dropped.
-        target = torch.where(face, _stationary(cosines, b, face), 0.0)
-        stops = face & (target <= 0)
-        reach = torch.where(stops, x / (x - target), 1.0).nan_to_num(0.0)
-        step = reach.amin()
-        dropped = stops & (reach == step)
-        x = torch.where(dropped, 0.0, x + step * (target - x))
-        face, settled = face & ~dropped, ~dropped.any()
-    return x / (x @ b)
-
-
-def _stationary(cosines: Tensor, b: Tensor, faces: Tensor) -> Tensor:
-    """Stationary points [..., m] of ``x C x + (b.x - 1)^2`` on faces, 0 outside of them.
-
-    Args:
-        cosines: Tensor [m, m], C.
-        b: Tensor [m].
-        faces: Masks [..., m].
-    """
-    both = faces[..., :, None] & faces[..., None, :]
-    system = torch.where(
-        both, cosines + b[:, None] * b, torch.eye(len(b), dtype=b.dtype, device=b.device)
-    )
-    solution: Tensor = torch.linalg.solve_ex(system, torch.where(faces, b, 0.0))[0]
-    return solution
