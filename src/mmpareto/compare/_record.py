@@ -18,7 +18,15 @@ from mmpareto.compare._environment import environment
 from mmpareto.compare._results import Result, read_results, write_results
 from mmpareto.compare._roles import ENSEMBLE, REFERENCE
 from mmpareto.errors import MMParetoError
-from mmpareto.training import NOT_IN_RESULT, Metrics, RunConfig, check_data, describe, magnitudes
+from mmpareto.training import (
+    NOT_IN_RESULT,
+    Metrics,
+    RunConfig,
+    check_data,
+    describe,
+    magnitudes,
+    unchanged,
+)
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,8 @@ def open_record(base: RunConfig, cells: Sequence[Cell], out: Path) -> Record:
 
 
 def _check_settings(base: RunConfig, out: Path) -> None:
-    stored, settings = read_yaml(out / "config.yaml"), common_settings(base)
+    settings = common_settings(base)
+    stored = {name: settings[name] for name in unchanged(base)} | read_yaml(out / "config.yaml")
     changes = []
     for key, value in settings.items():
         if value != stored.get(key) and key not in NOT_IN_RESULT:

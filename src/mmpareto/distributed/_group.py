@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 from weakref import WeakKeyDictionary
 
@@ -70,6 +70,12 @@ def begin_mean(values: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
         return values
 
     return finish
+
+
+def spread(tensors: Iterable[Tensor]) -> None:
+    """Overwrites tensors by those of the first process, where they are, in the default group."""
+    for values in tensors:
+        dist.broadcast(values, 0)
 
 
 def begin_mean_share(values: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
