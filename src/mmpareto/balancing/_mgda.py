@@ -8,7 +8,7 @@ from mmpareto.balancing._facts import Facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._min_norm import min_norm_weights
 from mmpareto.balancing._role import Role
-from mmpareto.gradients import nonzero
+from mmpareto.gradients import nonzero, whole
 
 
 @dataclass(frozen=True)
@@ -39,5 +39,5 @@ class MGDA(GradientIntegration):
     role = Role("competitor", 3, "#CC79A7", "v")
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
+        gramian = whole(gramians)
         return nonzero(gramian).sum() * min_norm_weights(gramian)
