@@ -28,7 +28,7 @@ from mmpareto._catalogue import catalogue
 from mmpareto.balancing import Method
 from mmpareto.cli._options import make_parser
 from mmpareto.cli._parser import expand
-from mmpareto.compare._cell import Cell, check_methods, configurations
+from mmpareto.compare._cell import Cell, check_methods, configuration
 from mmpareto.compare._tuned import Choice, Tuned, read_tuned
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
@@ -340,7 +340,7 @@ def read_choices(path: Path) -> Tuned | None:
         tuned = read_tuned(path.parent)
         for method in tuned.choices:
             check_methods([method])
-            configurations(base, Cell(method, 0, settings=tuned.settings(method)), path.parent)
+            configuration(base, Cell(method, 0, settings=tuned.settings(method)))
     except MMParetoError:
         return None
     return tuned

@@ -5,38 +5,24 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 from torch import Tensor
 
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._balancer import AT_WORK, Balancer
+from mmpareto.balancing._hooks import Method, overrides
 from mmpareto.errors import MMParetoError
+from mmpareto.gradients import whole
 
 GramianWeighting: TypeAlias = Callable[[Tensor], Tensor]
 
 
-class Method(ABC):
-    """How several objectives share a training step.
-
-    Subclass one of the two families, not this class.
-
-    Attributes:
-        name: What the command line and the tables call the method.
-        requires: Objectives without which the method has no meaning.
-        facts: Its source, needs and cost.
-    """
-
-    name: ClassVar[str]
-    facts: ClassVar[Facts]
-    requires: ClassVar[frozenset[str]] = frozenset()
-
-
-class GradientIntegration(Method):
+class GradientIntegration(Method, ABC):
     """Weights the objectives' gradients by their geometry, encoder by encoder."""
 
     @property
     def per_tensor(self) -> bool:
-        """Whether the weights are those of each parameter tensor by itself."""
+        """Whether the weights are those of each parameter tensor by itself, and so the Gramians."""
         return False
 
     @abstractmethod
@@ -50,9 +36,10 @@ class GradientIntegration(Method):
         Gramians alone, without randomness of a process's own.
 
         Args:
-            gramians: Tensor [T, m, m], the Gramian of m gradients for each of the encoder's T
-                parameter tensors; the sum over T is the encoder's. The gradients are those of the
-                m sides of the encoder's geometry (see `mmpareto.Geometry`).
+            gramians: Tensor [T, m, m], the Gramian of m gradients for each of T parts of the
+                encoder, whose sum over T is the encoder's. The parts are its parameter tensors for
+                a method that is `per_tensor`, else what makes few calls. The gradients are those of
+                the m sides of the encoder's geometry (see `mmpareto.Geometry`).
 
         Returns:
             Tensor [m], or [T, m] for weights of each parameter tensor. All ones is the plain sum.
@@ -62,9 +49,10 @@ class GradientIntegration(Method):
 class LossWeighting(Method):
     """Weights the objectives before they are differentiated, in one pass through the encoders."""
 
-    @abstractmethod
     def loss_weights(self, objectives: Sequence[str]) -> list[float]:
         """Weight of each objective in what the encoders receive (the rest receives the plain sum).
+
+        By default each counts alike.
 
         Args:
             objectives: Names of the objectives, those of the whole step or those that reach one
@@ -73,6 +61,7 @@ class LossWeighting(Method):
         Returns:
             One finite number per objective.
         """
+        return [1.0] * len(objectives)
 
 
 class CustomWeighting(GradientIntegration):
@@ -92,7 +81,7 @@ class CustomWeighting(GradientIntegration):
         self.weighting = weighting
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
+        gramian = whole(gramians)
         weights = self.weighting(gramian)
         if not isinstance(weights, Tensor) or weights.shape != gramian.shape[:1]:
             found = tuple(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__
@@ -103,8 +92,29 @@ class CustomWeighting(GradientIntegration):
         return weights
 
 
-def as_method(method: Method | GramianWeighting) -> GradientIntegration | LossWeighting:
-    """Returns `method`, wrapped if it is a plain callable from a Gramian to weights."""
+def as_method(method: Method | Balancer | GramianWeighting) -> GradientIntegration | LossWeighting:
+    """Returns `method`, wrapped if it is a plain callable from a Gramian to weights.
+
+    Raises:
+        MMParetoError: If it is neither, or has to be at work on a model.
+    """
+    if isinstance(method, Balancer):
+        return _of_a_family(method.method)
+    if isinstance(method, Method) and not method.trains:
+        raise MMParetoError(
+            "Parameter `method` should be one that makes steps. Found "
+            f"{method.name}, which joins models that were trained before."
+        )
+    if isinstance(method, Method) and overrides(method, *AT_WORK):
+        raise MMParetoError(
+            f"Parameter `method` should be at work on a model. Found {method.name} by itself, "
+            "which decides on more than gradients. Pass mp.Balancer(method, encoders), and show "
+            "it each batch."
+        )
+    return _of_a_family(method)
+
+
+def _of_a_family(method: Method | GramianWeighting) -> GradientIntegration | LossWeighting:
     if isinstance(method, GradientIntegration | LossWeighting):
         return method
     if isinstance(method, type) or not callable(method):
@@ -115,8 +125,10 @@ def as_method(method: Method | GramianWeighting) -> GradientIntegration | LossWe
     return CustomWeighting(method)
 
 
-def describe(method: Method | GramianWeighting) -> str:
+def describe(method: Method | Balancer | GramianWeighting) -> str:
     """Text that tells one method from another, also in another process: no address is in it."""
+    if isinstance(method, Balancer):
+        return f"{describe(method.method)} at work, {method.settings}"
     described = method.weighting if isinstance(method, CustomWeighting) else method
     if type(described).__repr__ is object.__repr__ or not isinstance(described, Method):
         return str(getattr(described, "__qualname__", type(described).__qualname__))

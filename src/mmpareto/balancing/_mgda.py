@@ -7,7 +7,8 @@ from torch import Tensor
 from mmpareto.balancing._facts import Facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._min_norm import min_norm_weights
-from mmpareto.gradients import nonzero
+from mmpareto.balancing._role import Role
+from mmpareto.gradients import nonzero, whole
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class MGDA(GradientIntegration):
         forwards=1,
         backwards=2,
     )
+    role = Role("competitor", 3, "#CC79A7", "v")
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
+        gramian = whole(gramians)
         return nonzero(gramian).sum() * min_norm_weights(gramian)

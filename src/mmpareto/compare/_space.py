@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from mmpareto import balancing
 from mmpareto._catalogue import catalogue
 from mmpareto.balancing import Method, Range
-from mmpareto.compare._cell import Cell, configurations
+from mmpareto.compare._cell import Cell, configuration
 from mmpareto.compare._dotted import adjusted, number
 from mmpareto.errors import MMParetoError
 from mmpareto.training import RunConfig, restore
@@ -142,4 +141,4 @@ def check_space(space: Space, base: RunConfig, methods: Sequence[str]) -> None:
 
 def method_config(base: RunConfig, method: str) -> RunConfig:
     """A training with this method, whose settings are its defaults."""
-    return next(iter(configurations(base, Cell(method, base.seed), Path()).values()))
+    return configuration(base, Cell(method, base.seed))

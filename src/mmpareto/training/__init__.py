@@ -22,7 +22,6 @@ from mmpareto.training._folder import check_same as check_same
 from mmpareto.training._folder import stored_metrics as stored_metrics
 from mmpareto.training._geometry_settings import GeometrySettings as GeometrySettings
 from mmpareto.training._predictions import Predictions as Predictions
-from mmpareto.training._predictions import averaged as averaged
 from mmpareto.training._predictions import objectives as objectives
 from mmpareto.training._schema import restore as restore
 from mmpareto.training._schema import restore_fields as restore_fields
