@@ -120,6 +120,14 @@ def parse_space(content: Any) -> Space:
     return Space(intervals)
 
 
+def plain(space: Space) -> dict[str, Any]:
+    """A space as `parse_space` takes it."""
+    content: dict[str, Any] = {}
+    for name, interval in space.intervals.items():
+        content[name] = {interval.scale: [interval.low, interval.high]}
+    return content
+
+
 def check_space(space: Space, base: RunConfig, methods: Sequence[str]) -> None:
     """Checks that a space is one of settings that trainings have.
 

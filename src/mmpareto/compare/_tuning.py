@@ -2,75 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mmpareto._storage._files import write_atomically, write_json
 from mmpareto._storage._workplace import workplace
 from mmpareto._storage._yaml import read_yaml
 from mmpareto.compare._best_of import best_points, point_scores
 from mmpareto.compare._cell import Cell, check_methods
 from mmpareto.compare._claimed_run import work_of
 from mmpareto.compare._comparison import Failure
-from mmpareto.compare._environment import environment
 from mmpareto.compare._grid import Listener, check_request, find_finished, train_cells
 from mmpareto.compare._record import changed_settings, common_settings
-from mmpareto.compare._space import Space, check_space, method_config, parse_space
-from mmpareto.compare._trials import Trial, write_trials
+from mmpareto.compare._space import Space, check_space, method_config, parse_space, plain
+from mmpareto.compare._trials import Trial
 from mmpareto.compare._tuned import FIRST_SEED, Choice, Tuned, write_tuned
+from mmpareto.compare._tuning_record import TuningRecord
 from mmpareto.errors import MMParetoError
-from mmpareto.partition import JOINT
-from mmpareto.training import Metrics, RunConfig
-
-
-@dataclass(frozen=True)
-class TuningRecord:
-    """The state of a tuning's folder.
-
-    Args:
-        base: The training, but for its method, seed and tuned settings.
-        out: The folder.
-        cells: All cells, point by point.
-        done: Metrics of the cells that are trained.
-        failures: The cells that failed.
-    """
-
-    base: RunConfig
-    out: Path
-    cells: Sequence[Cell]
-    done: dict[Cell, Metrics] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
-
-    def folder(self, cell: Cell) -> Path:
-        """Folder of a cell."""
-        return self.out / "runs" / cell.name
-
-    def trials(self) -> list[Trial]:
-        """Validation scores of the cells that are trained, in an order that no race decides."""
-        metric = f"{JOINT}_{self.base.data.target.metric}"
-        trials: list[Trial] = []
-        for cell in self.cells:
-            if cell in self.done:
-                score = self.done[cell]["val"][metric]
-                settings = (
-                    "; ".join(f"{name}={value!r}" for name, value in cell.settings) or "defaults"
-                )
-                assert cell.point is not None
-                trials.append(Trial(cell.method, cell.point, cell.seed, settings, metric, score))
-        return trials
-
-    def write_results(self) -> None:
-        """Writes the validation scores and the failures so far."""
-        write_trials(self.out, self.trials())
-        failures = sorted(
-            map(asdict, self.failures), key=lambda cell: (cell["method"], cell["seed"])
-        )
-        write_json(self.out / "failures.json", failures)
+from mmpareto.training import RunConfig
 
 
 def tune(
@@ -115,7 +65,7 @@ def tune(
         cells = make_cells(base, methods, intervals, budget, seeds)
         record = TuningRecord(base, out, cells)
         find_finished(record)
-        _write_description(record, intervals, {"budget": budget, "seeds": seeds})
+        record.write_description(intervals, {"budget": budget, "seeds": seeds})
         train_cells(record, jobs, listener)
         record.write_results()
         choices = choose(record.trials(), cells, seeds)
@@ -169,8 +119,8 @@ def _with_stored(base: RunConfig, methods: Sequence[str], space: Space, out: Pat
         return list(methods)
     stored = read_yaml(out / "config.yaml")
     changes = changed_settings(base, out)
-    if stored.get("space") != _plain(space):
-        changes.append(f"space {stored.get('space')} there, {_plain(space)} now")
+    if stored.get("space") != plain(space):
+        changes.append(f"space {stored.get('space')} there, {plain(space)} now")
     if changes:
         raise MMParetoError(
             "Parameter `out` should be a new folder, or one with this very tuning. Found in "
@@ -180,26 +130,3 @@ def _with_stored(base: RunConfig, methods: Sequence[str], space: Space, out: Pat
     known = list(dict.fromkeys([*filter(None, names), *methods]))
     check_methods(known)
     return known
-
-
-def _plain(space: Space) -> dict[str, Any]:
-    """A space as `parse_space` takes it."""
-    content: dict[str, Any] = {}
-    for name, interval in space.intervals.items():
-        content[name] = {interval.scale: [interval.low, interval.high]}
-    return content
-
-
-def _write_description(record: TuningRecord, space: Space, counts: Mapping[str, int]) -> None:
-    """Writes what is tuned, as `mmpareto tune --config` takes it, and where it is trained."""
-    methods = dict.fromkeys(cell.method for cell in record.cells)
-    config = {
-        "methods": ",".join(methods),
-        **counts,
-        "space": _plain(space),
-        **common_settings(record.base),
-    }
-    write_atomically(record.out / "config.yaml", yaml.safe_dump(config, sort_keys=False, width=100))
-    if len(record.done) < len(record.cells) or not (record.out / "environment.json").exists():
-        content = environment() | {"data": record.base.data.citation}
-        write_json(record.out / "environment.json", content)

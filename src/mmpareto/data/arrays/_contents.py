@@ -14,6 +14,7 @@ from mmpareto.data._dataset import Splits
 from mmpareto.data._splitting import PARTS
 from mmpareto.data.arrays._array_files import array_names, read_array
 from mmpareto.data.arrays._array_settings import ArraySettings
+from mmpareto.data.arrays._roles import MISSING, Roles, find_roles
 from mmpareto.data.arrays._rows import (
     Labels,
     drawn_parts,
@@ -28,8 +29,6 @@ from mmpareto.data.arrays._scaled import Scaled, kind_of, scaled, unscaled
 from mmpareto.data.samples._cached import CachedDataset, Column
 from mmpareto.errors import MMParetoError
 from mmpareto.specs import Shape, Target
-
-_MISSING = "_missing"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +65,6 @@ class Contents:
         return CachedDataset(columns, self.labels[rows], named)
 
 
-@dataclass(frozen=True)
-class _Roles:
-    """Which array is what; None for none."""
-
-    inputs: tuple[str, ...]
-    split: str | None
-    group: str | None
-    id: str | None
-
-
 def read_contents(settings: ArraySettings) -> Contents:
     """Reads arrays, and divides the samples.
 
@@ -88,7 +77,7 @@ def read_contents(settings: ArraySettings) -> Contents:
         )
     path = Path(settings.path)
     names = array_names(path)
-    roles = _roles(settings, names)
+    roles = find_roles(settings, names)
     labels = read_labels(read_array(path, settings.label), settings.label)
     count = len(labels.values)
     numbers = list(map(str, range(count)))
@@ -101,7 +90,7 @@ def read_contents(settings: ArraySettings) -> Contents:
     shapes: dict[str, Shape] = {}
     for name in roles.inputs:
         array = _sized(path, name, count)
-        missing = read_array(path, name + _MISSING) if name + _MISSING in names else None
+        missing = read_array(path, name + MISSING) if name + MISSING in names else None
         columns[name], shapes[name] = _column(array, missing, name, settings, train)
     _check_samples(path, columns, labels, parts)
     return Contents(
@@ -112,26 +101,6 @@ def read_contents(settings: ArraySettings) -> Contents:
         ids if roles.id else torch.arange(count),
         parts,
     )
-
-
-def _roles(settings: ArraySettings, names: list[str]) -> _Roles:
-    """Which array is what."""
-    optional: dict[str, str | None] = {}
-    for role in ("split", "group", "id"):
-        stated = getattr(settings, role)
-        optional[role] = stated or (role if role in names else None)
-    taken = {settings.label, *filter(None, optional.values())}
-    inputs = settings.inputs
-    if inputs is None:
-        taken_with_masks = taken | {name + _MISSING for name in names}
-        inputs = tuple(name for name in names if name not in taken_with_masks)
-    absent = sorted({*taken, *inputs, *settings.types, *settings.channels_first} - set(names))
-    if absent or not inputs:
-        raise MMParetoError(
-            f"{settings.path} should have the arrays that the settings name, and one for each "
-            f"modality. Found no {', '.join(absent) or 'modality'}, but {', '.join(names)}."
-        )
-    return _Roles(inputs, **optional)
 
 
 def _sized(path: Path, name: str, count: int) -> np.ndarray:
@@ -146,7 +115,7 @@ def _sized(path: Path, name: str, count: int) -> np.ndarray:
 
 
 def _parts(
-    path: Path, settings: ArraySettings, roles: _Roles, labels: Labels, ids: list[str]
+    path: Path, settings: ArraySettings, roles: Roles, labels: Labels, ids: list[str]
 ) -> np.ndarray:
     """The part of each sample, stored or drawn."""
     count = len(ids)
