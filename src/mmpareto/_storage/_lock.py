@@ -130,13 +130,13 @@ def _lock_file(descriptor: int) -> bool | None:
     """Takes the system's lock on a file. Returns None where the system has no such locks."""
     if sys.platform == "win32":
         return None
-    import fcntl
-
     try:
+        import fcntl
+
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # some network file systems
+    except (OSError, ImportError):  # some network file systems
         return None
     return True
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmpareto._storage._files import open_to_continue
 from mmpareto.data._recipe import Progress
 from mmpareto.data.caching._place import alone
 from mmpareto.errors import MMParetoError
@@ -137,7 +138,10 @@ class _Resuming:
     def _receive(self, response: Any, arrived: int) -> None:
         """Appends an answer to what has arrived, or begins anew where that is nothing."""
         total = arrived + int(response.headers.get("Content-Length", 0))
-        with self.part.open("ab" if arrived else "wb") as file:
+        with open_to_continue(self.part) as file:
+            if not arrived:
+                file.truncate(0)
+                file.seek(0)
             for chunk in response.iter_content(1 << 16):
                 arrived += file.write(chunk)
                 if self.progress:
