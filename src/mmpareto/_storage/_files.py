@@ -68,7 +68,7 @@ def open_to_continue(path: Path) -> BinaryIO:
     """
     if path.is_symlink():  # where the system cannot refuse to follow it
         raise _planted(path)
-    file = open(os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o600), "r+b")  # noqa: PTH123
+    file = open(os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o600), "r+b")  # noqa: PTH123, SIM115
     state = os.fstat(file.fileno())
     is_ours = os.name != "posix" or state.st_uid == os.geteuid()
     if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1 or not is_ours:
@@ -158,9 +158,7 @@ def make_folder(path: Path, setting: str = "Parameter `out`") -> Path:
             pass
     except OSError as error:
         found = f"{path}: {error.strerror}"
-        raise MMParetoError(
-            f"{setting} should be a folder to write to. Found {found}."
-        ) from error
+        raise MMParetoError(f"{setting} should be a folder to write to. Found {found}.") from error
     return path
 
 

@@ -105,11 +105,15 @@ def _await(other: Holder, holder: Holder, folder: Path) -> None:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     except OSError as error:
         raise MMParetoError(
             f"{path} should be a file that can be written. Found: {error.strerror}."
         ) from error
+    if os.fstat(descriptor).st_nlink > 1:
+        os.close(descriptor)
+        raise MMParetoError(f"{path} should be the only name of a file. Found others. Delete it.")
+    return descriptor
 
 
 def _is_free(path: Path, descriptor: int, holder: Holder) -> bool:

@@ -60,11 +60,8 @@ def build(
 
 def _stores_beside(part: Store) -> list[Store]:
     """All stores in the folder of `part`, but for `part` itself."""
-    stores = []
-    for path in part.folder.parent.iterdir():
-        if path.is_dir() and not path.is_symlink() and path != part.folder:
-            stores.append(Store(path))
-    return stores
+    folders = [path for path in part.folder.parent.iterdir() if path.is_dir()]
+    return [Store(path) for path in folders if path != part.folder and not path.is_symlink()]
 
 
 def _fill(

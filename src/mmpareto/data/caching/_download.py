@@ -52,6 +52,8 @@ def download(
         for mirror in mirrors:
             try:
                 return _retrieve(mirror + name, sha256, folder, downloader)
+            except MMParetoError:  # which is about this machine
+                raise
             except (ValueError, requests.RequestException) as error:
                 failures.append(f"{mirror}: {_reason(error)}")
     raise MMParetoError(
@@ -83,8 +85,8 @@ def _retrieve(address: str, sha256: str, folder: Path, downloader: _Resuming) ->
     continued = downloader.part.exists()
     try:
         return retrieve()
-    except ValueError:
-        if not continued or downloader.part.exists():
+    except ValueError as error:
+        if isinstance(error, MMParetoError) or not continued or downloader.part.exists():
             raise
     # Two halves that do not fit say nothing about this mirror: again, from the start.
     return retrieve()

@@ -48,15 +48,15 @@ def make_private(folder: Path) -> None:
     """Makes a folder for the user alone.
 
     Raises:
-        MMParetoError: If what is there is a link, or another user's: it may have been planted.
+        MMParetoError: If there is a link, a file or another user's folder, which may be planted.
     """
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     is_ours = os.name != "posix" or folder.lstat().st_uid == os.geteuid()
-    if folder.is_symlink() or not is_ours:
+    if folder.is_symlink() or not folder.is_dir() or not is_ours:
         raise MMParetoError(
-            f"{folder} should be a folder that this program made for you. Found a link, or another "
-            "user's. Delete it, or set the environment variable MMPARETO_CACHE to another folder."
+            f"{folder} should be a folder that this program made for you. Found something "
+            "else. Delete it, or set the environment variable MMPARETO_CACHE to another folder."
         )
 
 
