@@ -10,18 +10,19 @@ from mmpareto import balancing
 from mmpareto._catalogue import catalogue, find
 from mmpareto._storage._files import write_json
 from mmpareto._storage._names import file_name
+from mmpareto._storage._seal import seal
 from mmpareto.balancing import Joint, Method
-from mmpareto.compare._claimed_run import is_finished, run_claimed
+from mmpareto.compare._claimed_run import run_claimed
 from mmpareto.compare._comparison import run_name
 from mmpareto.compare._roles import ENSEMBLE
 from mmpareto.errors import MMParetoError
 from mmpareto.training import (
     METRICS,
     Metrics,
-    Predictions,
     RunConfig,
     averaged,
     check_same,
+    is_finished,
     load_run,
     predict,
     stored_metrics,
@@ -91,7 +92,8 @@ def finished(base: RunConfig, cell: Cell, folder: Path) -> Metrics | None:
     trainings = configurations(base, cell, folder)
     for out, config in trainings.items():
         check_same(config, out)
-    return stored_metrics(folder) if all(map(is_finished, trainings)) else None
+    done = all(map(is_finished, trainings)) and is_finished(folder, (METRICS,))
+    return stored_metrics(folder) if done else None
 
 
 def run_cell(base: RunConfig, cell: Cell, folder: Path) -> Metrics:
@@ -107,6 +109,7 @@ def run_cell(base: RunConfig, cell: Cell, folder: Path) -> Metrics:
     if cell.method == ENSEMBLE:
         metrics = {"train": {"seconds": seconds}, **_average(base, folder)}
         write_json(folder / METRICS, metrics)
+        seal(folder, (METRICS,))
     return metrics
 
 
@@ -122,19 +125,7 @@ def _average(base: RunConfig, folder: Path) -> Metrics:
         workers = config.workers
         val[modality] = predict(model, splits.val, config.shapes, outputs, workers=workers)
         test[modality] = predict(model, splits.test, config.shapes, outputs, workers=workers)
-        _check_finite(modality, val[modality], test[modality])
     return {
         "val": averaged(val, target).scores(target),
         "test": averaged(test, target).scores(target),
     }
-
-
-def _check_finite(modality: str, *parts: Predictions) -> None:
-    """Raises if a network has diverged: the average with its predictions would be no number."""
-    for predictions in parts:
-        for values in predictions.values.values():
-            if not values.isfinite().all():
-                raise MMParetoError(
-                    f"The network of modality '{modality}' has diverged: its predictions are not "
-                    "finite. Lower the learning rate."
-                )

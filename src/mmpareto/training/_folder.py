@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmpareto._storage._files import clear_leftovers, read_text, write_atomically
-from mmpareto._storage._seal import faults
+from mmpareto._storage._seal import SEAL, faults
 from mmpareto.errors import MMParetoError
 from mmpareto.training._config import NOT_IN_RESULT, RunConfig
 from mmpareto.training._config_file import describe, load_config, save_config
@@ -41,6 +42,11 @@ def stored_metrics(folder: Path) -> Metrics | None:
         ) from error
     check_unchanged(folder, METRICS)
     return metrics
+
+
+def is_finished(folder: Path, names: Sequence[str] = FINISHED) -> bool:
+    """Whether a folder has all files that belong together, sealed and unchanged."""
+    return (folder / SEAL).exists() and not faults(folder, names)
 
 
 def check_unchanged(folder: Path, name: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import lightning
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import ModelParallelStrategy, ParallelStrategy, Strategy
 
 from mmpareto.errors import MMParetoError
@@ -17,6 +17,7 @@ from mmpareto.training._checkpoint_io import AtomicCheckpoints
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity
 from mmpareto.training._folder import CHECKPOINT, LAST
+from mmpareto.training._tensorboard import TensorBoardFile
 
 
 def make_trainer(
@@ -49,7 +50,7 @@ def make_trainer(
             deterministic=True,
             callbacks=[*callbacks, best, last],
             plugins=[AtomicCheckpoints(identity(config))],
-            logger=[CSVLogger(out / "logs", "csv"), TensorBoardLogger(out / "logs", "tensorboard")],
+            logger=[CSVLogger(out / "logs", "csv"), TensorBoardFile(out / "logs" / "tensorboard")],
             log_every_n_steps=1,
             num_sanity_val_steps=0,
             enable_progress_bar=progress,

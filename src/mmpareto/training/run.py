@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from mmpareto._storage._csv import write_records
 from mmpareto._storage._files import make_folder, write_json
-from mmpareto._storage._seal import seal
+from mmpareto._storage._seal import SEAL, seal
 from mmpareto.data import Batch, Splits
 from mmpareto.diagnostics import GeometryRow
 from mmpareto.training._checkpoint_file import choose_checkpoint
@@ -77,7 +77,7 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
         timer, recorder = Timer(), GeometryCallback()
         trainer = make_trainer(config, out, [timer, recorder], progress)
         metrics = stored_metrics(out)
-        if metrics is None:
+        if metrics is None or not (out / SEAL).exists():  # which is made last
             splits = config.data.load()
             # What is wrong is found before the folder is taken.
             module, loaders = _prepare(config, splits, trainer)

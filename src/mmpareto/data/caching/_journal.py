@@ -119,7 +119,7 @@ class Store:
     @property
     def size(self) -> int:
         """Bytes of the data file."""
-        return self.data.stat().st_size if self.data.exists() else 0
+        return _length(self.data)
 
     def is_complete(self, sources: Sequence[str]) -> bool:
         """Whether it holds exactly these sources, and every byte is the one that was written."""
@@ -127,6 +127,8 @@ class Store:
         if [entry.source for entry in entries] != list(sources):
             return False
         if self.size != sum(entry.size for entry in entries):
+            return False
+        if _length(self.journal) != sum(len(entry.line()) for entry in entries):
             return False
         return sum(1 for _ in self.intact()) == len(entries)
 
@@ -139,3 +141,7 @@ class Store:
                 return
             yield entry, entry.outcome(content)
             content = content[entry.size :]
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

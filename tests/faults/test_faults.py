@@ -1,0 +1,135 @@
+"""Whatever goes wrong, the command run again completes, with results that are equal to the bit.
+
+In `make test` a short draw, in `make faults` all of it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from faults.commands import ARGUMENTS, Case, Zygote
+from faults.damage import damage
+from faults.tally import Tally
+
+COMMANDS = tuple(ARGUMENTS)
+KINDS = ("kill", "full", "read-only")
+NAMES = {
+    "kill": "killed before a change of files",
+    "full": "disk full from a change of files on",
+    "read-only": "folder read-only from a change of files on",
+}
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    program = Zygote()
+    yield program
+    program.close()
+
+
+@pytest.fixture(scope="module")
+def cases(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
+    return {name: Case(name, tmp_path_factory.mktemp("case"), zygote) for name in COMMANDS}
+
+
+def at_changes(case: Case, kind: str, count: int) -> Tally:
+    """Faults at `count` of the changes of files, evenly spread."""
+    tally = Tally(NAMES[kind], case.name)
+    step = max(1, case.changes / count)
+    for number in range(min(count, case.changes)):
+        fault = {"kind": kind, "change": 1 + int(number * step)}
+        folder = case.folder()
+        code = case.run(folder, fault=fault)
+        if code == 0 and kind == "kill":
+            continue  # this time there were fewer changes
+        tally.settle(case, folder, code, fault)
+    return tally
+
+
+def at_moments(case: Case, count: int, seed: int) -> Tally:
+    """SIGKILL at random moments."""
+    tally, chance = Tally("killed at a random moment", case.name), random.Random(seed)
+    while tally.tries < count:
+        seconds = chance.uniform(0, case.seconds)
+        folder = case.folder()
+        code = case.run(folder, seconds=seconds)
+        if code == -9:
+            tally.settle(case, folder, code, seconds)
+    return tally
+
+
+def at_lengths(case: Case, count: int, seed: int) -> Tally:
+    """No file may become longer than some bytes, as on a disk that is nearly full."""
+    tally, chance = Tally("disk full within a file", case.name), random.Random(seed)
+    while tally.tries < count:
+        fault = {"bytes": int(10 ** chance.uniform(2.9, case.magnitude))}
+        folder = case.folder()
+        tally.settle(case, folder, case.run(folder, fault=fault), fault)
+    return tally
+
+
+def at_files(case: Case, count: int, seed: int) -> Tally:
+    """A file that the finished, or on every second try the killed, command left is damaged."""
+    tally, chance = Tally("a file damaged", case.name), random.Random(seed)
+    while tally.tries < count:
+        killed = tally.tries % 2 == 1
+        folder = case.folder(copied=not killed)
+        if killed:
+            change = chance.randrange(case.changes // 4, case.changes)
+            case.run(folder, fault={"kind": "kill", "change": change})
+        what = damage(folder, chance)
+        if what:
+            tally.settle(case, folder, case.run(folder), what)
+    return tally
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_short_draw(command: str, cases: dict[str, Case]) -> None:
+    case = cases[command]
+    count = 2 if command == "compare" else 5
+    for kind in KINDS:
+        at_changes(case, kind, count).check()
+    at_moments(case, count, seed=0).check()
+    at_lengths(case, count, seed=0).check()
+    at_files(case, 2 * count, seed=0).check()
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_changes(command: str, kind: str, cases: dict[str, Case]) -> None:
+    count = {"kill": 120, "full": 60, "read-only": 60}[kind]
+    tally = at_changes(cases[command], kind, count)
+    tally.check()
+    assert tally.tries >= 55
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("command", "count"), [("train", 120), ("compare", 50), ("data prepare", 50)]
+)
+def test_moments(command: str, count: int, cases: dict[str, Case]) -> None:
+    at_moments(cases[command], count, seed=1).check()
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("command", "count"), [("train", 40), ("compare", 20), ("data prepare", 40)]
+)
+def test_lengths(command: str, count: int, cases: dict[str, Case]) -> None:
+    at_lengths(cases[command], count, seed=1).check()
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("command", "count"), [("train", 300), ("compare", 120), ("data prepare", 120)]
+)
+def test_files(command: str, count: int, cases: dict[str, Case]) -> None:
+    at_files(cases[command], count, seed=1).check()
