@@ -1,5 +1,7 @@
 """Steps per second and bytes communicated on 1 and 2 processes (gloo), beside DDP.
 
+Then, from bytes, latency, bandwidth and overlap, what a step costs on accelerators.
+
 python -m benchmarks.scaling [--cases CASE ...] [--out FOLDER]
 """
 
@@ -23,19 +25,39 @@ from torch.multiprocessing.spawn import start_processes
 import mmpareto as mp
 from benchmarks.cases import CASES
 from benchmarks.contenders import PLAIN, UNIFORM, Backward, balanced, plain, sgd
+from benchmarks.messages import counted, measured_network, predictions
+from benchmarks.models import LateFusion
 from benchmarks.report import RESULTS, heading, markdown, write
+from mmpareto.distributed import _shares
+
+
+def whole_averages(model: LateFusion) -> Backward:
+    """MMPareto where every process averages each objective's gradients whole."""
+    backward = balanced(mp.MMPareto())(model)
+
+    def undivided(losses: dict[str, Tensor]) -> None:
+        least, _shares.LEAST = _shares.LEAST, 2**62
+        try:
+            backward(losses)
+        finally:
+            _shares.LEAST = least
+
+    return undivided
+
 
 MAKES = {
     f"DistributedDataParallel, {PLAIN}": plain,
     UNIFORM: balanced(mp.Uniform(), lambda _: None),
     "MMPareto": balanced(mp.MMPareto()),
+    "MMPareto, whole averages": whole_averages,
 }
 NOTES = (
     "Every process takes a batch of the size named, and one thread. A round times each way for "
     "some steps between two barriers, back to back; times are medians over rounds, *step* the "
     "median ratio to DistributedDataParallel on as many processes. *bytes* is what each process "
-    "hands to all-reduce in a step; DistributedDataParallel sends each gradient entry once, "
-    "MMPareto an encoder's twice, since every objective is averaged by itself.",
+    "sends in a step by the shortest exchanges there are. *predicted* is the step on one process "
+    "and what its bytes take at the bandwidth of an all-reduce in the same run, over the same sum "
+    "of DistributedDataParallel: processors that compute carry no messages meanwhile.",
     "",
 )
 
@@ -50,16 +72,17 @@ def measure(key: str, world: int, rounds: int, steps: int) -> list[dict[str, Any
             nprocs=world,
             start_method="forkserver",
         )
-        times, sent = torch.load(Path(folder) / "result.pt")
+        times, sent, second = torch.load(Path(folder) / "result.pt")
     reference = next(iter(MAKES))
     return [
         {
             "model": CASES[key].name,
             "processes": world,
             "way": name,
-            "steps_per_second": 1 / float(np.median(times[name])),
+            "seconds": float(np.median(times[name])),
             "step": float(np.median(np.divide(times[name], times[reference]))),
             "bytes": sent[name],
+            "seconds_of_bytes": sent[name] * second,
         }
         for name in MAKES
     ]
@@ -82,9 +105,10 @@ def _rank(rank: int, world: int, folder: Path, key: str, rounds: int, steps: int
             dist.barrier()
             if number:  # the first is warm-up
                 times[name].append((time.perf_counter() - start) / steps)
-    sent = {name: count() if world > 1 else 0 for name, (_, count) in ways.items()}
+    sent = {name: count(world) for name, (_, count) in ways.items()}
+    second = 1 / measured_network(world).bandwidth if world > 1 else 0.0
     if rank == 0:
-        torch.save((times, sent), folder / "result.pt")
+        torch.save((times, sent, second), folder / "result.pt")
     dist.barrier()
     # Without tearing anything down: a gloo group may wait for itself for ever (PyTorch 2.13).
     os._exit(0)
@@ -92,7 +116,7 @@ def _rank(rank: int, world: int, folder: Path, key: str, rounds: int, steps: int
 
 def _way(
     key: str, make: Callable[..., Backward], batch: dict[str, Tensor]
-) -> tuple[Callable[[], None], Callable[[], int]]:
+) -> tuple[Callable[[], None], Callable[[int], int]]:
     """A training step, and a function that makes one more and returns the bytes it communicates."""
     model = CASES[key].model()
     wrapped = nn.parallel.DistributedDataParallel(model) if make is plain else model
@@ -103,32 +127,22 @@ def _way(
         backward(wrapped(batch))
         optimizer.step()
 
-    def count() -> int:
-        sizes = []
-        all_reduce = dist.all_reduce
-
-        def counted(values: Tensor, *args: Any, **kwargs: Any) -> Any:
-            sizes.append(values.nbytes)
-            return all_reduce(values, *args, **kwargs)
-
-        def hook(
-            _, bucket
-        ):  # without annotations, which DistributedDataParallel would not take as text
-            future = torch.futures.Future()
-            counted(bucket.buffer().div_(dist.get_world_size()))
-            future.set_result(bucket.buffer())
-            return future
-
+    def count(world: int) -> int:
         if wrapped is not model:
-            wrapped.register_comm_hook(None, hook)
-        dist.all_reduce = counted
-        try:
+            wrapped.register_comm_hook(None, _averaged)
+        with counted(world) as moved:
             step()
-        finally:
-            dist.all_reduce = all_reduce
-        return sum(sizes)
+        return round(sum(moved))
 
     return step, count
+
+
+def _averaged(_, bucket):  # without annotations, which DistributedDataParallel would not take
+    values = bucket.buffer().div_(dist.get_world_size())
+    dist.all_reduce(values)
+    future = torch.futures.Future()
+    future.set_result(values)
+    return future
 
 
 def main() -> None:
@@ -148,23 +162,31 @@ def main() -> None:
         for world in (1, 2)
         for row in measure(key, world, arguments.rounds, arguments.steps)
     ]
-    shown = [
-        {
-            "model": row["model"],
-            "processes": row["processes"],
-            "way": row["way"],
-            "steps/s": f"{row['steps_per_second']:.2f}",
-            "step": f"{row['step']:.2f}",
-            "bytes": f"{row['bytes']:,}",
-        }
-        for row in rows
-    ]
-    write(
-        arguments.out,
-        "scaling",
-        heading("Several processes", NOTES) + "\n" + markdown(shown) + "\n",
-        rows,
-    )
+    shown = [_shown(row, rows) for row in rows]
+    text = heading("Several processes", NOTES) + "\n" + markdown(shown)
+    text += "\n\nPredicted for accelerators, as benchmarks/messages.py says:\n\n"
+    write(arguments.out, "scaling", text + markdown(predictions()) + "\n", rows)
+
+
+def _shown(row: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, str]:
+    alone = {
+        r["way"]: r["seconds"] for r in rows if r["model"] == row["model"] and r["processes"] == 1
+    }
+    beside = {
+        r["way"]: r["seconds_of_bytes"]
+        for r in rows
+        if r["model"] == row["model"] and r["processes"] == row["processes"]
+    }
+    expected = {way: alone[way] + beside[way] for way in alone}
+    return {
+        "model": row["model"],
+        "processes": str(row["processes"]),
+        "way": row["way"],
+        "steps/s": f"{1 / row['seconds']:.2f}",
+        "step": f"{row['step']:.2f}",
+        "predicted": f"{expected[row['way']] / expected[next(iter(MAKES))]:.2f}",
+        "bytes": f"{row['bytes']:,}",
+    }
 
 
 if __name__ == "__main__":

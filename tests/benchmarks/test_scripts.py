@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from benchmarks.cases import TINY
 from benchmarks.contenders import CONTENDERS
+from benchmarks.messages import Network, Pair, balanced_step, plain_step
 from benchmarks.report import markdown, write
 from benchmarks.timing import ratios
 
@@ -148,8 +149,21 @@ def test_scaling_counts_what_is_sent() -> None:
         for encoder in model.encoders.values()
         for parameter in encoder.parameters()
     )
-    plain, uniform, mmpareto = scaling.measure("tiny-mlp", 2, rounds=1, steps=1)
+    plain, uniform, *small = scaling.measure("tiny-mlp", 2, rounds=1, steps=1)
     agreement = 16
     assert plain["bytes"] == everything
     assert uniform["bytes"] == everything + agreement
-    assert mmpareto["bytes"] == everything + encoders + agreement
+    for mmpareto in small:  # too small to be divided
+        assert mmpareto["bytes"] == everything + encoders + agreement
+
+
+def test_predictions() -> None:
+    """Where messages take no time five thirds of a plain step; where they take all, their bytes."""
+    pair = Pair("", gradient=1e9, forward=1.0, memory=float("inf"))
+    free = Network("", 64, bandwidth=float("inf"), latency=0.0)
+    slow = Network("", 64, bandwidth=1.0, latency=0.0)
+    for divided, halves in ((False, 8), (True, 6)):
+        step = balanced_step(pair, free, divided=divided)
+        assert step / plain_step(pair, free) == pytest.approx(10 / 6)
+        step = balanced_step(pair, slow, divided=divided)
+        assert step / plain_step(pair, slow) == pytest.approx(halves / 4, rel=1e-6)

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmpareto.data.tables._splitting import PARTS, split
+from mmpareto.data._splitting import PARTS, split
 
 FRACTIONS = (0.7, 0.1, 0.2)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mmpareto.data._splitting import PARTS, split
 from mmpareto.data.folders._lists import (
     Lists,
     listed_numbers,
@@ -13,7 +14,6 @@ from mmpareto.data.folders._lists import (
     rows_of,
     with_validation,
 )
-from mmpareto.data.tables._splitting import PARTS, split
 from mmpareto.errors import MMParetoError
 
 EMOTIONS = ("NEU", "HAP", "SAD", "FEA", "DIS", "ANG")

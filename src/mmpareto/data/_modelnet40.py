@@ -11,8 +11,8 @@ from mmpareto.data.folders._folder_recipe import FolderRecipe, Reader
 from mmpareto.data.folders._lists import with_validation
 from mmpareto.data.folders._survey import Sample, Survey
 from mmpareto.data.media._image import ImageDecoder
+from mmpareto.data.media._types import FILES
 from mmpareto.data.samples._augment import Frames
-from mmpareto.data.tables._columns import FILES
 from mmpareto.errors import MMParetoError
 from mmpareto.specs import Classes, Shape
 

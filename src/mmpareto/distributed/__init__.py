@@ -8,6 +8,9 @@ device is waited for.
 from mmpareto.distributed._agreement import agree as agree
 from mmpareto.distributed._agreement import announce as announce
 from mmpareto.distributed._agreement import unite as unite
+from mmpareto.distributed._averaging import fills_bucket as fills_bucket
 from mmpareto.distributed._communicator import Communicator as Communicator
+from mmpareto.distributed._communicator import Finish as Finish
 from mmpareto.distributed._group import Group as Group
 from mmpareto.distributed._group import shard as shard
+from mmpareto.distributed._shares import Shares as Shares

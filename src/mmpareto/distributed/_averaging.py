@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -37,12 +37,20 @@ def buckets(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
     return result
 
 
-def flatten(bucket: list[Tensor], gradients: dict[Tensor, Tensor | None]) -> Tensor:
+def fills_bucket(gradients: Mapping[Tensor, object]) -> bool:
+    """Whether gradients of these parameters are enough to be sent."""
+    return sum(parameter.nbytes for parameter in gradients) >= BUCKET
+
+
+def flatten(
+    bucket: list[Tensor], gradients: dict[Tensor, Tensor | None], *, padding: int = 0
+) -> Tensor:
     """Joins the gradients of a bucket's parameters into one vector, zero where there is none.
 
     Args:
         bucket: The parameters.
         gradients: By parameter. Those of the bucket are taken out.
+        padding: Number of zeros that follow.
     """
     parts = []
     for parameter in bucket:
@@ -50,12 +58,15 @@ def flatten(bucket: list[Tensor], gradients: dict[Tensor, Tensor | None]) -> Ten
         if gradient is None:
             gradient = parameter.new_zeros(parameter.numel())
         parts.append(gradient.flatten())
+    if padding:
+        parts.append(parts[0].new_zeros(padding))
     return torch.cat(parts)
 
 
 def unflatten(vector: Tensor, bucket: list[Tensor]) -> dict[Tensor, Tensor]:
-    """Views of the vector by parameter, each in its parameter's shape."""
-    pieces = torch.split(vector, [parameter.numel() for parameter in bucket])
+    """Views of the vector by parameter, each in its parameter's shape; what follows is left out."""
+    sizes = list(map(Tensor.numel, bucket))
+    pieces = torch.split(vector[: sum(sizes)], sizes)
     views = {}
     for parameter, piece in zip(bucket, pieces, strict=True):
         views[parameter] = piece.view(parameter.shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch.autograd.graph import GradientEdge
 from mmpareto.distributed._averaging import buckets, flatten, unflatten
 from mmpareto.distributed._group import (
     Group,
-    begin_total,
+    begin_mean,
     multi_process_group,
     total,
 )
@@ -141,41 +141,19 @@ class Communicator:
         """Begins what `average` does; what is returned gives the mean."""
         if self.group is None:
             return lambda: gradients
-        size = self.group.size()
         replicated = [p for p in self._parameters if p in gradients and not is_sharded(p)]
         begun = []
         for bucket in buckets(replicated):
             vector = flatten(bucket, gradients)
-            begun.append((bucket, begin_total(vector.div_(size), self.group)))
+            begun.append((bucket, begin_mean(vector, self.group)))
 
         def finish() -> Gradients:
             averaged: Gradients = {}
-            for bucket, total_of in begun:
-                averaged |= unflatten(total_of(), bucket)
+            for bucket, finish_vector in begun:
+                averaged |= unflatten(finish_vector(), bucket)
             return averaged | gradients
 
         return finish
-
-    def averages(
-        self, objectives: Iterable[str], take: Callable[[str], Gradients]
-    ) -> Iterator[tuple[str, Gradients]]:
-        """Each objective's gradients, averaged while the next objective is differentiated.
-
-        Args:
-            objectives: Their names, the same on all processes.
-            take: Gives this process's gradients of an objective.
-        """
-        previous: tuple[str, Finish] | None = None
-        for name in objectives:
-            begun = self.begin_average(take(name))
-            if self.group is None:  # nothing to wait for: no second objective's gradients are held
-                yield name, begun()
-                continue
-            if previous is not None:
-                yield previous[0], previous[1]()
-            previous = name, begun
-        if previous is not None:
-            yield previous[0], previous[1]()
 
     def complete(
         self, gramians: Sequence[Tensor], encoders: Sequence[Sequence[Tensor]]
@@ -188,12 +166,19 @@ class Communicator:
         """
         if not self.sharded or self.group is None or not gramians:
             return list(gramians)
-        parts, sizes = [], []
+        parts = []
         for gramian, parameters in zip(gramians, encoders, strict=True):
-            parts.append(count_parts_once(gramian, parameters, self.group.size()).flatten())
-            sizes.append(gramian.numel())
-        sums = torch.split(total(torch.cat(parts), self.group), sizes)
-        return list(map(Tensor.view_as, sums, gramians))
+            parts.append(count_parts_once(gramian, parameters, self.group.size()))
+        return self.add_up(parts)
+
+    def add_up(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """Sums over the processes of some small tensors of one type, in one collective."""
+        if self.group is None or not values:
+            return list(values)
+        sizes = list(map(Tensor.numel, values))
+        flat = torch.cat(list(map(Tensor.flatten, values)))
+        sums = torch.split(total(flat, self.group), sizes)
+        return list(map(Tensor.view_as, sums, values))
 
     def assign(self, gradients: Mapping[Tensor, Tensor]) -> None:
         """Adds `gradients`, of sharded parameters this process's part, to what is in ``.grad``.

@@ -49,21 +49,99 @@ def multi_process_group(group: Group) -> ProcessGroup | None:
 
 def total(values: Tensor, group: ProcessGroup) -> Tensor:
     """Sum over the processes, written into `values`."""
-    return begin_total(values, group)()
+    dist.all_reduce(values, group=group)
+    return values
 
 
-def begin_total(values: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
-    """Begins the sum over the processes; what is returned gives it when it is there.
+def begin_mean(values: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
+    """Begins the mean over the processes; what is returned gives it when it is there.
 
     On a processor, whose work the host does itself, the host waits.
+
+    Args:
+        values: What this process has. Written to.
+        group: The processes.
     """
-    work = dist.all_reduce(values, group=group, async_op=True)
+    operation = _mean(values, group)
+    work = dist.all_reduce(values, operation, group, async_op=True)
 
     def finish() -> Tensor:
         work.wait()
         return values
 
     return finish
+
+
+def begin_mean_share(values: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
+    """Begins the mean over the processes of which each keeps its share, the rank-th of equal parts.
+
+    Args:
+        values: What this process has, a vector of as many equal parts as there are processes.
+            Written to.
+        group: The processes; see `divides`.
+    """
+    if _backend(values.device, group) == "gloo":  # whose reduce-scatter is an all-reduce
+        received = torch.empty_like(values)
+        sent = dist.all_to_all_single(received, values, group=group, async_op=True)
+
+        def finish() -> Tensor:
+            sent.wait()
+            return received.view(group.size(), -1).mean(0)
+
+        return finish
+    share = values.new_empty(len(values) // group.size())
+    work = _reduce_scatter(share, values, _mean(values, group), group, async_op=True)
+
+    def finish_share() -> Tensor:
+        work.wait()
+        return share
+
+    return finish_share
+
+
+def begin_union(share: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
+    """Begins to put the shares of all processes together, in the order of ranks."""
+    whole = share.new_empty(len(share) * group.size())
+    works = []
+    if _backend(share.device, group) == "gloo":  # whose gathering copies once more
+        parts = whole.view(group.size(), -1)
+        parts[group.rank()].copy_(share)
+        for number, rank in enumerate(dist.get_process_group_ranks(group)):
+            works.append(dist.broadcast(parts[number], rank, group, async_op=True))
+    else:
+        works.append(_all_gather(whole, share, group, async_op=True))
+
+    def finish() -> Tensor:
+        for work in works:
+            work.wait()
+        return whole
+
+    return finish
+
+
+def divides(device: torch.device, group: ProcessGroup) -> bool:
+    """Whether `begin_mean_share` works there: whether each process can get its share alone."""
+    return _backend(device, group) in ("gloo", "nccl", "xccl", "hccl")
+
+
+def _mean(values: Tensor, group: ProcessGroup) -> dist.ReduceOp.RedOpType:
+    """The operation that gives the mean of `values`, which are divided first if there is none."""
+    if _backend(values.device, group) == "nccl":
+        return dist.ReduceOp.AVG
+    values.div_(group.size())
+    return dist.ReduceOp.SUM
+
+
+def _backend(device: torch.device, group: ProcessGroup) -> str:
+    """What carries the messages of tensors on a device; empty if nothing does."""
+    backends = dist.get_backend_config(group).split(",")  # such as cpu:gloo,cuda:nccl
+    pairs = [pair.partition(":") for pair in backends]
+    return {kind: name for kind, _, name in pairs}.get(device.type, "")
+
+
+# Renamed in PyTorch 2.13.
+_reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+_all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 
 
 def exchange(mine: Message, group: ProcessGroup) -> list[Message]:

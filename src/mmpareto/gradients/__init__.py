@@ -19,6 +19,7 @@ from mmpareto.gradients._graph import Graphs as Graphs
 from mmpareto.gradients._graph import read_graphs as read_graphs
 from mmpareto.gradients._select import among as among
 from mmpareto.gradients._select import outside as outside
+from mmpareto.gradients._select import pop_all as pop_all
 from mmpareto.gradients._sides import Sides as Sides
 from mmpareto.gradients._sides import each_alone as each_alone
 from mmpareto.gradients._sides import objective_weights as objective_weights

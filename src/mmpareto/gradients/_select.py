@@ -1,9 +1,11 @@
-"""Parts of lists, in their order."""
+"""Parts of lists and mappings, in their order."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from typing import TypeVar
+
+from torch import Tensor
 
 Item = TypeVar("Item")
 
@@ -26,3 +28,10 @@ def outside(items: Iterable[Item], excluded: Container[Item]) -> list[Item]:
         [3, 2]
     """
     return [item for item in items if item not in excluded]
+
+
+def pop_all(
+    gradients: dict[Tensor, Tensor | None], leaves: Iterable[Tensor]
+) -> list[Tensor | None]:
+    """Takes the gradients of `leaves` out; None for those that are not there."""
+    return [gradients.pop(leaf, None) for leaf in leaves]

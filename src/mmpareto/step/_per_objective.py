@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from mmpareto.gradients import Gradients, add, among, combine, gramians
+from mmpareto.distributed import Finish, Shares, fills_bucket
+from mmpareto.gradients import Gradients, add, among, combine, gramians, pop_all
 from mmpareto.partition import Partition
 from mmpareto.step._step import Step
 from mmpareto.step._weighing import Weigher, check_probed, without_none
@@ -30,31 +31,74 @@ def pass_per_objective(
     Returns:
         What is to be added to ``.grad``, by parameter.
     """
+    shares = Shares(step.communicator, step.groups())
     held: dict[str, dict[str, list[Tensor | None]]] = defaultdict(dict)
-    balanced: dict[Tensor, Tensor] = {}
-    rest: dict[Tensor, Tensor] = {}
-    for objective, gradient in step.communicator.averages(step.reach, take):
+    begun: list[Finish] = []
+    for objective, gradient in _averages(step, shares, take, begun):
         complete = {}
         for name, encoder in step.encoders.items():
             if objective in encoder.objectives:
-                held[name][objective] = [gradient.pop(p, None) for p in encoder.parameters]
+                held[name][objective] = pop_all(gradient, encoder.parameters)
                 if len(held[name]) == len(encoder.objectives):
                     complete[name] = held.pop(name)
-        add(rest, gradient)
-        balanced |= _settle(step, weigher, complete)
-    return balanced | rest
+        begun.append(shares.begin_union(_settle(step, weigher, shares, complete)))
+    total: Gradients = {}
+    for finish in begun:
+        total |= finish()
+    return without_none(total)
+
+
+def _averages(
+    step: Step, shares: Shares, take: Callable[[str], Gradients], begun: list[Finish]
+) -> Iterator[tuple[str, Gradients]]:
+    """Each objective's gradients on encoders, averaged while the next objective is differentiated.
+
+    What is in no encoder is added up over objectives first, and averaged when it is complete.
+
+    Args:
+        step: What agreed on what each objective reaches.
+        shares: What averages them.
+        take: Gives this process's gradients of an objective.
+        begun: Is given what averages the sum of what is in no encoder.
+    """
+    rest: dict[Tensor, Tensor] = {}
+    complete: Gradients = {}
+    previous: tuple[str, Finish] | None = None
+    for name in step.reach:
+        gradients = take(name)
+        outer = among(step.reach[name], step.outer)
+        add(rest, dict(zip(outer, pop_all(gradients, outer), strict=True)))
+        for leaf in outer:
+            if step.outer[leaf] == name:
+                complete[leaf] = rest.pop(leaf, None)
+        if fills_bucket(complete):
+            begun.append(step.communicator.begin_average(complete))
+            complete = {}
+        finish = shares.begin_average(gradients)
+        if step.communicator.group is None:  # no second objective's gradients are held
+            yield name, finish()
+            continue
+        if previous is not None:
+            yield previous[0], previous[1]()
+        previous = name, finish
+    begun.append(step.communicator.begin_average(complete))
+    if previous is not None:
+        yield previous[0], previous[1]()
 
 
 @torch.no_grad()
 def _settle(
-    step: Step, weigher: Weigher, complete: dict[str, dict[str, list[Tensor | None]]]
+    step: Step,
+    weigher: Weigher,
+    shares: Shares,
+    complete: dict[str, dict[str, list[Tensor | None]]],
 ) -> dict[Tensor, Tensor]:
     """Combines the gradients on encoders of which all objectives are known, releasing them."""
     for name in list(complete):
         _drop_absent(complete[name])
         if not complete[name]:
             del complete[name]
-    products = _measure(step, weigher, complete)
+    products = _measure(step, weigher, shares, complete)
     balanced: dict[Tensor, Tensor] = {}
     for name in list(complete):
         gradients = complete.pop(name)
@@ -74,7 +118,10 @@ def _drop_absent(gradients: dict[str, list[Tensor | None]]) -> None:
 
 
 def _measure(
-    step: Step, weigher: Weigher, gradients: dict[str, dict[str, list[Tensor | None]]]
+    step: Step,
+    weigher: Weigher,
+    shares: Shares,
+    gradients: dict[str, dict[str, list[Tensor | None]]],
 ) -> dict[str, Tensor]:
     """Gramians [T, m, m] of each encoder, over all processes; none where weights are remembered."""
     if weigher.remembered is not None:
@@ -85,7 +132,7 @@ def _measure(
         probed = _probed(step.geometry.probe, name, parameters)
         parts.append(_gramians_at(name, rows, parameters, probed))
         measured.append(probed)
-    return dict(zip(gradients, step.communicator.complete(parts, measured), strict=True))
+    return dict(zip(gradients, shares.complete(parts, measured), strict=True))
 
 
 def _gramians_at(

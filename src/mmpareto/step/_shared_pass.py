@@ -21,6 +21,7 @@ from mmpareto.gradients import (
     cut_graph,
     gramians,
     outside,
+    pop_all,
 )
 from mmpareto.step._step import ReachedEncoder, Step
 from mmpareto.step._weighing import Rows, Weigher, check_probed, without_none
@@ -144,8 +145,7 @@ def _balance(
     parameters, edges = cut.above[name], cut.edges.get(name, [])
     rows: Rows = []
     for objective in encoder.objectives:
-        gradients = upper[objective].gradients
-        rows.append([gradients.pop(parameter, None) for parameter in parameters])
+        rows.append(pop_all(upper[objective].gradients, parameters))
     measured = None
     if weigher.remembered is None:
         check_probed(name, encoder.objectives, rows)

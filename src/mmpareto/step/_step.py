@@ -21,7 +21,7 @@ from mmpareto.balancing import (
 )
 from mmpareto.distributed import Communicator, agree
 from mmpareto.errors import MMParetoError
-from mmpareto.gradients import Gradients, Graphs, among, grads_put_aside
+from mmpareto.gradients import Gradients, Graphs, among, grads_put_aside, outside
 from mmpareto.partition import Partition
 from mmpareto.step._geometry import Geometry
 from mmpareto.step._losses import check_losses
@@ -91,6 +91,27 @@ class Step:
         for encoder in self.encoders.values():
             encoded += encoder.parameters
         return encoded
+
+    def groups(self) -> Iterator[list[Tensor]]:
+        """The parameters of the encoders, in groups that the same objectives reach."""
+        for encoder in self.encoders.values():
+            reaching: dict[Tensor, tuple[str, ...]] = dict.fromkeys(encoder.parameters, ())
+            for objective in encoder.objectives:
+                for parameter in among(self.reach[objective], reaching):
+                    reaching[parameter] += (objective,)
+            by_objectives: dict[tuple[str, ...], list[Tensor]] = {}
+            for parameter, objectives in reaching.items():
+                by_objectives.setdefault(objectives, []).append(parameter)
+            yield from by_objectives.values()
+
+    @cached_property
+    def outer(self) -> dict[Tensor, str]:
+        """The leaves in no encoder, and the last objective that reaches each."""
+        encoded = set(self.encoded)
+        last: dict[Tensor, str] = {}
+        for objective, leaves in self.reach.items():
+            last |= dict.fromkeys(outside(leaves, encoded), objective)
+        return last
 
     @property
     def objectives(self) -> dict[str, tuple[str, ...]]:

@@ -9,9 +9,9 @@ from typing import ClassVar, Literal, Protocol
 from mmpareto.data._recipe import Finding
 from mmpareto.data.folders._open_folder import Reader
 from mmpareto.data.media._front_ends import AudioName, front_end
+from mmpareto.data.media._types import FILES
 from mmpareto.data.media._video import VideoDecoder
 from mmpareto.data.samples._augment import Frames, Plain
-from mmpareto.data.tables._columns import FILES
 from mmpareto.errors import MMParetoError
 from mmpareto.specs import Shape
 

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from mmpareto._storage._files import digest, read_text
-from mmpareto.data.tables._splitting import split
+from mmpareto.data._splitting import split
 from mmpareto.errors import MMParetoError
 
 

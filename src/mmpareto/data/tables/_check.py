@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmpareto.data._recipe import Finding, Findings
-from mmpareto.data.tables._columns import FILES
+from mmpareto.data.media._types import FILES
 from mmpareto.data.tables._contents import Contents
 from mmpareto.data.tables._facts import Fact, class_facts, column_facts, number_facts, usable_facts
 from mmpareto.data.tables._file_inputs import FileInput

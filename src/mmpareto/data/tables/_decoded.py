@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from mmpareto.data._recipe import Finding, Progress
+from mmpareto.data._splitting import PARTS
 from mmpareto.data.samples._cached import CachedDataset, Column
 from mmpareto.data.tables._contents import Contents, Fault
 from mmpareto.data.tables._inputs import Input, Opened, Selection
 from mmpareto.data.tables._labels import label_tensor, names
-from mmpareto.data.tables._splitting import PARTS
 from mmpareto.specs import Target
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from mmpareto.data._splitting import PARTS
 from mmpareto.data.tables._contents import Contents
 from mmpareto.data.tables._decoded import Decoded
 from mmpareto.data.tables._labels import names
-from mmpareto.data.tables._splitting import PARTS
 from mmpareto.specs import Classes, Number, Target
 
 Fact = tuple[str, str]

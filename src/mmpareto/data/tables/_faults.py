@@ -7,11 +7,11 @@ from itertools import filterfalse
 
 import numpy as np
 
-from mmpareto.data.tables._columns import FILES
+from mmpareto.data._splitting import PARTS
+from mmpareto.data.media._types import FILES
 from mmpareto.data.tables._contents import Contents, Fault
 from mmpareto.data.tables._labels import names
 from mmpareto.data.tables._paths import Files
-from mmpareto.data.tables._splitting import PARTS
 
 
 def check_cells(contents: Contents) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from mmpareto.data.tables._columns import FILES, FOREIGN, ColumnType, is_majority
+from mmpareto.data.media._types import FILES, FOREIGN
+from mmpareto.data.tables._columns import ColumnType, is_majority
 from mmpareto.errors import MMParetoError
 
 # One word and an ending with a letter; but no address, and no number with a unit.

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mmpareto.data._recipe import Finding
-from mmpareto.data.tables._columns import FILES
+from mmpareto.data._splitting import PARTS
+from mmpareto.data.media._types import FILES
 from mmpareto.data.tables._contents import Contents, Fault
 from mmpareto.data.tables._facts import Fact, spread
 from mmpareto.data.tables._file_inputs import FileInput
@@ -17,7 +18,6 @@ from mmpareto.data.tables._gray import GrayDecoder
 from mmpareto.data.tables._inputs import TextInput
 from mmpareto.data.tables._measures import measure, same_content, surplus
 from mmpareto.data.tables._settings import TableSettings
-from mmpareto.data.tables._splitting import PARTS
 from mmpareto.data.tables._tabular import fence
 
 Inspected = tuple[list[Fact], list[Finding]]

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from torch import nn
 
-from mmpareto.data.tables._columns import CELLS, FILES, ColumnType
+from mmpareto.data.media._types import FILES
+from mmpareto.data.tables._columns import CELLS, ColumnType
 from mmpareto.errors import MMParetoError
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow
 
+from mmpareto.data._splitting import NAMES
 from mmpareto.data.tables._cells import counted
 from mmpareto.data.tables._columns import ColumnType
 from mmpareto.data.tables._contents import Contents
@@ -23,7 +24,6 @@ from mmpareto.data.tables._samples import (
     take_parts,
 )
 from mmpareto.data.tables._settings import FRACTIONS, MISSING, TableSettings
-from mmpareto.data.tables._splitting import NAMES
 from mmpareto.data.tables._table import Table, read_table
 from mmpareto.errors import MMParetoError
 

@@ -6,11 +6,11 @@ from collections import defaultdict
 
 import pyarrow
 
+from mmpareto.data._splitting import NAMES, PARTS, split
 from mmpareto.data.tables._cells import counted, mask_quoted
 from mmpareto.data.tables._contents import Contents, Fault
 from mmpareto.data.tables._labels import Label, doubts_about, label_numbers, names, parse_label
 from mmpareto.data.tables._settings import FRACTIONS, TableSettings
-from mmpareto.data.tables._splitting import NAMES, PARTS, split
 from mmpareto.data.tables._table import Table
 
 
