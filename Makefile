@@ -34,8 +34,11 @@ bench: venv  ## measure what a step costs; QUICK=1 for a short look, OUT=folder 
 test: check  ## prove that it is right
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
-faults: venv  ## inject faults at length: a thousand hostile configurations
-	$(BIN)/python -m pytest -m faults --numprocesses 2
+faults: export MMPARETO_FAULTS = build/faults
+faults: venv  ## inject faults at length, and write the figures into docs/reliability.md
+	rm -rf $(MMPARETO_FAULTS) && mkdir -p $(MMPARETO_FAULTS)
+	$(BIN)/python -m pytest -m faults --numprocesses 2 --dist worksteal
+	PYTHONPATH=tests $(BIN)/python -m faults.table $(MMPARETO_FAULTS)
 
 check: venv  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check

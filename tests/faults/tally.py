@@ -8,6 +8,7 @@ import re
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from faults.commands import Case, results
 
@@ -91,12 +92,16 @@ class Tally:
 
     def check(self) -> None:
         """Writes the figures. Raises unless nothing was lost, silent, or as it should not be."""
-        if os.environ.get(FIGURES):
-            name = f"{self.command}-{self.fault}".replace(" ", "-")
-            figures = asdict(self)
-            Path(os.environ[FIGURES], f"{name}.json").write_text(json.dumps(figures, indent=1))
+        record(asdict(self))
         assert self.notes == []
         assert self.tries == self.completed == self.equal
+
+
+def record(figures: dict[str, Any]) -> None:
+    """Keeps figures for the table, where one is asked for."""
+    if os.environ.get(FIGURES):
+        name = f"{figures['command']}-{figures['fault']}".replace(" ", "-")
+        Path(os.environ[FIGURES], f"{name}.json").write_text(json.dumps(figures, indent=1))
 
 
 def follow(message: str, folder: Path) -> bool:

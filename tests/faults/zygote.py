@@ -60,7 +60,7 @@ class Changes:
     def _see(self, event: str, arguments: Sequence[Any]) -> None:
         if event in CHANGED and (event != "open" or (arguments[2] or 0) & WRITES):
             path = self._path(event, arguments)
-            if path.startswith(self._root) and Path(path).name != "log":
+            if path.startswith(self._root) and not Path(path).name.startswith("log"):
                 self.count += 1
                 self._act(self.count, event, path)
 
@@ -137,7 +137,7 @@ def run(request: dict[str, Any]) -> NoReturn:
     code = 1
     try:
         os.chdir(request["folder"])
-        log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        log = os.open(request.get("log", "log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for descriptor in (1, 2):
             os.dup2(log, descriptor)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
