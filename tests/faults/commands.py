@@ -126,7 +126,7 @@ class Case:
         self.whole.mkdir()
         assert self.run(self.whole, fault={"kind": "count"}) == 0, self.log(self.whole)
         self.changes = int((self.whole / "log.count").read_text())
-        self.results = results(self.whole)
+        self.results = self.made(self.whole)
         assert self.results
         begin = time.monotonic()
         assert self.run(self.folder()) == 0
@@ -147,6 +147,10 @@ class Case:
     def run(self, folder: Path, **more: Any) -> int:
         """Exit code of the command in a folder."""
         return self.zygote.run(self.arguments, folder, **more)
+
+    def made(self, folder: Path) -> dict[str, str]:
+        """The results that a try left: its caches, or what was made of them."""
+        return results(folder / ("cache" if self.name == "data prepare" else "out"))
 
     @staticmethod
     def log(folder: Path) -> str:

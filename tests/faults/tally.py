@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from faults.commands import Case, results
+from faults.commands import Case
 
 FIGURES = "MMPARETO_FAULTS"
 """The environment variable that names a folder for the figures."""
@@ -54,7 +54,7 @@ class Tally:
         self.tries += 1
         if code == 2:
             self._hear(case, folder, what)
-        elif code == 0 and results(folder) != case.results:
+        elif code == 0 and case.made(folder) != case.results:
             self.silent += 1
             self._note(case, folder, what, "other results, and no word")
         elif code > 0:
@@ -72,7 +72,7 @@ class Tally:
             self._note(case, folder, what, f"lost: exit code {code}")
             return
         self.completed += 1
-        if results(folder) == case.results:
+        if case.made(folder) == case.results:
             self.equal += 1
         else:
             self._note(case, folder, what, "not equal")
