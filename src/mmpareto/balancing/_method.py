@@ -97,6 +97,11 @@ class CustomWeighting(GradientIntegration):
                 f"Parameter `method`, a callable, should return a tensor of {len(gramian)} weights "
                 f"for a Gramian of shape {tuple(gramian.shape)}. Found {found}."
             )
+        if weights.is_complex():
+            found = weights.dtype
+            raise MMParetoError(
+                f"Parameter `method`, a callable, should return real weights. Found {found}."
+            )
         return weights
 
 
