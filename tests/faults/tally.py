@@ -52,11 +52,14 @@ class Tally:
             what: Describes the fault.
         """
         self.tries += 1
-        if code == 2:
-            self._hear(case, folder, what)
-        elif code == 0 and case.made(folder) != case.results:
+        if code == 0:
+            if case.made(folder) == case.results:  # the fault did not matter
+                self.completed, self.equal = self.completed + 1, self.equal + 1
+                return
             self.silent += 1
             self._note(case, folder, what, "other results, and no word")
+        elif code == 2 or (code == 1 and "Failed: " in case.log(folder)):  # some of a comparison's
+            self._hear(case, folder, what)
         elif code > 0:
             self._note(case, folder, what, f"exit code {code}")
         self._repeat(case, folder, what)
@@ -80,8 +83,8 @@ class Tally:
     def _hear(self, case: Case, folder: Path, what: object) -> None:
         """Counts a message, which should be one line."""
         lines = case.log(folder).splitlines()
-        errors = [line for line in lines if line.startswith("mmpareto: error: ")]
-        if len(errors) == 1 and not any("Traceback" in line for line in lines):
+        errors = [line for line in lines if line.startswith(("mmpareto: error: ", "Failed: "))]
+        if errors and not any("Traceback" in line for line in lines):
             self.said += 1
         else:
             self._note(case, folder, what, "no single line")

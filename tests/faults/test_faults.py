@@ -148,7 +148,7 @@ def test_changes(command: str, kind: str, cases: Cases) -> None:
 @pytest.mark.faults
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
-    ("command", "count"), [("train", 120), ("compare", 30), ("data prepare", 50)]
+    ("command", "count"), [("train", 100), ("compare", 25), ("data prepare", 80)]
 )
 def test_moments(command: str, count: int, cases: Cases) -> None:
     at_moments(cases[command], count, seed=1).check()
@@ -164,7 +164,7 @@ def test_lengths(command: str, cases: Cases) -> None:
 @pytest.mark.faults
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
-    ("command", "count"), [("train", 250), ("compare", 50), ("data prepare", 200)]
+    ("command", "count"), [("train", 160), ("compare", 40), ("data prepare", 310)]
 )
 def test_files(command: str, count: int, cases: Cases) -> None:
     at_files(cases[command], count, seed=1).check()

@@ -17,6 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -96,8 +97,14 @@ def inject(fault: dict[str, Any], root: str) -> Callable[[], None]:
     if fault.get("worker"):
         kill_a_worker(fault["worker"])
     if kind == "count":
-        return lambda: Path(root, "log.count").write_text(str(changes.count))
+        return lambda: write_counts(root, changes.count)
     return lambda: None
+
+
+def write_counts(root: str, changes: int) -> None:
+    """Tells how many changes there were, and which modules the command has imported."""
+    Path(root, "log.count").write_text(str(changes))
+    Path(root, "log.modules").write_text("\n".join(sys.modules))
 
 
 def kill_a_worker(batch: int) -> None:
@@ -179,6 +186,10 @@ def serve() -> None:
             os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         os.close(end)
+        used = Path(request["folder"], "log.modules")
+        for module in used.read_text().splitlines() if used.exists() else ():
+            with suppress(ImportError):  # so that the next ones need not
+                import_module(module)
         print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), flush=True)  # noqa: T201
 
 

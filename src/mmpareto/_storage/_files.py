@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import stat
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -133,40 +132,3 @@ def digest(files: Iterable[Path]) -> str:
 def write_json(path: Path, content: Any) -> None:
     """Writes `content` as indented JSON, atomically."""
     write_atomically(path, json.dumps(content, indent=2) + "\n")
-
-
-def make_folder(path: Path, setting: str = "Parameter `out`") -> Path:
-    """Makes `path` a folder that can be written to; what is made is the user's alone.
-
-    Args:
-        path: The folder.
-        setting: What the path comes from, for messages.
-
-    Returns:
-        The folder.
-
-    Raises:
-        MMParetoError: If that is not possible, or if the path leads through a link that another
-            user made.
-    """
-    try:
-        for part in (*reversed(path.parents), path):
-            _check_link(part, setting)
-            if not part.exists():
-                part.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        found = f"{path}: {error.strerror}"
-        raise MMParetoError(f"{setting} should be a folder to write to. Found {found}.") from error
-    return path
-
-
-def _check_link(path: Path, setting: str) -> None:
-    if os.name == "posix" and path.is_symlink():
-        owner = path.lstat().st_uid
-        if owner not in (0, os.geteuid()):
-            raise MMParetoError(
-                f"{setting} should be a folder to write to. Found the link {path}, which another "
-                f"user (number {owner}) made. Delete it, or choose another folder."
-            )

@@ -98,9 +98,9 @@ class CustomWeighting(GradientIntegration):
                 f"for a Gramian of shape {tuple(gramian.shape)}. Found {found}."
             )
         if weights.is_complex():
-            found = weights.dtype
             raise MMParetoError(
-                f"Parameter `method`, a callable, should return real weights. Found {found}."
+                "Parameter `method`, a callable, should return real weights. Found "
+                f"{weights.dtype}."
             )
         return weights
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmpareto._storage._files import clear_leftovers, read_text, write_atomically
+from mmpareto._storage._folders import make_inside
 from mmpareto._storage._seal import SEAL, faults
 from mmpareto.errors import MMParetoError
 from mmpareto.training._config import NOT_IN_RESULT, RunConfig
@@ -18,6 +19,7 @@ LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 METRICS, GEOMETRY, DATA = "metrics.json", "geometry.csv", "data_fingerprint.txt"
 FINISHED = (CONFIG, CHECKPOINT, GEOMETRY, METRICS)
 """What a finished training has, and what belongs together."""
+LOGS = ("csv", "tensorboard")
 SPLITS = ("train", "val", "test")
 
 Metrics = dict[str, dict[str, float]]
@@ -113,6 +115,8 @@ def check_data(config: RunConfig, folder: Path) -> None:
 def claim(config: RunConfig, folder: Path) -> None:
     """Makes `folder` that of this training, and clears what a killed one left half-written."""
     clear_leftovers(folder)
+    for log in LOGS:
+        make_inside(folder, "logs", log)
     if not (folder / CONFIG).exists():
         write_atomically(folder / DATA, config.data.fingerprint)
         save_config(config, folder / CONFIG)

@@ -12,7 +12,8 @@ from lightning.pytorch.callbacks import Timer
 from torch.utils.data import DataLoader
 
 from mmpareto._storage._csv import write_records
-from mmpareto._storage._files import make_folder, write_json
+from mmpareto._storage._files import write_json
+from mmpareto._storage._folders import make_folder
 from mmpareto._storage._seal import SEAL, seal
 from mmpareto.data import Batch, Splits
 from mmpareto.diagnostics import GeometryRow

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mmpareto._storage._files import make_folder
+from mmpareto._storage._folders import make_folder
 from mmpareto._storage._lock import locked
 from mmpareto.errors import MMParetoError
 
