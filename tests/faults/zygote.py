@@ -83,7 +83,7 @@ def inject(fault: dict[str, Any], root: str) -> Callable[[], None]:
     """Prepares a fault in this process; what is returned is called at its end."""
     if "bytes" in fault:  # no file may become longer
         resource.setrlimit(resource.RLIMIT_FSIZE, (fault["bytes"], fault["bytes"]))
-    number, kind = fault.get("change", 0), fault.get("kind", "count")
+    number, kind = fault.get("change", 0), fault.get("kind", "")
 
     def act(count: int, event: str, path: str) -> None:
         if kind == "kill" and count == number:
