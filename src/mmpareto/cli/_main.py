@@ -9,6 +9,7 @@ from typing import Any
 
 from mmpareto.cli import _commands
 from mmpareto.cli._data import data_command
+from mmpareto.cli._listing import list_command
 from mmpareto.cli._options import make_parser
 from mmpareto.cli._parser import expand, expand_name, fail, say
 from mmpareto.errors import MMParetoError
@@ -71,6 +72,6 @@ _COMMANDS = {
     "train": _commands.train,
     "evaluate": _commands.evaluate,
     "compare": _commands.compare,
-    "list": _commands.show,
+    "list": list_command,
     "data": data_command,
 }

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from mmpareto import __version__, recipes
+from mmpareto.cli._listing import KINDS
 from mmpareto.cli._parser import Parser
 from mmpareto.compare import ROLES, SET_BY_GRID
 from mmpareto.data import DatasetRecipe
@@ -23,9 +24,7 @@ def make_parser() -> Parser:
     commands.add_subcommand(
         "compare", _compare(), help="train methods with several seeds, and report"
     )
-    commands.add_subcommand(
-        "list", Parser(description="Names what there is."), help="name methods, data sets, models"
-    )
+    commands.add_subcommand("list", _list(), help="name methods, data sets, models")
     data = Parser(description="Lists, describes, prepares and checks data sets.")
     commands.add_subcommand("data", data, help="describe, prepare and check data sets")
     _add_actions(data)  # after it was added, as jsonargparse demands
@@ -61,7 +60,7 @@ def _compare() -> Parser:
         "--methods",
         type=str,
         default=",".join(ROLES),
-        help="Names of methods, separated by commas.",
+        help="Names of methods, separated by commas, or all.",
     )
     parser.add_argument("--seeds", type=int, default=5, help="Number of trainings per method.")
     parser.add_argument("--jobs", type=int, default=_cores(), help="Trainings at a time.")
@@ -73,6 +72,17 @@ def _compare() -> Parser:
     for setting in SET_BY_GRID:
         del defaults[setting]
     parser.set_defaults(defaults)
+    return parser
+
+
+def _list() -> Parser:
+    parser = Parser(description="Names what there is, or tells of one kind what there is to know.")
+    parser.add_argument(
+        "kind", nargs="?", choices=list(KINDS), help="What to list; all of them by default."
+    )
+    parser.add_argument(
+        "--markdown", action="store_true", help="Print a table in Markdown, of methods by default."
+    )
     return parser
 
 
