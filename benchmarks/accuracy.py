@@ -28,6 +28,7 @@ from mmpareto.data import MultimodalDataset
 from mmpareto.models import MultimodalModel
 from mmpareto.specs import Target
 from mmpareto.training import RunConfig
+from mmpareto.training._device import on_device
 from mmpareto.training._evaluation import predict
 from mmpareto.training._loading import training_loader
 from mmpareto.training._predictions import objectives
@@ -78,12 +79,13 @@ def train(name: str, config: RunConfig) -> dict[str, Any]:
     optimizer = torch.optim.SGD(
         model.parameters(), sgd.lr, sgd.momentum, weight_decay=sgd.weight_decay
     )
-    loader = training_loader(splits.train, config.shapes, config.batch_size, config.seed)
+    loader = training_loader(splits.train, config)
     best, tested, agreement = -1.0, 0.0, []
     for epoch in range(config.epochs):
         model.train()
         loader.sampler.set_epoch(epoch)
-        for step, batch in enumerate(loader):
+        for step, loaded in enumerate(loader):
+            batch = on_device(loaded, target, torch.device("cpu"))
             if name == "probe" and step % 10 == 0:
                 agreement += _decisions(target, model, batch)
             optimizer.zero_grad()
@@ -96,9 +98,7 @@ def train(name: str, config: RunConfig) -> dict[str, Any]:
 
 
 def _accuracy(config: RunConfig, model: MultimodalModel, dataset: MultimodalDataset) -> float:
-    target = config.data.target
-    predictions = predict(model, dataset, config.shapes, target.outputs)
-    return predictions.scores(target)["joint_accuracy"]
+    return predict(model, dataset, config).scores(config.data.target)["joint_accuracy"]
 
 
 def _decisions(

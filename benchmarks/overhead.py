@@ -9,7 +9,7 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from benchmarks.report import RESULTS, heading, markdown, write
 from mmpareto import recipes
 from mmpareto.data import Batch, MultimodalDataset, Splits
 from mmpareto.training import RunConfig
+from mmpareto.training._device import on_device
 from mmpareto.training._evaluation import predict
 from mmpareto.training._loading import training_loader
 from mmpareto.training._predictions import objectives
@@ -68,19 +69,19 @@ class BareLoop:
         optimizer = torch.optim.SGD(
             model.parameters(), sgd.lr, sgd.momentum, weight_decay=sgd.weight_decay
         )
-        loader = training_loader(splits.train, config.shapes, config.batch_size, config.seed)
+        loader = training_loader(splits.train, config)
         for epoch in range(config.epochs):
             loader.sampler.set_epoch(epoch)
             for batch in loader:
                 yield
                 model.train()
-                losses = objectives(config.data.target, model, batch)
+                moved = on_device(batch, config.data.target, torch.device("cpu"))
+                losses = objectives(config.data.target, model, moved)
                 optimizer.zero_grad()
                 mp.backward(losses, encoders, config.method)
                 optimizer.step()
-            target = config.data.target
-            predictions = predict(model, splits.val, config.shapes, target.outputs)
-            self.accuracy = max(self.accuracy, predictions.scores(target)["joint_accuracy"])
+            scores = predict(model, splits.val, config).scores(config.data.target)
+            self.accuracy = max(self.accuracy, scores["joint_accuracy"])
         yield
 
 
@@ -96,8 +97,12 @@ class Preceded(MultimodalDataset):
         self.dataset, self.before = dataset, before
 
     def __getitem__(self, index: Any) -> Batch:
-        self.before()
         return self.dataset[index]
+
+    def pending(self, indices: Sequence[int]) -> Batch:
+        """The batch of the other data set."""
+        self.before()
+        return self.dataset.pending(indices)
 
     def __len__(self) -> int:
         return len(self.dataset)

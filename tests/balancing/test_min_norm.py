@@ -13,6 +13,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from dispatched import count, on_meta
 from torch import Tensor
 
 from families import FAMILIES, gradients
@@ -66,12 +67,20 @@ def test_certified_for_up_to_twelve_gradients(family: str, dtype: torch.dtype) -
         assert excess(g, solve(g)) <= ROUNDING[dtype], f"{m} gradients"
 
 
+@pytest.mark.parametrize("m", [16, 33], ids=["over-faces", "active-set"])
 @pytest.mark.parametrize(
     "family", sorted(FAMILIES.keys() - {"conflicting", "leaning", "orthogonal"})
-)  # these need 33 dimensions
-def test_certified_for_many_gradients(family: str) -> None:
-    g = gradients(family, 33)
+)  # these need as many dimensions
+def test_certified_for_many_gradients(family: str, m: int) -> None:
+    g = gradients(family, m)
     assert excess(g, solve(g)) <= ROUNDING[torch.float64]
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+def test_few_calls_whatever_the_number_of_gradients(dtype: torch.dtype) -> None:
+    for m in range(1, 17):
+        calls = count(lambda m=m: min_norm_weights(on_meta(m, m, dtype=dtype))).calls.total()
+        assert calls <= 36 + 4 * m <= 100
 
 
 @pytest.mark.usefixtures("solver")

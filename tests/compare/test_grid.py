@@ -133,7 +133,7 @@ def test_the_ensemble_averages_probabilities_of_modalities_trained_alone(
     for modality in ("gray", "colour"):
         config, model = load_run(folder / modality)
         assert config == replace(BASE, method=Joint(), modalities=(modality,))
-        predictions = predict(model, test, config.shapes, config.data.target.outputs)
+        predictions = predict(model, test, config)
         probabilities = torch.softmax(predictions.values["joint"], 1)
         correct = (probabilities.argmax(1) == test[:]["label"]).sum().item()
         assert stored["test"][f"{modality}_accuracy"] == correct / len(test)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import torch
 
-from mmpareto.compare._launch import launch
+from mmpareto.compare._launch import launch, visible_devices
 from mmpareto.errors import MMParetoError
 
 IMPORTING = """
@@ -70,6 +75,59 @@ def test_no_process_outlives_its_generator() -> None:
     running.close()
     with pytest.raises(StopIteration):
         next(running)
+
+
+def meet(port: int) -> str | None:
+    """What a process sees, when all processes are here."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        assert connection.recv(1)
+    assert "torch" not in sys.modules or not torch.cuda.is_initialized()
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def seen_together(jobs: int, devices: list[str]) -> list[str | None]:
+    """What each of some processes that run at a time sees."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as connections:
+        ended = launch(meet, [(server.getsockname()[1],)] * jobs, jobs, devices)
+
+        def let_them_meet() -> None:
+            arrived = [connections.enter_context(server.accept()[0]) for _ in range(jobs)]
+            for connection in arrived:
+                connection.sendall(b".")
+
+        meeting = threading.Thread(target=let_them_meet)
+        meeting.start()
+        seen = [future.result() for _, future in ended]
+        meeting.join()
+    return seen
+
+
+def test_each_process_has_a_device_and_shares_it_where_they_are_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-7,9")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert visible_devices() == ["5", "GPU-7"]
+    assert sorted(seen_together(2, visible_devices())) == ["5", "GPU-7"]
+    assert sorted(seen_together(3, visible_devices())) == ["5", "5", "GPU-7"]
+    assert seen_together(1, []) == ["5,GPU-7,9"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert visible_devices() == ["0", "1"]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert visible_devices() == []
+
+
+def die_once(folder: Path) -> str | None:
+    if not (folder / "died").exists():
+        (folder / "died").touch()
+        os._exit(1)
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def test_a_process_in_place_of_a_dead_one_has_its_device(tmp_path: Path) -> None:
+    ended = dict(launch(die_once, [(tmp_path,)] * 2, 1, ["3", "4"]))
+    assert isinstance(ended[0].exception(), MMParetoError)
+    assert ended[1].result() == "3"
 
 
 def exit_at_once() -> None:

@@ -113,7 +113,7 @@ def kill_a_worker(batch: int) -> None:
 
     from mmpareto.data.samples._cached import CachedDataset
 
-    item, count = CachedDataset.__getitem__, 0
+    item, count = CachedDataset.pending, 0
 
     def dying(self: Any, index: Any) -> Any:
         nonlocal count
@@ -123,11 +123,14 @@ def kill_a_worker(batch: int) -> None:
             os.kill(os.getpid(), signal.SIGBUS)
         return item(self, index)
 
-    CachedDataset.__getitem__ = dying
+    CachedDataset.pending = dying
 
 
 def launch_here(
-    call: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], jobs: int
+    call: Callable[..., Any],
+    tasks: Sequence[tuple[Any, ...]],
+    jobs: int,
+    devices: Sequence[str] = (),
 ) -> Iterator[tuple[int, Future[Any]]]:
     """Stands in for the launcher of a grid: all in this process, whose changes are counted."""
     for number, task in enumerate(tasks):

@@ -50,7 +50,7 @@ def test_losses_are_their_definitions() -> None:
 
     prediction, label = drawn(NUMBER)
     years = 40 + 12.5 * prediction[:, 0].double()
-    assert NUMBER.loss(prediction, label).item() == pytest.approx(
+    assert NUMBER.loss(prediction, NUMBER.standardised(label)).item() == pytest.approx(
         ((years - label) ** 2).mean().item() / 12.5**2
     )
 
@@ -116,9 +116,9 @@ def test_numbers_that_differ_by_little_beside_their_size_are_told_apart() -> Non
     seconds = Number("time", label.mean().item(), label.std(correction=0).item())
     right = (torch.arange(8.0) - 3.5)[:, None] / seconds.std
     wrong = right.flip(0).requires_grad_()
-    assert seconds.loss(right, label).item() == pytest.approx(0, abs=1e-12)
+    assert seconds.loss(right, seconds.standardised(label)).item() == pytest.approx(0, abs=1e-12)
     assert seconds.score(right, label) == pytest.approx(1)
-    loss = seconds.loss(wrong, label)
+    loss = seconds.loss(wrong, seconds.standardised(label))
     assert loss.item() == pytest.approx(4)  # twice as far as the mean is, squared
     assert loss.dtype == torch.float32
     loss.backward()

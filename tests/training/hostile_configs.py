@@ -30,7 +30,9 @@ from mmpareto.cli._parser import expand
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
 from mmpareto.models import ModelRecipe
-from mmpareto.training import SGD, RunConfig, describe, load_config
+from mmpareto.optimizers import AdamW, TorchOptimizer
+from mmpareto.training import RunConfig, describe, load_config
+from mmpareto.training._known_classes import CATALOGUES
 
 PATHS = (
     "subprocess.Popen",
@@ -153,6 +155,8 @@ def honest() -> list[dict[str, Any]]:
         for kind in catalogue(package, parent).values():
             config = {**base, setting: describe(kind())}
             configs.append(config)
+    radam = TorchOptimizer("torch.optim.RAdam", {"lr": 0.1})
+    configs += [{**base, "optimizer": describe(one)} for one in (AdamW(), radam)]
     return configs
 
 
@@ -211,8 +215,8 @@ class Plain(yaml.SafeDumper):
 
 def strangers(value: Any) -> Iterator[str]:
     """Names of the classes in a configuration that are neither plain nor of a catalogue."""
-    known: set[type] = {RunConfig, SGD}
-    for package, parent in ((data, DatasetRecipe), (balancing, Method), (models, ModelRecipe)):
+    known: set[type] = {RunConfig}
+    for parent, package in CATALOGUES.items():
         known.update(catalogue(package, parent).values())
     if type(value) in known or (is_dataclass(value) and type(value).__module__ in OF_CONFIG):
         for field in fields(value):
@@ -227,7 +231,7 @@ def strangers(value: Any) -> Iterator[str]:
         yield type(value).__qualname__
 
 
-OF_CONFIG = ("mmpareto.training._config",)
+OF_CONFIG = ("mmpareto.training._geometry_settings", "mmpareto.optimizers._schedule")
 
 
 class Watch:
@@ -276,6 +280,7 @@ def main(folder: Path, seed: int, count: int, reader: str) -> None:
         read(path)
     path.write_text("epochs: many")
     read(path)
+    "".encode("unicode_escape")  # messages may need this part of the standard library
     sys.addaudithook(watch.audit)
     draws = random.Random(seed)
     failures = []

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -192,6 +193,20 @@ def test_changed_metrics_are_named(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text(text.replace("0.", "0.9", 1))
     with pytest.raises(MMParetoError, match=r"metrics\.json should be the file .* has changed"):
         stored_metrics(tmp_path)
+
+
+def test_a_checkpoint_of_another_device_continues_here(
+    interrupted: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = torch.load(interrupted / "last.ckpt", weights_only=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        torch.save(content, interrupted / "last.ckpt")
+    assert b"cuda:0" in (interrupted / "last.ckpt").read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(CONFIG, interrupted, progress=False)
+    assert equal(interrupted, finished)
 
 
 @pytest.mark.parametrize("number", [1, 2, 4])

@@ -121,7 +121,7 @@ def test_stored_numbers_are_those_of_the_checkpoint(finished: Path) -> None:
     config, model = load_run(finished)
     stored = json.loads((finished / "metrics.json").read_text())
     data = config.data
-    assert evaluate(model, data.load(), data.target, config.shapes) == {
+    assert evaluate(model, data.load(), config) == {
         split: stored[split] for split in ("val", "test")
     }
     assert set(stored["train"]) == {"conflict_rate/gray", "conflict_rate/colour", "seconds"}
@@ -283,7 +283,7 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str) -> 
 )
 def test_a_senseless_configuration_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(MMParetoError, match=message):
-        replace(CONFIG, **change)
+        replace(CONFIG, **change).check_data()
     with pytest.raises(MMParetoError, match=r"`every` should be a whole number, .* Found 0"):
         GeometrySettings(every=0)
     with pytest.raises(

@@ -129,6 +129,20 @@ def test_shards_equal_one_process(alone: Path, sharded: Path) -> None:
 
 
 @pytest.mark.distributed
+def test_parts_of_shares_equal_one_process(alone: Path, tmp_path: Path) -> None:
+    out = trained([*HERE, "train", *MODEL, *TWO, "--accumulate", "2"], tmp_path / "run")
+    assert_same_training(out, alone)
+
+
+@pytest.mark.distributed
+def test_settings_of_the_optimizer_reach_shards(tmp_path: Path) -> None:
+    settings = ["--lr_factors", '{"gray": 0.5}', "--schedule.kind", "cosine", "--clip", "1"]
+    alone = trained([*HERE, "train", *MODEL, *settings], tmp_path / "alone")
+    sharded = [*HERE, "train", *MODEL, *TWO, "--strategy", "fsdp", *settings]
+    assert_same_training(trained(sharded, tmp_path / "run"), alone)
+
+
+@pytest.mark.distributed
 def test_torchrun_may_start_the_processes(alone: Path, tmp_path: Path) -> None:
     assert_same_training(
         trained([*TORCHRUN, "train", *MODEL, *TWO, "--strategy", "ddp"], tmp_path / "run"), alone

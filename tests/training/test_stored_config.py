@@ -13,10 +13,11 @@ import torch
 import yaml
 
 from mmpareto import recipes
-from mmpareto.balancing import CustomWeighting, Uniform
+from mmpareto.balancing import CustomWeighting, ScaledUniform, Uniform
 from mmpareto.data import CGMNIST
 from mmpareto.errors import MMParetoError
 from mmpareto.models import LateFusionCNN
+from mmpareto.optimizers import Schedule
 from mmpareto.training import SGD, describe, load_config, save_config
 from mmpareto.training._config_file import identity
 from mmpareto.training._schema import restore
@@ -172,6 +173,23 @@ def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
     config = replace(CONFIG, optimizer=SGD(lr=np.float64(0.5)))
     save_config(config, tmp_path / "config.yaml")
     assert load_config(tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"optimizer": SGD(lr=1)},
+        {"schedule": Schedule(warmup=2)},
+        {"lr_factors": {"gray": 2}},
+        {"class_weights": {"1": 2}},
+        {"clip": 3},
+        {"method": ScaledUniform(2)},
+    ],
+)
+def test_whole_numbers_are_numbers_too(change: dict[str, Any], tmp_path: Path) -> None:
+    config = replace(CONFIG, **change)
+    save_config(config, tmp_path / "config.yaml")
+    assert identity(load_config(tmp_path / "config.yaml")) == identity(config)
 
 
 def test_identity_is_of_what_the_result_depends_on(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from mmpareto.training import (
     save_config,
     stored_metrics,
 )
+from mmpareto.training._device import SCORED, on_device
 from mmpareto.training._loading import select_modalities
 from mmpareto.training._mean_losses import MeanLosses
 from mmpareto.training._predictions import Collector
@@ -127,14 +128,14 @@ def test_logged_losses_are_means_over_the_samples_that_have_the_modality(tmp_pat
 
 
 def test_an_epochs_losses_are_added_up_over_processes() -> None:
-    means = MeanLosses(["a", "b"])
+    means = MeanLosses(["a", "b"], torch.device("cpu"))
     batch = {"label": torch.zeros(4), "rows": {"a": torch.tensor([1])}}
     means.add({"joint": torch.tensor(1.0), "a": torch.tensor(5.0)}, batch)
     means.add({"joint": torch.tensor(3.0)}, {"label": torch.zeros(12), "rows": {}})
     assert means.means(lambda numbers: numbers) == {"joint": 2.5, "a": 5.0}
     there = torch.tensor([[8.0, 5.0, 2.0], [4.0, 1.0, 4.0]])  # sums and counts of another process
     assert means.means(lambda numbers: numbers + there) == {"joint": 48 / 20, "a": 5.0, "b": 0.5}
-    assert MeanLosses(["a"]).means(lambda numbers: numbers) == {}
+    assert MeanLosses(["a"], torch.device("cpu")).means(lambda numbers: numbers) == {}
 
 
 @pytest.mark.parametrize("rare", [2, 40])
@@ -239,7 +240,8 @@ def test_predictions_of_batches_are_put_together_with_the_samples_they_are_of() 
         {"joint": 1, "image": 2, "table": 3},
     )
     for start, stop in ((0, 1), (1, 6), (6, 11)):  # the first sample has a table and a text
-        batch = select_modalities(dataset[list(range(start, stop))], ["image", "table"])
+        chosen = select_modalities(dataset[list(range(start, stop))], ["image", "table"])
+        batch = on_device(chosen, Made().target, torch.device("cpu"))
         given = {
             name: torch.arange(float(stop - start)) + start for name in ("joint", *batch["inputs"])
         }
@@ -301,7 +303,7 @@ if metrics:
 def test_an_ensemble_takes_a_modality_that_a_whole_part_lacks(kind: str) -> None:
     target = Made(kind).target
     labels = {"classes": torch.arange(3), "labels": torch.ones(3, 3), "number": torch.arange(3.0)}
-    batch = {"label": labels[kind], "rows": {}}
+    batch = {SCORED: labels[kind], "rows": {}}
     absent, present = Collector([], target.outputs), Collector([], target.outputs)
     absent.add({}, batch)
     present.add({"joint": torch.eye(3)[:, : target.outputs]}, batch)

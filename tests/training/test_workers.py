@@ -76,7 +76,7 @@ def flat(value: Any) -> list[Any]:
 
 
 def epochs(workers: int, numbers: list[int]) -> list[list[Any]]:
-    loader = training_loader(Made().load().train, SHAPES, 16, seed=3, workers=workers)
+    loader = training_loader(Made().load().train, replace(CONFIG, seed=3, workers=workers))
     found = []
     for number in numbers:
         begun = iter(loader)  # as Lightning does with a resumed epoch, before it says which
@@ -97,7 +97,7 @@ def test_any_number_of_workers_gives_the_same_augmented_batches_in_every_epoch()
 def test_the_same_sample_changes_from_epoch_to_epoch() -> None:
     tables: dict[int, dict[str, Any]] = {0: {}, 1: {}}
     for number, found in tables.items():
-        loader = training_loader(Made().load().train, SHAPES, 16, seed=3)
+        loader = training_loader(Made().load().train, replace(CONFIG, seed=3))
         loader.sampler.set_epoch(number)
         for batch in loader:
             for row in batch["rows"]["table"].tolist():

@@ -24,6 +24,7 @@ def train(settings: Any) -> int:
     from mmpareto.compare import run_claimed
 
     config = RunConfig(**_run_settings(settings))
+    config.check_data()  # before a folder is made
     metrics = run_claimed(config, settings.out, progress=sys.stderr.isatty())
     if metrics:  # of several processes the first has them
         Console().print(_scores(config, {"test": metrics["test"]}))
@@ -37,12 +38,8 @@ def evaluate(settings: Any) -> int:
 
     config, model = training.load_run(settings.run)
     stored = (training.stored_metrics(settings.run) or {}).get("test", {})
-    with training.threads(config.threads):
-        target, test = config.data.target, config.data.load().test
-        predictions = training.predict(
-            model, test, config.shapes, target.outputs, workers=config.workers
-        )
-    computed = predictions.scores(target)
+    predictions = training.predict(model, config.data.load().test, config)
+    computed = predictions.scores(config.data.target)
     Console().print(_scores(config, {"stored": stored, "computed": computed}))
     if json.dumps(stored) == json.dumps(computed):  # of which NaN equals NaN
         _say("The checkpoint gives the stored numbers.")

@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mmpareto._catalogue import catalogue
 from mmpareto._storage._yaml import read_yaml
-from mmpareto.cli._config_file import CATALOGUES
+from mmpareto.cli._config_file import CATALOGUES, section
 from mmpareto.errors import MMParetoError
 from mmpareto.training import RunConfig
 
@@ -59,14 +59,15 @@ def check_config_file(path: Path) -> None:
 
 
 def _check_choice(where: str, kind: str, value: Any) -> None:
-    """Checks a data set, a method or a model: a name, or a class and its arguments."""
-    section = value if isinstance(value, dict) else {_CLASS: value}
-    arguments = section.get(_ARGUMENTS) or {}
-    if _CLASS not in section or section.keys() - {_CLASS, _ARGUMENTS}:
+    """Checks what is chosen from a catalogue: a name, or a class and its arguments."""
+    choice = section(kind, value) if kind == "optimizer" and isinstance(value, dict) else value
+    given = choice if isinstance(choice, dict) else {_CLASS: choice}
+    arguments = given.get(_ARGUMENTS) or {}
+    if _CLASS not in given or given.keys() - {_CLASS, _ARGUMENTS}:
         raise MMParetoError(
             f"{where}: should be a name, or `{_CLASS}` and `{_ARGUMENTS}`. Found {value!r}."
         )
-    types = get_type_hints(_known_class(where, kind, str(section[_CLASS])))
+    types = get_type_hints(_known_class(where, kind, str(given[_CLASS])))
     if not isinstance(arguments, dict) or _describes_object(arguments):
         raise MMParetoError(f"{where}: should have plain values. Found {arguments!r}.")
     for name, argument in arguments.items():

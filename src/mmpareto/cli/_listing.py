@@ -14,7 +14,7 @@ from mmpareto._storage._names import printable
 from mmpareto.balancing import Facts
 from mmpareto.cli._config_file import CATALOGUES
 
-KINDS = {"data": "data", "methods": "method", "models": "model"}
+KINDS = {"data": "data", "methods": "method", "models": "model", "optimizers": "optimizer"}
 """What can be listed, and the option that chooses it."""
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from mmpareto import __version__, recipes
+from mmpareto.cli._config_file import section
 from mmpareto.cli._listing import KINDS
 from mmpareto.cli._parser import Parser
 from mmpareto.compare import ROLES, SET_BY_GRID
@@ -37,9 +40,23 @@ def _train() -> Parser:
         "accuracy."
     )
     _add_files(parser)
-    parser.add_class_arguments(RunConfig)
-    parser.set_defaults(describe(recipes.cg_digits()))
+    _add_settings(parser)
+    parser.set_defaults(_defaults())
     return parser
+
+
+def _defaults() -> dict[str, Any]:
+    """The settings of the demo."""
+    defaults: dict[str, Any] = describe(recipes.cg_digits())
+    return defaults | {"optimizer": section("optimizer", defaults["optimizer"])}
+
+
+def _add_settings(parser: Parser, skip: Collection[str] = ()) -> None:
+    """Adds the settings of a training as options."""
+    parser.add_class_arguments(RunConfig, skip=set(skip))
+    for action in parser._actions:
+        if action.dest == "schedule.kind":  # a list of the choices is too wide for a screen
+            action.metavar = "KIND"
 
 
 def _evaluate() -> Parser:
@@ -67,8 +84,8 @@ def _compare() -> Parser:
     parser.add_argument(
         "--notes", type=list[str] | None, help="Caveats for the report; by default the data set's."
     )
-    parser.add_class_arguments(RunConfig, skip=set(SET_BY_GRID))
-    defaults = describe(recipes.cg_digits())
+    _add_settings(parser, SET_BY_GRID)
+    defaults = _defaults()
     for setting in SET_BY_GRID:
         del defaults[setting]
     parser.set_defaults(defaults)

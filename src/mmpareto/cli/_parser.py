@@ -17,6 +17,7 @@ from mmpareto._catalogue import catalogue
 from mmpareto._storage._names import printable
 from mmpareto.cli._config_check import check_config_file, trust
 from mmpareto.cli._config_file import CATALOGUES, class_path
+from mmpareto.cli._optimizers import name_torch_optimizer, settings_of_optimizer
 from mmpareto.errors import MMParetoError
 
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
@@ -116,6 +117,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
     except argparse.ArgumentError as error:
         raise MMParetoError(str(error)) from error
     _name_table(given, others)
+    name_torch_optimizer(given, others)
     first = [f"--config={file}" for file in given.config]  # what stands beside a file prevails
     for path in given.trust:
         trust(path)
@@ -134,6 +136,7 @@ def expand(arguments: Sequence[str]) -> list[str]:
         kind = option.removesuffix(".help")
         if kind in CATALOGUES and value is not None:
             first.append(f"--{option}={class_path(kind, value)}")
+    first += settings_of_optimizer(given)
     words = 2 if others[:1] == ["data"] else 1  # of the command
     return [*others[:words], *first, *others[words:]]
 

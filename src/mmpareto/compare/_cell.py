@@ -130,13 +130,12 @@ def _average(base: RunConfig, folder: Path) -> Metrics:
 
     A sample's average is over the modalities that it has.
     """
-    splits, target, outputs = base.data.load(), base.data.target, base.data.target.outputs
+    splits, target = base.data.load(), base.data.target
     val, test = {}, {}
     for modality in base.shapes:
         config, model = load_run(folder / file_name(modality))
-        workers = config.workers
-        val[modality] = predict(model, splits.val, config.shapes, outputs, workers=workers)
-        test[modality] = predict(model, splits.test, config.shapes, outputs, workers=workers)
+        val[modality] = predict(model, splits.val, config)
+        test[modality] = predict(model, splits.test, config)
     return {
         "val": averaged(val, target).scores(target),
         "test": averaged(test, target).scores(target),

@@ -11,10 +11,10 @@ from mmpareto._storage._workplace import workplace
 from mmpareto.compare._cell import Cell, check_methods, finished, run_cell
 from mmpareto.compare._claimed_run import work_of
 from mmpareto.compare._comparison import Failure
-from mmpareto.compare._launch import launch
+from mmpareto.compare._launch import launch, visible_devices
 from mmpareto.compare._record import Record, common_settings, open_record
 from mmpareto.errors import MMParetoError
-from mmpareto.training import RunConfig
+from mmpareto.training import RunConfig, choose_device
 
 Listener = Callable[[Cell, str], None]
 """Is called with each cell that ends, and ``"done before"``, ``"done"`` or the error."""
@@ -75,6 +75,8 @@ def compare(
 
 def _check_request(base: RunConfig, methods: Sequence[str], seeds: int, jobs: int) -> None:
     check_methods(methods)
+    base.check_data()
+    choose_device(base.accelerator)
     for name, value in (("seeds", seeds), ("jobs", jobs)):
         if value < 1:
             raise MMParetoError(f"Parameter `{name}` should be at least 1. Found {value!r}.")
@@ -89,7 +91,8 @@ def _train(record: Record, jobs: int, listener: Listener) -> None:
     """Trains the cells that are not done, writing the results after each."""
     todo = [cell for cell in record.cells if cell not in record.done]
     tasks = [(record.base, cell, make_inside(record.out, "runs", cell.name)) for cell in todo]
-    for number, future in launch(run_cell, tasks, min(jobs, len(tasks) or 1)):
+    devices = () if record.base.accelerator == "cpu" else visible_devices()
+    for number, future in launch(run_cell, tasks, min(jobs, len(tasks) or 1), devices):
         cell, error, outcome = todo[number], future.exception(), "done"
         if error is None:
             record.done[cell] = future.result()

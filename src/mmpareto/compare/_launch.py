@@ -10,15 +10,23 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from itertools import cycle
 from multiprocessing import spawn
 from pathlib import Path
 from typing import IO, Any
 
+import torch
+
 from mmpareto.errors import MMParetoError
+
+_DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
 def launch(
-    call: Callable[..., Any], tasks: Sequence[tuple[Any, ...]], jobs: int
+    call: Callable[..., Any],
+    tasks: Sequence[tuple[Any, ...]],
+    jobs: int,
+    devices: Sequence[str] = (),
 ) -> Iterator[tuple[int, Future[Any]]]:
     """Runs ``call(*task)`` for all tasks, `jobs` of them at a time.
 
@@ -30,16 +38,22 @@ def launch(
         call: A picklable function.
         tasks: Its picklable arguments.
         jobs: Number of processes.
+        devices: Devices of CUDA, one for each process; where they are fewer, processes share them.
+            Without any the processes see what this one sees.
 
     Yields:
         The number of each task when it is done, with its finished future.
     """
     mine = threading.local()
     processes: list[_Process] = []
+    places = cycle(devices or [None])
+
+    def take_device() -> None:
+        mine.device = next(places)
 
     def work(task: tuple[Any, ...]) -> Any:
         if not hasattr(mine, "process"):
-            mine.process = _Process()
+            mine.process = _Process(mine.device)
             processes.append(mine.process)
         try:
             return mine.process.run(call, task)
@@ -49,7 +63,7 @@ def launch(
                 "The process died. Was it killed, or did it run out of memory?"
             ) from error
 
-    threads = ThreadPoolExecutor(jobs)
+    threads = ThreadPoolExecutor(jobs, initializer=take_device)
     try:
         numbers = {threads.submit(work, task): number for number, task in enumerate(tasks)}
         for future in as_completed(numbers):
@@ -63,13 +77,28 @@ def launch(
             process.close()
 
 
-class _Process:
-    """A process that runs one call after the other."""
+def visible_devices() -> list[str]:
+    """The devices of CUDA that this process sees, as CUDA_VISIBLE_DEVICES names them."""
+    count = torch.cuda.device_count()
+    names = os.environ.get(_DEVICES)
+    return (names.split(",") if names else list(map(str, range(count))))[:count]
 
-    def __init__(self) -> None:
+
+class _Process:
+    """A process that runs one call after the other.
+
+    Args:
+        device: The one device of CUDA that it sees; None for those that this process sees.
+    """
+
+    def __init__(self, device: str | None = None) -> None:
         program = Path(__file__).with_name("_worker.py")
         command = [sys.executable, "-P", str(program), str(os.getpid())]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # From the start: torch looks once.
+        environment = os.environ | ({} if device is None else {_DEVICES: device})
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._requests: IO[bytes] = self._process.stdin

@@ -27,6 +27,7 @@ from mmpareto.training import (
     is_finished,
     magnitudes,
     stored_metrics,
+    unchanged,
 )
 
 
@@ -148,7 +149,8 @@ def open_record(base: RunConfig, cells: Sequence[Cell], out: Path) -> Record:
 
 
 def _check_settings(base: RunConfig, out: Path) -> None:
-    stored, settings = read_yaml(out / "config.yaml"), common_settings(base)
+    settings = common_settings(base)
+    stored = {name: settings[name] for name in unchanged(base)} | read_yaml(out / "config.yaml")
     changes = []
     for key, value in settings.items():
         if value != stored.get(key) and key not in NOT_IN_RESULT:

@@ -18,3 +18,4 @@ from mmpareto.data._recipe import DatasetRecipe as DatasetRecipe
 from mmpareto.data._recipe import Finding as Finding
 from mmpareto.data._recipe import Findings as Findings
 from mmpareto.data._recipe import Progress as Progress
+from mmpareto.data.samples._transform import PendingBatch as PendingBatch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
@@ -30,15 +30,21 @@ class EpochIndices(Sequence[int]):
         seed: Seed of the training.
         epoch: Number of the epoch, from 0. A sample's change depends on the seed, the epoch and the
             sample alone.
+        modalities: The modalities that are changed; None for all.
 
     Example:
         >>> EpochIndices([3, 1, 4], seed=0, epoch=2)[:2]
-        EpochIndices(indices=[3, 1], seed=0, epoch=2)
+        EpochIndices(indices=[3, 1], seed=0, epoch=2, modalities=None)
     """
 
     indices: Sequence[int]
     seed: int = 0
     epoch: int = 0
+    modalities: Collection[str] | None = None
+
+    def changes(self, modality: str) -> bool:
+        """Whether samples of a modality are changed."""
+        return self.modalities is None or modality in self.modalities
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -68,6 +74,18 @@ class MultimodalDataset(Dataset[Batch], ABC):
     @abstractmethod
     def __len__(self) -> int:
         """Number of samples."""
+
+    def all_labels(self) -> Tensor:
+        """The labels of all samples, [N, ...]."""
+        labels: Tensor = self[list(range(len(self)))]["label"]
+        return labels
+
+    def pending(self, indices: Sequence[int]) -> Batch:
+        """The batch of samples at `indices`, for loaders.
+
+        Inputs may be a `PendingBatch`, which is smaller, and is finished where a model computes.
+        """
+        return self[indices]
 
 
 @dataclass(frozen=True)

@@ -13,4 +13,5 @@ from mmpareto.distributed._communicator import Communicator as Communicator
 from mmpareto.distributed._communicator import Finish as Finish
 from mmpareto.distributed._group import Group as Group
 from mmpareto.distributed._group import shard as shard
+from mmpareto.distributed._group import spread as spread
 from mmpareto.distributed._shares import Shares as Shares

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 from weakref import WeakKeyDictionary
@@ -99,6 +99,12 @@ def begin_mean(values: Tensor, group: ProcessGroup, what: str) -> Callable[[], T
         return values
 
     return finish
+
+
+def spread(tensors: Iterable[Tensor]) -> None:
+    """Overwrites tensors by those of the first process, where they are, in the default group."""
+    for values in tensors:
+        dist.broadcast(values, 0)
 
 
 def begin_mean_share(values: Tensor, group: ProcessGroup, what: str) -> Callable[[], Tensor]:

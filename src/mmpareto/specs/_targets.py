@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -27,9 +28,18 @@ class Target(ABC):
     def outputs(self) -> int:
         """Width of a prediction."""
 
+    def standardised(self, label: Tensor) -> Tensor:
+        """Labels of a data set as `loss` takes them; by default as they are."""
+        return label
+
     @abstractmethod
     def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
-        """The mean loss, a scalar, of predictions [B, outputs]."""
+        """The mean loss, a scalar, of predictions [B, outputs].
+
+        Args:
+            prediction: Predictions [B, outputs].
+            label: Labels of the samples, as `standardised` returns them.
+        """
 
     @abstractmethod
     def score(self, prediction: Tensor, label: Tensor) -> float:
@@ -46,12 +56,20 @@ class Target(ABC):
         """
 
 
+@cache
+def _on(weights: tuple[float, ...], device: torch.device) -> Tensor:
+    """Weights on a device, copied there once."""
+    return torch.tensor(weights, device=device)
+
+
 @dataclass(frozen=True)
 class Classes(Target):
     """One of several classes; labels are int64 [N].
 
     Args:
         names: Names of the classes, by label.
+        weights: What samples of a class count for in the loss, by label; None for all alike.
+        smoothing: Part of a label that the loss spreads over all classes.
 
     Example:
         >>> import torch
@@ -61,6 +79,8 @@ class Classes(Target):
     """
 
     names: tuple[str, ...]
+    weights: tuple[float, ...] | None = None
+    smoothing: float = 0.0
     metric = "accuracy"
     title = "accuracy"
 
@@ -70,8 +90,9 @@ class Classes(Target):
         return len(self.names)
 
     def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
-        """Cross-entropy."""
-        return functional.cross_entropy(prediction, label)
+        """Cross-entropy, the weighted mean over samples."""
+        weight = None if self.weights is None else _on(self.weights, prediction.device)
+        return functional.cross_entropy(prediction, label, weight, label_smoothing=self.smoothing)
 
     def score(self, prediction: Tensor, label: Tensor) -> float:
         """Share of samples whose largest logit is that of their class; NaN if a logit is NaN."""
@@ -163,11 +184,13 @@ class Number(Target):
         """One."""
         return 1
 
+    def standardised(self, label: Tensor) -> Tensor:
+        """Labels in units of the training part's spread, float32."""
+        return ((label - self.mean) / self.std).float()
+
     def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
         """Mean squared error, over the training part's variance."""
-        standardised = (label - self.mean) / self.std
-        rounded = standardised.to(torch.promote_types(prediction.dtype, torch.float32))
-        return functional.mse_loss(prediction[:, 0], rounded)
+        return functional.mse_loss(prediction[:, 0], label)
 
     def score(self, prediction: Tensor, label: Tensor) -> float:
         """Share of the labels' variance that is explained; NaN where they have none."""

@@ -3,13 +3,14 @@
 This package itself is light. `mmpareto.training.run.run`, which trains, imports Lightning.
 """
 
+from mmpareto.optimizers import SGD as SGD
 from mmpareto.training._config import NOT_IN_RESULT as NOT_IN_RESULT
-from mmpareto.training._config import SGD as SGD
-from mmpareto.training._config import GeometrySettings as GeometrySettings
 from mmpareto.training._config import RunConfig as RunConfig
 from mmpareto.training._config_file import describe as describe
 from mmpareto.training._config_file import load_config as load_config
 from mmpareto.training._config_file import save_config as save_config
+from mmpareto.training._config_file import unchanged as unchanged
+from mmpareto.training._device import choose_device as choose_device
 from mmpareto.training._evaluation import evaluate as evaluate
 from mmpareto.training._evaluation import load_run as load_run
 from mmpareto.training._evaluation import magnitudes as magnitudes
@@ -21,6 +22,7 @@ from mmpareto.training._folder import check_data as check_data
 from mmpareto.training._folder import check_same as check_same
 from mmpareto.training._folder import is_finished as is_finished
 from mmpareto.training._folder import stored_metrics as stored_metrics
+from mmpareto.training._geometry_settings import GeometrySettings as GeometrySettings
 from mmpareto.training._predictions import Predictions as Predictions
 from mmpareto.training._predictions import averaged as averaged
 from mmpareto.training._predictions import objectives as objectives

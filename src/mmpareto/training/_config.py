@@ -2,98 +2,49 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
-
-from mmpareto.balancing import GradientIntegration, Method
+from mmpareto.balancing import Method
 from mmpareto.data import DatasetRecipe
-from mmpareto.errors import MMParetoError
 from mmpareto.models import ModelRecipe
+from mmpareto.optimizers import SGD, Optimizer, Schedule
 from mmpareto.specs import Shape
-from mmpareto.step import Geometry
+from mmpareto.training._config_checks import check_with_data, check_without_data
+from mmpareto.training._geometry_settings import GeometrySettings
 
+NOT_IN_RESULT = ("workers", "accelerator")
+"""Settings that say where a training runs and not what it computes, but for the last digits of
+another device: it may be continued with others."""
 
-@dataclass(frozen=True)
-class SGD:
-    """Stochastic gradient descent with the paper's settings.
+LATER = (
+    "schedule",
+    "lr_factors",
+    "precision",
+    "clip",
+    "accumulate",
+    "compile",
+    "class_weights",
+    "label_smoothing",
+    "patience",
+    "augmented",
+)
+"""Settings that stored trainings of earlier versions do not have: they ran with the defaults."""
 
-    Args:
-        lr: Learning rate.
-        momentum: Factor of the running sum of gradients.
-        weight_decay: Factor of the weights added to their gradient.
-    """
-
-    lr: float = 2e-3
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-
-    def __post_init__(self) -> None:
-        for name in ("lr", "momentum", "weight_decay"):
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not (number and math.isfinite(value) and value >= 0):
-                raise MMParetoError(
-                    f"Parameter `optimizer.{name}` should be finite and not negative. Found "
-                    f"{value!r}."
-                )
-
-
-NOT_IN_RESULT = ("workers",)
-"""Settings that change nothing about a training's result: it may be continued with others."""
-
-
-@dataclass(frozen=True)
-class GeometrySettings:
-    """How a training measures the geometry of the objectives' gradients.
-
-    Args:
-        every: Measure in every `every`-th step; a measured step costs more. By default in each with
-            methods that depend on it (the steps between would reuse their weights), and in every
-            tenth with others.
-        probe: For some modalities the block at the top of the encoder at which to measure, as the
-            dotted name of a module of the model; None to measure the whole encoders.
-        sides: What is balanced against what on an encoder: its own objective against all others
-            (own) or against the joint one (joint), or each by itself (all).
-    """
-
-    every: int | None = None
-    probe: dict[str, str] | None = None
-    sides: Literal["own", "all", "joint"] = "own"
-
-    def __post_init__(self) -> None:
-        Geometry(every=1 if self.every is None else self.every, sides=self.sides)
-
-    def make(self, method: Method, model: nn.Module) -> Geometry:
-        """What measures the geometry of a training."""
-        every = self.every
-        if every is None:
-            every = 1 if isinstance(method, GradientIntegration) else 10
-        if self.probe is None:
-            return Geometry(every=every, sides=self.sides)
-        blocks = {}
-        for modality, name in self.probe.items():
-            try:
-                blocks[modality] = model.get_submodule(name)
-            except AttributeError:
-                raise MMParetoError(
-                    f"Parameter `geometry.probe` should name modules of the model. Found {name!r} "
-                    f"for '{modality}'."
-                ) from None
-        return Geometry(every=every, probe=blocks, sides=self.sides)
+_OPTIMIZER, _SCHEDULE, _GEOMETRY = SGD(), Schedule(), GeometrySettings()
 
 
 @dataclass(frozen=True)
 class RunConfig:
     """One training: everything its result depends on, and how it is run.
 
+    Making one reads no file; `check_data` does.
+
     Args:
         data: The data set.
         method: How the objectives are balanced.
         model: The model to train from scratch.
-        optimizer: The optimizer's settings.
+        optimizer: The optimizer and its settings.
         epochs: Passes over the training part.
         batch_size: Samples per step, over all processes; what is left at the end of an epoch is
             dropped.
@@ -108,50 +59,65 @@ class RunConfig:
             in that process. The batches are the same whatever their number.
         strategy: Whether every process holds the whole model (ddp) or a part of each parameter
             (fsdp, FSDP2); auto is ddp where there are several processes.
+        accelerator: Where the model computes: on the processor (cpu), on CUDA or a Mac's GPU (gpu),
+            on a Mac's (mps); auto is gpu where there is one.
+        schedule: How the learning rate changes.
+        lr_factors: For some modalities, what the learning rate of their encoder is multiplied by.
+        precision: Numbers that a model computes with; mixed keeps weights in 32 bits. Losses of
+            16-mixed are scaled, and it needs a GPU.
+        clip: Greatest norm of the balanced gradient, over all parameters; longer ones are scaled
+            down to it. None leaves them.
+        accumulate: Equal parts that each process computes its share of a batch in, one after the
+            other, to save memory. The step decides once, as on the whole batch; batch norm sees
+            the parts.
+        compile: Whether encoders are compiled by torch.compile, in models of late fusion.
+        class_weights: What a class counts for in the loss: alike (none), inversely to its frequency
+            in the training part (balanced), or by name, 1 for those that are not named.
+        label_smoothing: Part of a label that is spread over all classes in the loss.
+        patience: Epochs without a better validation score after which a training ends; None trains
+            all `epochs`. Methods then differ in the steps that they get: not for a comparison of
+            equal budgets.
+        augmented: The modalities that are changed at random in training; None for all that the
+            data set changes, an empty list for none.
     """
 
     data: DatasetRecipe
     method: Method
     model: ModelRecipe
-    optimizer: SGD = SGD()
+    optimizer: Optimizer = _OPTIMIZER
     epochs: int = 30
     batch_size: int = 64
     seed: int = 0
     modalities: tuple[str, ...] | None = None
     threads: int = 1
-    geometry: GeometrySettings = GeometrySettings()
+    geometry: GeometrySettings = _GEOMETRY
     devices: int = 1
     num_nodes: int = 1
     workers: int = 0
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    schedule: Schedule = _SCHEDULE
+    lr_factors: dict[str, float] | None = None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    clip: float | None = None
+    accumulate: int = 1
+    compile: bool = False
+    class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
+    label_smoothing: float = 0.0
+    patience: int | None = None
+    augmented: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        positive = dict.fromkeys(("epochs", "threads", "devices", "num_nodes"), 1)
-        for name, least in {**positive, "batch_size": 2, "seed": 0, "workers": 0}.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise MMParetoError(
-                    f"Parameter `{name}` should be at least {least}. Found {value!r}."
-                )
-        if self.seed >= 2**32:
-            raise MMParetoError(f"Parameter `seed` should be less than 2**32. Found {self.seed!r}.")
-        if self.strategy not in ("auto", "ddp", "fsdp"):
-            raise MMParetoError(
-                f"Parameter `strategy` should be auto, ddp or fsdp. Found {self.strategy!r}."
-            )
-        if self.batch_size % self.processes or self.batch_size < 2 * self.processes:
-            raise MMParetoError(
-                "Parameter `batch_size` should be a multiple of the number of processes, devices "
-                f"* num_nodes = {self.processes}, and at least 2 for each. Found "
-                f"{self.batch_size!r}."
-            )
-        known = tuple(self.data.shapes)
-        if self.modalities is None:
-            return
-        if not self.modalities or not set(self.modalities) <= set(known):
-            raise MMParetoError(
-                f"Parameter `modalities` should be some of {known}. Found {self.modalities!r}."
-            )
+        check_without_data(self)
+
+    def check_data(self) -> None:
+        """Checks what depends on the data set, which is read for it if it must be.
+
+        Raises:
+            MMParetoError: If a setting names modalities or classes that the data set does not have;
+                if its files are not there.
+        """
+        check_with_data(self)
 
     @property
     def processes(self) -> int:

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from mmpareto._storage._files import write_atomically
-from mmpareto.balancing import Method
-from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
-from mmpareto.models import ModelRecipe
-from mmpareto.training._config import NOT_IN_RESULT, RunConfig
-from mmpareto.training._known_classes import class_path
+from mmpareto.optimizers import SGD
+from mmpareto.training._config import LATER, NOT_IN_RESULT, RunConfig
+from mmpareto.training._known_classes import CATALOGUES, class_path
 from mmpareto.training._schema import ARGUMENTS, CLASS, restore_fields
 
 
@@ -52,13 +50,16 @@ def describe(value: Any, *, paths: bool = True) -> Any:
 
 
 def _describe_dataclass(value: Any, paths: bool) -> dict[str, Any]:
-    annotations = {} if paths else get_type_hints(type(value))
+    annotations = get_type_hints(type(value))
     settings: dict[str, Any] = {}
     for field in fields(value):
-        annotation = annotations.get(field.name)
-        if annotation is not Path and Path not in get_args(annotation):
-            settings[field.name] = describe(getattr(value, field.name), paths=paths)
-    if not isinstance(value, DatasetRecipe | Method | ModelRecipe):
+        kinds = _kinds(annotations[field.name])
+        if paths or Path not in kinds:
+            setting = describe(getattr(value, field.name), paths=paths)
+            is_float = float in kinds and int not in kinds
+            settings[field.name] = _in_floats(setting) if is_float else setting
+    # SGD was the only optimizer at first: its settings alone stand for it.
+    if not isinstance(value, tuple(CATALOGUES)) or type(value) is SGD:
         return settings
     described: dict[str, Any] = {CLASS: class_path(type(value))}
     if settings:
@@ -66,10 +67,32 @@ def _describe_dataclass(value: Any, paths: bool) -> dict[str, Any]:
     return described
 
 
+def _kinds(annotation: Any) -> set[Any]:
+    """The types that a type is made of."""
+    kinds = {annotation}
+    for part in get_args(annotation):
+        kinds |= _kinds(part)
+    return kinds
+
+
+def _in_floats(value: Any) -> Any:
+    """Plain values in which whole numbers are floats too, as they are when a file is read."""
+    if isinstance(value, dict):
+        return {key: _in_floats(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return list(map(_in_floats, value))
+    return float(value) if type(value) is int else value
+
+
+def unchanged(config: RunConfig) -> list[str]:
+    """The settings in `LATER` that are at their defaults, as in trainings that lack them."""
+    return [name for name in LATER if getattr(config, name) == getattr(RunConfig, name)]
+
+
 def identity(config: RunConfig) -> str:
     """What tells a training apart from others, wherever its files are: SHA-256 of its settings."""
     settings = describe(config, paths=False)
-    for name in NOT_IN_RESULT:
+    for name in (*NOT_IN_RESULT, *unchanged(config)):
         del settings[name]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 

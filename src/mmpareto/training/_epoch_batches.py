@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import torch
 from torch.utils.data import Sampler
@@ -22,6 +22,8 @@ class EpochBatches(Sampler[EpochIndices]):
         seed: Seed of the order, and of random changes to the samples.
         rank: Number of this process, from 0; it takes every `processes`-th sample of each batch.
         processes: Number of processes that share each batch; a divisor of its size.
+        parts: Parts that the process takes its share in; a divisor of the share's size.
+        modalities: The modalities whose samples are changed at random; None for all.
 
     Example:
         >>> batches = EpochBatches(size=5, batch_size=2, seed=0)
@@ -35,7 +37,15 @@ class EpochBatches(Sampler[EpochIndices]):
     """
 
     def __init__(
-        self, size: int, batch_size: int, seed: int, *, rank: int = 0, processes: int = 1
+        self,
+        size: int,
+        batch_size: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        processes: int = 1,
+        parts: int = 1,
+        modalities: Collection[str] | None = None,
     ) -> None:
         if batch_size > size:
             raise MMParetoError(
@@ -45,6 +55,7 @@ class EpochBatches(Sampler[EpochIndices]):
         self.size, self.batch_size = size, batch_size
         self.seed, self.epoch = seed, 0
         self.rank, self.processes = rank, processes
+        self.parts, self.modalities = parts, modalities
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the order of `epoch`; Lightning calls it."""
@@ -55,9 +66,11 @@ class EpochBatches(Sampler[EpochIndices]):
         # seed's.
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         order = torch.randperm(self.size, generator=generator)
-        batches = order[: len(self) * self.batch_size].view(len(self), -1)
-        for indices in batches[:, self.rank :: self.processes].tolist():
-            yield EpochIndices(indices, self.seed, self.epoch)
+        count = self.size // self.batch_size
+        batches = order[: count * self.batch_size].view(count, -1)
+        shares = batches[:, self.rank :: self.processes].reshape(len(self), -1)
+        for indices in shares.tolist():
+            yield EpochIndices(indices, self.seed, self.epoch, self.modalities)
 
     def __len__(self) -> int:
-        return self.size // self.batch_size
+        return self.size // self.batch_size * self.parts

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,68 +16,65 @@ from mmpareto.diagnostics import GeometryLog, GeometryRow
 from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
 from mmpareto.partition import Partition
-from mmpareto.specs import Shape, Target
 from mmpareto.step import backward
+from mmpareto.training._building import build_model
 from mmpareto.training._checkpoint_file import read_checkpoint
+from mmpareto.training._class_weights import learned_target
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity, load_config
+from mmpareto.training._device import choose_device, on_device
 from mmpareto.training._folder import CHECKPOINT, CONFIG, check_data, check_unchanged
 from mmpareto.training._loading import evaluation_loader, training_loader
 from mmpareto.training._predictions import Collector, Predictions, objectives, predicted
-from mmpareto.training._switches import threads
+from mmpareto.training._switches import computing
+
+
+@contextmanager
+def as_in_training(config: RunConfig) -> Iterator[torch.device]:
+    """Computes as the training of a configuration does, on the device that it gives."""
+    device = choose_device(config.accelerator)
+    with computing(config.threads, device):
+        yield device
 
 
 @torch.no_grad()
-def predict(
-    model: MultimodalModel,
-    dataset: MultimodalDataset,
-    shapes: Mapping[str, Shape],
-    outputs: int,
-    *,
-    workers: int = 0,
-) -> Predictions:
-    """Predictions for all samples of a data set.
+def predict(model: MultimodalModel, dataset: MultimodalDataset, config: RunConfig) -> Predictions:
+    """Predictions for all samples of a data set, made where and as the training validated.
 
     Args:
-        model: The model; it is left in evaluation mode.
+        model: The model; it is left in evaluation mode, and on the training's device.
         dataset: The samples.
-        shapes: For each modality that the model reads, the shape of one sample.
-        outputs: Width of a prediction.
-        workers: Processes that load the samples; 0 loads in this one.
+        config: The model's training.
 
     Raises:
         MMParetoError: If a prediction is not finite.
     """
-    model.eval()
-    collector = Collector(model.encoders, outputs)
-    for batch in evaluation_loader(dataset, shapes, workers=workers):
-        collector.add(predicted(model, batch), batch)
+    target, collector = config.data.target, Collector(model.encoders, config.data.target.outputs)
+    with as_in_training(config) as device:
+        model.eval().to(device)
+        pin = device.type == "cuda"
+        for loaded in evaluation_loader(dataset, config.shapes, workers=config.workers, pin=pin):
+            batch = on_device(loaded, target, device)
+            with autocast(config, device):
+                collector.add(predicted(model, batch), batch)
     predictions = collector.result()
     predictions.check_finite("of the model")
     return predictions
 
 
 def evaluate(
-    model: MultimodalModel,
-    splits: Splits,
-    target: Target,
-    shapes: Mapping[str, Shape],
-    *,
-    workers: int = 0,
+    model: MultimodalModel, splits: Splits, config: RunConfig
 ) -> dict[str, dict[str, float]]:
     """Scores on the validation and the test part, ``{part: {metric: score}}``.
 
     Args:
-        model: The model; it is left in evaluation mode.
+        model: The model; it is left in evaluation mode, and on the training's device.
         splits: The data.
-        target: What the model predicts.
-        shapes: For each modality that the model reads, the shape of one sample.
-        workers: Processes that load the samples; 0 loads in this one.
+        config: The model's training.
     """
     scores: dict[str, dict[str, float]] = {}
     for part, dataset in (("val", splits.val), ("test", splits.test)):
-        predictions = predict(model, dataset, shapes, target.outputs, workers=workers)
-        scores[part] = predictions.scores(target)
+        scores[part] = predict(model, dataset, config).scores(config.data.target)
     return scores
 
 
@@ -103,7 +102,7 @@ def load_model(config: RunConfig, path: Path) -> MultimodalModel:
         MMParetoError: If the checkpoint is damaged, or of another training.
     """
     state = read_checkpoint(path, identity(config))["state_dict"]
-    model = config.model.build(config.shapes, config.data.target.outputs)
+    model = build_model(config)
     try:
         model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
     except (RuntimeError, AttributeError, TypeError) as error:
@@ -114,26 +113,36 @@ def load_model(config: RunConfig, path: Path) -> MultimodalModel:
     return model
 
 
+def autocast(config: RunConfig, device: torch.device) -> torch.autocast:
+    """Computes with the numbers that the training computed with."""
+    dtype = torch.float16 if config.precision == "16-mixed" else torch.bfloat16
+    return torch.autocast(device.type, dtype, enabled=config.precision != "32-true")
+
+
 def magnitudes(folder: Path) -> list[GeometryRow]:
     """Geometry of one epoch's mini-batches at a finished training's selected model.
 
-    The model stays as it is.
+    The model stays as it is. It computes where and as it was trained.
     """
     config, model = load_run(folder)
-    log, partition = GeometryLog(), Partition(model, **model.encoders)
-    with threads(config.threads):
-        for number, losses in enumerate(_losses(config, model.train())):
+    with as_in_training(config) as device:
+        model.train().to(device)
+        log, partition = GeometryLog(), Partition(model, **model.encoders)
+        for number, losses in enumerate(_losses(config, model, device)):
             log.record(number, backward(losses, partition, Uniform()))
             model.zero_grad()
     return log.rows()
 
 
-def _losses(config: RunConfig, model: MultimodalModel) -> Iterator[dict[str, Tensor]]:
-    target, train = config.data.target, config.data.load().train
-    loader = training_loader(
-        train, config.shapes, config.batch_size, config.seed, workers=config.workers
-    )
-    for batch in loader:
-        losses = objectives(target, model, batch)
+def _losses(
+    config: RunConfig, model: MultimodalModel, device: torch.device
+) -> Iterator[dict[str, Tensor]]:
+    train = config.data.load().train
+    target, pin = learned_target(config, train), device.type == "cuda"
+    # What of the settings divides a batch is left out: the figure is of whole mini-batches.
+    for loaded in training_loader(train, replace(config, accumulate=1), pin=pin):
+        batch = on_device(loaded, target, device)
+        with autocast(config, device):
+            losses = objectives(target, model, batch)
         if losses:
             yield losses

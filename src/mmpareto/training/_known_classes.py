@@ -6,16 +6,18 @@ import inspect
 from dataclasses import is_dataclass
 from types import ModuleType
 
-from mmpareto import balancing, data, models
+from mmpareto import balancing, data, models, optimizers
 from mmpareto._catalogue import catalogue
 from mmpareto.balancing import Method
 from mmpareto.data import DatasetRecipe
 from mmpareto.models import ModelRecipe
+from mmpareto.optimizers import Optimizer
 
 CATALOGUES: dict[type, ModuleType] = {
     DatasetRecipe: data,
     Method: balancing,
     ModelRecipe: models,
+    Optimizer: optimizers,
 }
 """The package that offers the classes of a kind, by their base class."""
 

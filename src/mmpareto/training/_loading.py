@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from mmpareto.data import Batch, MultimodalDataset
 from mmpareto.data.caching._workers import end_with_parent
 from mmpareto.errors import MMParetoError
 from mmpareto.partition import JOINT
 from mmpareto.specs import Shape, Text
+from mmpareto.training._config import RunConfig
 from mmpareto.training._epoch_batches import EpochBatches
 
 # Of a batch in evaluation, at most: samples, and numbers in its inputs.
@@ -47,23 +48,35 @@ class _Loader(DataLoader[Batch]):
             ) from error
 
 
+class _Pending(Dataset[Batch]):
+    """The batches of a data set as it sends them, see `MultimodalDataset.pending`."""
+
+    def __init__(self, dataset: MultimodalDataset) -> None:
+        self._dataset = dataset
+
+    def __getitem__(self, indices: Sequence[int]) -> Batch:
+        return self._dataset.pending(indices)
+
+
 def _loader(
     dataset: MultimodalDataset,
     batches: Iterable[Sequence[int]],
     modalities: Iterable[str],
     workers: int,
+    pin: bool,
 ) -> DataLoader[Batch]:
     """Each batch is one look-up in the data set.
 
     Workers compute with one thread each, as torch has it.
     """
     settings: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
+    settings["pin_memory"] = pin
     settings["worker_init_fn"] = _start_worker
     # Torch would draw from its global generator, which would then depend on the workers.
     generator = torch.Generator().manual_seed(0)
     select = partial(select_modalities, modalities=tuple(modalities))
     return _Loader(
-        dataset,
+        _Pending(dataset),
         batch_size=None,
         sampler=batches,
         collate_fn=select,
@@ -78,28 +91,48 @@ def _start_worker(number: int) -> None:
 
 def training_loader(
     dataset: MultimodalDataset,
-    modalities: Iterable[str],
-    batch_size: int,
-    seed: int,
+    config: RunConfig,
     *,
     rank: int = 0,
     processes: int = 1,
-    workers: int = 0,
+    pin: bool = False,
 ) -> DataLoader[Batch]:
-    """Shuffled batches, of each the share of process `rank`, as `select_modalities` leaves them."""
-    batches = EpochBatches(len(dataset), batch_size, seed, rank=rank, processes=processes)
-    return _loader(dataset, batches, modalities, workers)
+    """Shuffled batches as `select_modalities` leaves them, in `config.accumulate` parts each.
+
+    Inputs may be pending; `on_device` finishes them.
+
+    Args:
+        dataset: The samples.
+        config: The training.
+        rank: Number of the process, from 0, whose share of each batch is loaded.
+        processes: Number of processes that share each batch.
+        pin: Whether batches are in pinned memory, from which a device of CUDA takes them without
+            waiting.
+    """
+    batches = EpochBatches(
+        len(dataset),
+        config.batch_size,
+        config.seed,
+        rank=rank,
+        processes=processes,
+        parts=config.accumulate,
+        modalities=config.augmented,
+    )
+    return _loader(dataset, batches, config.shapes, config.workers, pin)
 
 
 def evaluation_loader(
-    dataset: MultimodalDataset, shapes: Mapping[str, Shape], *, workers: int = 0
+    dataset: MultimodalDataset, shapes: Mapping[str, Shape], *, workers: int = 0, pin: bool = False
 ) -> DataLoader[Batch]:
     """All samples, in order, in batches that fit into memory, as `select_modalities` leaves them.
+
+    Inputs may be pending; `on_device` finishes them.
 
     Args:
         dataset: The samples.
         shapes: For each modality that is asked for, the shape of one sample.
         workers: Processes that load.
+        pin: Whether batches are in pinned memory.
     """
     numbers = 0
     for shape in shapes.values():
@@ -107,7 +140,7 @@ def evaluation_loader(
     size = max(1, min(_SAMPLES, _NUMBERS // numbers))
     indices = list(range(len(dataset)))
     batches = [indices[start : start + size] for start in range(0, len(dataset), size)]
-    return _loader(dataset, batches, shapes, workers)
+    return _loader(dataset, batches, shapes, workers, pin)
 
 
 def select_modalities(batch: Batch, modalities: Iterable[str]) -> Batch:

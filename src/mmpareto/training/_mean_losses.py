@@ -16,9 +16,11 @@ class MeanLosses:
 
     Args:
         modalities: The modalities of the model.
+        device: The device, also of a process that has no loss in the whole epoch.
     """
 
-    def __init__(self, modalities: Iterable[str]) -> None:
+    def __init__(self, modalities: Iterable[str], device: torch.device) -> None:
+        self._device = device
         self._history: list[list[Tensor]] = []
         self._sums: dict[str, Tensor] = {}
         self._counts = dict.fromkeys((JOINT, *modalities), 0)
@@ -31,17 +33,17 @@ class MeanLosses:
             self._counts[name] += count
             self._sums[name] = self._sums.get(name, 0) + loss.detach() * count
 
-    def first_not_finite(self, like: Tensor) -> Tensor:
+    def first_not_finite(self) -> Tensor:
         """Number of the first batch, from 0, with a loss that is not finite; int64 [].
 
-        Args:
-            like: A tensor on the device of the result. Without such a batch this is the number of
-                all batches.
+        Without such a batch it is the number of all batches.
         """
+        first = len(self._history)
         for number, losses in enumerate(self._history):
             if losses and not torch.stack(losses).isfinite().all():
-                return like.new_tensor(number, dtype=torch.int64)
-        return like.new_tensor(len(self._history), dtype=torch.int64)
+                first = number
+                break
+        return torch.tensor(first, device=self._device)
 
     def means(self, total: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """The mean by objective, of those that any process has.
@@ -49,7 +51,7 @@ class MeanLosses:
         Args:
             total: Adds numbers up over all processes.
         """
-        zero = torch.zeros_like(next(iter(self._sums.values()), torch.zeros(())))
+        zero = torch.zeros((), device=self._device)
         sums = torch.stack([self._sums.get(name, zero) for name in self._counts])
         counts = sums.new_tensor(list(self._counts.values()))
         sums_of_all, counts_of_all = total(torch.stack([sums, counts])).tolist()

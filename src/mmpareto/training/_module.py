@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import astuple
+from functools import partial
 from typing import Any
 
 import lightning
@@ -11,18 +11,19 @@ import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
 
-from mmpareto.balancing import Method
 from mmpareto.data import Batch
-from mmpareto.diagnostics import GeometryLog, GeometryRow
-from mmpareto.distributed import shard
+from mmpareto.distributed import shard, spread
 from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
+from mmpareto.optimizers import parameter_groups
 from mmpareto.partition import JOINT, Partition
 from mmpareto.specs import Target
-from mmpareto.step._balanced_loss import BalancedLoss
-from mmpareto.training._config import SGD, GeometrySettings
+from mmpareto.step import Accumulation, BalancedLoss, StepReport
+from mmpareto.training._config import RunConfig
+from mmpareto.training._device import on_device
 from mmpareto.training._mean_losses import MeanLosses
 from mmpareto.training._predictions import REMEDY, Collector, objectives, predicted
+from mmpareto.training._step_loss import AccumulatedLoss
 
 
 class BalancedModule(lightning.LightningModule):
@@ -30,25 +31,16 @@ class BalancedModule(lightning.LightningModule):
 
     Args:
         model: The model.
-        target: What it predicts.
-        method: The balancing method.
-        optimizer: Settings of SGD.
-        geometry: How the geometry of the gradients is measured.
+        target: What it predicts, with the loss that it learns by.
+        config: The training.
     """
 
     balanced: BalancedLoss
+    accumulated: AccumulatedLoss | None
 
-    def __init__(
-        self,
-        model: MultimodalModel,
-        target: Target,
-        method: Method,
-        optimizer: SGD,
-        geometry: GeometrySettings,
-    ) -> None:
+    def __init__(self, model: MultimodalModel, target: Target, config: RunConfig) -> None:
         super().__init__()
-        self.model, self.target, self.method = model, target, method
-        self.settings, self.geometry_settings = optimizer, geometry
+        self.model, self.target, self.config = model, target, config
 
     @property
     def sharded(self) -> bool:
@@ -62,22 +54,42 @@ class BalancedModule(lightning.LightningModule):
             # gathers parameters.
             assert self.device_mesh is not None
             shard(self.model, self.device_mesh["data_parallel"])
-        self.balanced = BalancedLoss(
-            Partition(self.model, **self.model.encoders),
-            self.method,
-            geometry=self.geometry_settings.make(self.method, self.model),
-        )
+        partition, method = Partition(self.model, **self.model.encoders), self.config.method
+        self.geometry = self.config.geometry.make(method, self.model)
+        self.balanced = BalancedLoss(partition, method, geometry=self.geometry)
+        self.accumulated = None
+        if self.config.accumulate > 1:
+            accumulation = Accumulation(partition, method, geometry=self.geometry)
+            self.accumulated = AccumulatedLoss(accumulation, self.config.accumulate)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """SGD over all parameters."""
-        sgd = self.settings
-        return torch.optim.SGD(
-            self.model.parameters(), sgd.lr, sgd.momentum, weight_decay=sgd.weight_decay
-        )
+    @property
+    def report(self) -> StepReport:
+        """The geometry of the step that was just made."""
+        return self.balanced.report if self.accumulated is None else self.accumulated.report
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer of all parameters, and how their learning rates change."""
+        factors = self.config.lr_factors or {}
+        groups = parameter_groups(self.model, self.model.encoders, factors)
+        optimizer, schedule = self.config.optimizer.make(groups), self.config.schedule
+        for group in optimizer.param_groups:
+            group["lr"] *= group["factor"]
+        if not schedule.changes:
+            return optimizer
+        total = int(self.trainer.estimated_stepping_batches)
+        rate = partial(schedule.factor_at, epoch=total // self.config.epochs, total=total)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step))
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """The batch where the model computes; Lightning calls it."""
+        return on_device(batch, self.target, device)
 
     def on_train_epoch_start(self) -> None:
         """Forgets the losses of the epoch before."""
-        self.losses = MeanLosses(self.model.encoders)
+        self.losses = MeanLosses(self.model.encoders, self.device)
         self.first_step = self.global_step
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -88,7 +100,17 @@ class BalancedModule(lightning.LightningModule):
         if not losses:  # the other processes make a step all the same
             sums = [parameter.sum() for parameter in self.model.parameters()]
             losses = {JOINT: 0 * torch.stack(sums).sum()}
-        return self.balanced(losses)
+        if self.accumulated is None:
+            return self.balanced(losses)
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        return self.accumulated.add(losses, scaler.scale if scaler else lambda loss: loss)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """The backward pass; that of a batch's parts is made already."""
+        if self.accumulated is None:
+            super().backward(loss, *args, **kwargs)
+        else:
+            self.accumulated.backward()
 
     def _check_share(self, batch: Batch) -> None:
         missing = self.model.encoders.keys() - batch["inputs"].keys()
@@ -113,30 +135,28 @@ class BalancedModule(lightning.LightningModule):
         """Raises, on all processes, if a loss of the epoch was not finite."""
         infinite = [name for name, mean in self._mean_losses().items() if not math.isfinite(mean)]
         if infinite:
-            number = self.losses.first_not_finite(next(self.model.parameters()))
-            first = self.trainer.strategy.reduce(number, reduce_op="min")
+            number = self.losses.first_not_finite()
+            first = int(self.trainer.strategy.reduce(number, reduce_op="min"))
+            step = self.first_step + first // self.config.accumulate
             raise MMParetoError(
                 f"A training should have finite losses. Found that of '{infinite[0]}' not to be, "
-                f"first in step {self.first_step + int(first)}, of epoch {self.current_epoch}. "
+                f"first in step {step}, of epoch {self.current_epoch}. "
                 f"{REMEDY}"
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps what the geometry remembers, on which the next steps depend."""
-        assert self.balanced.geometry is not None
-        checkpoint["geometry"] = self.balanced.geometry.state_dict()
+        checkpoint["geometry"] = self.geometry.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continues with what the geometry remembered."""
-        assert self.balanced.geometry is not None
-        self.balanced.geometry.load_state_dict(checkpoint["geometry"])
+        self.geometry.load_state_dict(checkpoint["geometry"])
 
     def on_validation_start(self) -> None:
         """Checks the losses, and shares the first process's statistics of batch norm, as DDP."""
         self._check_losses()
         if self.sharded:
-            for buffer in self.model.buffers():
-                buffer.copy_(self.trainer.strategy.broadcast(buffer))
+            spread(self.model.buffers())
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the predictions of the epoch before."""
@@ -156,30 +176,3 @@ class BalancedModule(lightning.LightningModule):
         self.log_dict(
             {f"val/{name}": value for name, value in scores.items()}, prog_bar=True, sync_dist=True
         )
-
-
-class GeometryCallback(lightning.Callback):
-    """Keeps the geometry of all measured steps, through interruptions too."""
-
-    def __init__(self) -> None:
-        self.geometry = GeometryLog()
-
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Records the step that was just made."""
-        assert isinstance(pl_module, BalancedModule)
-        self.geometry.record(trainer.global_step - 1, pl_module.balanced.report)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The rows so far, as plain numbers."""
-        return {"rows": [astuple(row) for row in self.geometry.rows()]}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continues from the rows of an interrupted training."""
-        self.geometry.restore(GeometryRow(*row) for row in state_dict["rows"])

@@ -13,6 +13,7 @@ from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
 from mmpareto.partition import JOINT
 from mmpareto.specs import Target
+from mmpareto.training._device import SCORED
 
 REMEDY = "Lower `optimizer.lr`, or look for numbers in the data that are not finite."
 """What to do about losses and predictions that are not finite."""
@@ -122,7 +123,9 @@ def averaged(alone: Mapping[str, Predictions], target: Target) -> Predictions:
 
 
 class Collector:
-    """Gathers the predictions of batches that come in order.
+    """Gathers the predictions of batches that come in order, on the processor.
+
+    Scores are computed there: some need double precision, which not every device has.
 
     Args:
         modalities: The modalities of the model.
@@ -139,20 +142,18 @@ class Collector:
         self._size = 0
 
     def add(self, predictions: Mapping[str, Tensor], batch: Batch) -> None:
-        """Adds what was `predicted` of a batch."""
-        label, rows = batch["label"], batch["rows"]
+        """Adds what was `predicted` of a batch on the model's device."""
+        label, rows = batch[SCORED], batch["rows"]
         for name, values in predictions.items():
-            every_row = torch.arange(len(label), device=label.device)
-            self._values[name].append(values)
-            self._rows[name].append(self._size + rows.get(name, every_row))
+            self._values[name].append(values.float().cpu())
+            self._rows[name].append(self._size + rows.get(name, torch.arange(len(label))).cpu())
         self._labels.append(label)
         self._size += len(label)
 
     def result(self) -> Predictions:
         """All of them, of the joint objective and of each modality."""
         label = torch.cat(self._labels)
-        no_values = torch.zeros(0, self._outputs, device=label.device)
-        no_rows = label.new_zeros(0, dtype=torch.int64)
+        no_values, no_rows = torch.zeros(0, self._outputs), torch.zeros(0, dtype=torch.int64)
         values: dict[str, Tensor] = {}
         rows: dict[str, Tensor] = {}
         for name, batches in self._values.items():

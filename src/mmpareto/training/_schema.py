@@ -13,6 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mmpareto.errors import MMParetoError
+from mmpareto.optimizers import SGD, Optimizer
 from mmpareto.training._known_classes import CATALOGUES, known_classes
 
 CLASS, ARGUMENTS = "class_path", "init_args"
@@ -77,8 +78,10 @@ def restore_fields(kind: Any, values: Any, where: str) -> Any:
 
 
 def _restore_choice(base: type, value: Any, where: str) -> Any:
-    """A data set, a method or a model: a name, or a class path and arguments."""
+    """A class of a catalogue: a name, or a class path and arguments."""
     choice = {CLASS: value} if isinstance(value, str) else value
+    if base is Optimizer and isinstance(value, dict) and CLASS not in value:
+        choice = {CLASS: SGD.name, ARGUMENTS: value}  # as it is stored
     if not isinstance(choice, dict) or CLASS not in choice or choice.keys() - {CLASS, ARGUMENTS}:
         raise _unfit(where, f"a name, or `{CLASS}` and `{ARGUMENTS}`", value)
     known, path = known_classes(base), choice[CLASS]

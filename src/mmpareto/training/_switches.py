@@ -19,7 +19,7 @@ _HINTS = (
 )
 
 _VARIABLES = ("CUBLAS_WORKSPACE_CONFIG", "PL_GLOBAL_SEED", "PL_SEED_WORKERS")
-"""What Lightning sets in the environment for determinism."""
+"""What is set in the environment for determinism, by Lightning too."""
 
 
 @contextmanager
@@ -34,20 +34,37 @@ def threads(number: int) -> Iterator[None]:
 
 
 @contextmanager
-def reproducible() -> Iterator[None]:
-    """Puts back, at the end, what makes torch deterministic: Lightning sets it for the process."""
+def computing(number: int, device: torch.device) -> Iterator[None]:
+    """Computes as a training does: deterministically, with so many threads of the processor.
+
+    Where an accelerator has no deterministic kernel, torch warns.
+
+    Args:
+        number: Number of threads.
+        device: The device that computes.
+    """
+    with threads(number), _deterministic(warn_only=device.type != "cpu"):
+        yield
+
+
+@contextmanager
+def _deterministic(warn_only: bool) -> Iterator[None]:
+    """Makes torch deterministic, and puts back, at the end, what does."""
     algorithms = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    only_warned = torch.is_deterministic_algorithms_warn_only_enabled()
     fills_memory = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     benchmark = torch.backends.cudnn.benchmark
     variables = {name: os.environ.get(name) for name in _VARIABLES}
     # Deterministic algorithms would also fill all new memory, which none of the kernels used here
     # reads.
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    torch.use_deterministic_algorithms(True, warn_only=warn_only)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(algorithms, warn_only=warn_only)
+        torch.use_deterministic_algorithms(algorithms, warn_only=only_warned)
         deterministic.fill_uninitialized_memory = fills_memory  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = benchmark
         for name, value in variables.items():

@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import lightning
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import ModelParallelStrategy, ParallelStrategy, Strategy
 
@@ -16,6 +17,7 @@ from mmpareto.errors import MMParetoError
 from mmpareto.training._checkpoint_io import AtomicCheckpoints
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity
+from mmpareto.training._device import choose_device
 from mmpareto.training._folder import CHECKPOINT, LAST
 from mmpareto.training._tensorboard import TensorBoardFile
 
@@ -25,13 +27,14 @@ def make_trainer(
 ) -> lightning.Trainer:
     """A trainer that knows which of the processes this is.
 
-    It writes nothing yet and starts no others. It sets torch's switches for determinism; see
-    `reproducible`.
+    It writes nothing yet and starts no others.
 
     Raises:
-        MMParetoError: If the processes asked for are not those there are.
+        MMParetoError: If the processes or devices asked for are not those there are.
     """
+    device = choose_device(config.accelerator, config.devices)
     _check_launched(config)
+    _check_precision(config, device)
     save = partial(ModelCheckpoint, dirpath=out, enable_version_counter=False)
     best = save(
         filename=Path(CHECKPOINT).stem,
@@ -40,14 +43,21 @@ def make_trainer(
         save_weights_only=True,
     )
     last = save(filename=Path(LAST).stem)
+    if config.patience is not None:
+        metric, patience = str(best.monitor), config.patience
+        ending = Patience(metric, mode="max", patience=patience, check_finite=False)
+        callbacks = [*callbacks, ending]
     try:
         trainer = lightning.Trainer(
             max_epochs=config.epochs,
+            precision=config.precision,
+            gradient_clip_val=config.clip,
+            accumulate_grad_batches=config.accumulate,
+            accelerator=device.type,
             devices=config.devices,
             num_nodes=config.num_nodes,
             strategy=_strategy(config),
             use_distributed_sampler=False,  # each process takes its share of every batch itself
-            deterministic=True,
             callbacks=[*callbacks, best, last],
             plugins=[AtomicCheckpoints(identity(config))],
             logger=[CSVLogger(out / "logs", "csv"), TensorBoardFile(out / "logs" / "tensorboard")],
@@ -73,6 +83,24 @@ def _strategy(config: RunConfig) -> str | Strategy:
             config.processes, tensor_parallel_size=1, save_distributed_checkpoint=False
         )
     return "ddp" if config.strategy == "ddp" or config.processes > 1 else "auto"
+
+
+class Patience(EarlyStopping):
+    """Ends a training that does not get better, also one that was interrupted before it ended."""
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Ends what should have ended when its checkpoint was written."""
+        trainer.should_stop = self.wait_count >= self.patience
+
+
+def _check_precision(config: RunConfig, device: torch.device) -> None:
+    if config.precision == "16-mixed" and device.type != "cuda":
+        raise MMParetoError(
+            f"Parameter `precision` should be 32-true or bf16-mixed on {device.type}. Found "
+            "16-mixed, which needs CUDA."
+        )
 
 
 def _check_launched(config: RunConfig) -> None:

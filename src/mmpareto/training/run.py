@@ -17,10 +17,12 @@ from mmpareto._storage._folders import make_folder
 from mmpareto._storage._seal import SEAL, seal
 from mmpareto.data import Batch, Splits
 from mmpareto.diagnostics import GeometryRow
+from mmpareto.training._building import build_model
 from mmpareto.training._checkpoint_file import choose_checkpoint
+from mmpareto.training._class_weights import learned_target
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity
-from mmpareto.training._evaluation import evaluate, load_model
+from mmpareto.training._evaluation import as_in_training, evaluate, load_model
 from mmpareto.training._folder import (
     CHECKPOINT,
     FINISHED,
@@ -33,9 +35,10 @@ from mmpareto.training._folder import (
     claim,
     stored_metrics,
 )
+from mmpareto.training._geometry_callback import GeometryCallback
 from mmpareto.training._loading import evaluation_loader, training_loader
-from mmpareto.training._module import BalancedModule, GeometryCallback
-from mmpareto.training._switches import quiet, reproducible, threads
+from mmpareto.training._module import BalancedModule
+from mmpareto.training._switches import quiet
 from mmpareto.training._trainer import make_trainer
 
 
@@ -73,8 +76,9 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
         ['colour_accuracy', 'gray_accuracy', 'joint_accuracy']
     """
     training = identity(config)  # refuses settings that no file can hold
+    config.check_data()
     check_same(config, out)
-    with quiet(), threads(config.threads), reproducible():
+    with quiet(), as_in_training(config):
         timer, recorder = Timer(), GeometryCallback()
         trainer = make_trainer(config, out, [timer, recorder], progress)
         metrics = stored_metrics(out)
@@ -101,7 +105,7 @@ def _results(config: RunConfig, out: Path, splits: Splits, recorder: GeometryCal
     for modality, rate in recorder.geometry.conflict_rates().items():
         conflicts[f"conflict_rate/{modality}"] = rate
     model = load_model(config, out / CHECKPOINT)
-    scores = evaluate(model, splits, config.data.target, config.shapes, workers=config.workers)
+    scores = evaluate(model, splits, config)
     write_records(out / GEOMETRY, GeometryRow, recorder.geometry.rows())
     return {"train": conflicts, **scores}
 
@@ -113,19 +117,16 @@ def _prepare(
     config: RunConfig, splits: Splits, trainer: lightning.Trainer
 ) -> tuple[BalancedModule, Loaders]:
     lightning.seed_everything(config.seed, workers=True, verbose=False)
-    model = config.model.build(config.shapes, config.data.target.outputs)
-    module = BalancedModule(
-        model, config.data.target, config.method, config.optimizer, config.geometry
+    model = build_model(config)
+    module = BalancedModule(model, learned_target(config, splits.train), config)
+    pin = trainer.strategy.root_device.type == "cuda"
+    train = training_loader(
+        splits.train, config, rank=trainer.global_rank, processes=trainer.world_size, pin=pin
     )
-    shares = {
-        "rank": trainer.global_rank,
-        "processes": trainer.world_size,
-        "workers": config.workers,
-    }
-    train = training_loader(splits.train, config.shapes, config.batch_size, config.seed, **shares)
     # Every process evaluates all of it: shares of different lengths would need different numbers of
     # forward passes, and where parameters are sharded each of those waits for all processes.
-    return module, (train, evaluation_loader(splits.val, config.shapes, workers=config.workers))
+    val = evaluation_loader(splits.val, config.shapes, workers=config.workers, pin=pin)
+    return module, (train, val)
 
 
 def _fit(

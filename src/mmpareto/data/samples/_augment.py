@@ -78,7 +78,11 @@ class Frames(Transform):
     def finish(self, batch: Tensor) -> Tensor:
         shape = (-1,) + (1,) * (batch.ndim - 2)
         mean, std = torch.tensor(self.mean).view(shape), torch.tensor(self.std).view(shape)
-        scale, shift = 1 / (255 * std), mean / std
+        scale, shift = (1 / (255 * std)).to(batch.device), (mean / std).to(batch.device)
+        if batch.device.type != "cpu":
+            return (
+                torch.empty(batch.shape, device=batch.device).copy_(batch).mul_(scale).sub_(shift)
+            )
         finished = batch_memory(tuple(batch.shape))
         # One sample at a time, so that it stays in the processor's cache.
         for row, frames in zip(finished, batch, strict=True):

@@ -13,7 +13,7 @@ from torch.utils.data import default_collate, get_worker_info
 
 from mmpareto.data._dataset import Batch, EpochIndices, MultimodalDataset
 from mmpareto.data.caching._cache import Cache
-from mmpareto.data.samples._transform import PendingBatch
+from mmpareto.data.samples._transform import FinishedOnArrival, PendingBatch
 from mmpareto.data.samples._transform import Transform as Transform
 from mmpareto.errors import MMParetoError
 
@@ -93,11 +93,23 @@ class CachedDataset(MultimodalDataset):
     def __len__(self) -> int:
         return len(self.labels)
 
+    def all_labels(self) -> Tensor:
+        return self.labels
+
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Batch:
         numbers = torch.arange(len(self))[list(index) if isinstance(index, Sequence) else index]
         if numbers.ndim == 0:
             return self._sample(int(numbers))
-        return self._batch(numbers, index if isinstance(index, EpochIndices) else None)
+        batch = self._batch(numbers, index if isinstance(index, EpochIndices) else None)
+        pending: dict[str, PendingBatch] = batch["inputs"]
+        for name, values in pending.items():
+            finished = FinishedOnArrival(values) if get_worker_info() else values.finished()
+            batch["inputs"][name] = finished
+        return batch
+
+    def pending(self, indices: Sequence[int]) -> Batch:
+        draw = indices if isinstance(indices, EpochIndices) else None
+        return self._batch(torch.tensor(list(indices)), draw)
 
     def _sample(self, sample: int) -> Batch:
         inputs = {}
@@ -117,14 +129,14 @@ class CachedDataset(MultimodalDataset):
                 continue
             if len(present) < len(samples):
                 rows[name] = torch.tensor(present)
+            drawn_by = augmented_by if augmented_by and augmented_by.changes(name) else None
             tensors = []
             for row in present:
-                random = _random(augmented_by, place, samples[row])
+                random = _random(drawn_by, place, samples[row])
                 tensors.append(column.tensor(samples[row], random))
             # In a worker this puts them where the main process can read them, without a copy.
             collated = default_collate(tensors)
-            pending = PendingBatch(column.transform, collated, present, len(samples))
-            inputs[name] = pending if get_worker_info() else pending.finished()
+            inputs[name] = PendingBatch(column.transform, collated, present, len(samples))
         batch = {"inputs": inputs, "label": self.labels[numbers], "id": self._ids(numbers)}
         return batch | {"rows": rows} if rows else batch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,24 +28,23 @@ class Transform(ABC):
         """
 
     def finish(self, batch: Tensor) -> Tensor:
-        """Does what is left to do for a batch, in the process that uses it; by default nothing.
+        """Does what is left to do for a batch, on the device that uses it; by default nothing.
 
-        What makes a batch larger belongs here, for what comes before may be sent from a worker.
+        What makes a batch larger belongs here, for what comes before is sent: from a worker, and to
+        a device.
 
         Args:
             batch: Transformed items [B, ...].
 
         Returns:
-            Tensor [B, ...].
+            Tensor [B, ...] on that device.
         """
         return batch
 
 
 @dataclass(frozen=True, eq=False)
 class PendingBatch:
-    """A modality of a batch that is not finished yet.
-
-    A worker sends it; what arrives in the other process is the finished tensor.
+    """A modality of a batch that is not finished yet: what is sent of it.
 
     Args:
         transform: What finishes the batch.
@@ -59,18 +58,33 @@ class PendingBatch:
     rows: Sequence[int]
     length: int
 
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> PendingBatch:
+        """The pending batch on a device, as `torch.Tensor.to` does it."""
+        return replace(self, tensors=self.tensors.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> PendingBatch:
+        """The pending batch in pinned memory; torch's loaders call it."""
+        return replace(self, tensors=self.tensors.pin_memory())
+
     def finished(self) -> Tensor:
         """All rows, with zeros where a sample lacks the modality."""
         finished = self.transform.finish(self.tensors)
         if len(self.rows) == self.length:
             return finished
         filled = finished.new_zeros(self.length, *finished.shape[1:])
-        return filled.index_copy_(0, torch.tensor(self.rows), finished)
+        rows = torch.tensor(self.rows).to(finished.device, non_blocking=finished.is_cuda)
+        return filled.index_copy_(0, rows, finished)
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedOnArrival:
+    """A pending batch that a worker sends; what arrives in the other process is a tensor.
+
+    Args:
+        pending: The batch.
+    """
+
+    pending: PendingBatch
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _arrive, (self.transform, self.tensors, self.rows, self.length)
-
-
-def _arrive(*fields: Any) -> Tensor:
-    """What a pending batch is unpickled as."""
-    return PendingBatch(*fields).finished()
+        return PendingBatch.finished, (self.pending,)
