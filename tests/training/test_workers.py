@@ -58,14 +58,14 @@ class Held(Dataset):
     def __len__(self):
         return 1
 
-    def __getitem__(self, index):
+    def pending(self, index):
         self.file = open(sys.argv[1], "w")
         fcntl.flock(self.file, fcntl.LOCK_EX)
         os.kill(os.getppid(), signal.SIGKILL)
         signal.pause()
 
 if __name__ == "__main__":
-    next(iter(_loader(Held(), [[0]], ["a"], 2)))
+    next(iter(_loader(Held(), [[0]], ["a"], 2, False)))
 """
 
 
@@ -211,7 +211,7 @@ def refuse() -> None:
     ],
 )
 def test_what_befalls_a_worker_is_one_line(fails: Callable[[], None], message: str) -> None:
-    loader = training_loader(Failing(fails), SHAPES, 4, seed=0, workers=1)
+    loader = training_loader(Failing(fails), replace(CONFIG, batch_size=4, workers=1))
     with pytest.raises(MMParetoError, match=message) as raised:
         list(loader)
     assert "\n" not in str(raised.value)
