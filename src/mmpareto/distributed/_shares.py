@@ -117,6 +117,9 @@ class Shares:
                 vector = division.vector(gradients)
                 begun.append((division, begin_mean_share(vector, group, what)))
         finish_whole = self._communicator.begin_average(gradients, objective)
+        if not begun:
+            # Of one process `gradients` itself, so that who takes them frees them.
+            return finish_whole
 
         def finish() -> Gradients:
             averaged: Gradients = {}
