@@ -18,7 +18,7 @@ from mmpareto._storage._seal import SEAL, seal
 from mmpareto.data import Batch, Splits
 from mmpareto.diagnostics import GeometryRow
 from mmpareto.training._building import build_model
-from mmpareto.training._checkpoint_file import choose_checkpoint
+from mmpareto.training._checkpoint_file import resumed_from
 from mmpareto.training._class_weights import learned_target
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity
@@ -88,7 +88,7 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
             module, loaders = _prepare(config, splits, trainer)
             if trainer.is_global_zero:
                 claim(config, make_folder(out))
-            _fit(trainer, module, loaders, choose_checkpoint(out, training))
+            _fit(trainer, module, loaders, resumed_from(out, training))
             if trainer.is_global_zero:
                 metrics = _results(config, out, splits, recorder)
                 metrics["train"]["seconds"] = timer.time_elapsed("train")
