@@ -14,6 +14,7 @@ import yaml
 from mmpareto import balancing, recipes
 from mmpareto._catalogue import catalogue
 from mmpareto.balancing import Method, MMPareto
+from mmpareto.cli import main
 from mmpareto.compare import DEFAULT_SPACE, compare, tune, write_tuning_report
 from mmpareto.compare._best_of import best_of, point_scores
 from mmpareto.compare._space import method_config, parse_space
@@ -205,7 +206,19 @@ def test_numbers_below_one_are_refused(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_the_stored_tuning_is_what_a_command_takes(tuning: Path) -> None:
+def test_the_stored_tuning_is_what_a_command_takes(
+    tuning: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(tuning)
+    assert main(["tune", "--config", str(tuning / "config.yaml"), "--out", str(tuning)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("done before") == 4
+    assert f"Report: {(tuning / 'report.html').as_uri()}" in shown
+    assert contents(tuning) == before
+    with pytest.raises(SystemExit) as ended:
+        main(["tune", "--space", "{optimizer.lr: {log: [2, 1]}}", "--out", str(tuning / "new")])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
     stored = yaml.safe_load((tuning / "config.yaml").read_text())
     assert stored["space"] == DEFAULT_SPACE
     assert (stored["budget"], stored["seeds"], stored["methods"]) == (2, 1, "uniform,mmpareto")

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Protocol
 
-from mmpareto._storage._files import make_folder
+from mmpareto._storage._folders import make_inside
 from mmpareto._storage._workplace import workplace
 from mmpareto.compare._cell import Cell, check_methods, finished, run_cell
 from mmpareto.compare._claimed_run import work_of
@@ -157,7 +157,7 @@ def train_cells(record: GridRecord, jobs: int, listener: Listener) -> None:
     for cell in record.done:
         listener(cell, "done before")
     todo = [cell for cell in record.cells if cell not in record.done]
-    tasks = [(record.base, cell, make_folder(record.folder(cell))) for cell in todo]
+    tasks = [(record.base, cell, make_inside(record.out, "runs", cell.name)) for cell in todo]
     devices = () if record.base.accelerator == "cpu" else visible_devices()
     for number, future in launch(run_cell, tasks, min(jobs, len(tasks) or 1), devices):
         cell, error, outcome = todo[number], future.exception(), "done"

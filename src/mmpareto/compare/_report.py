@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmpareto._storage._files import make_folder, write_atomically
+from mmpareto._storage._files import write_atomically
+from mmpareto._storage._folders import make_inside
 from mmpareto.compare._comparison import Comparison, read_comparison
 from mmpareto.compare._disclosure import shareable
 from mmpareto.compare._page import render, shareable_failures, where_measured
@@ -43,7 +44,7 @@ def write_report(out: str | Path) -> Path:
     comparison = read_comparison(out)
     pictures = illustrations(comparison)
     page = _page(comparison, pictures)
-    make_folder(out / "figures")
+    make_inside(out, "figures")
     for name, picture in pictures.items():
         write_atomically(out / "figures" / f"{name}.png", picture.png)
     write_atomically(out / "report.html", page)

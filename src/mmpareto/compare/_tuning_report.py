@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mmpareto._storage._files import make_folder, read_text, write_atomically
+from mmpareto._storage._files import read_text, write_atomically
+from mmpareto._storage._folders import make_inside
 from mmpareto.compare._best_of import best_of, budgets, point_scores
 from mmpareto.compare._comparison import read_environment, read_failures
 from mmpareto.compare._page import render, shareable_failures, where_measured
@@ -43,7 +44,7 @@ def write_tuning_report(out: Path) -> Path:
     if curves:
         bytes_of_figure = png(best_of_figure(curves, title))
         pictures["best-of"] = Illustration(bytes_of_figure, _alt(curves, title))
-        make_folder(out / "figures")
+        make_inside(out, "figures")
         write_atomically(out / "figures" / "best-of.png", bytes_of_figure)
     config = read_text(out / "config.yaml")
     page = render(
