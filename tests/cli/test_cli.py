@@ -55,7 +55,7 @@ def test_a_warning_is_one_line_and_shown_once(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nonsense"], "'nonsense' (choose from 'train', 'evaluate', 'compare', 'list', 'data')"),
+        (["nonsense"], "'nonsense' (choose from 'train', 'evaluate', 'compare', 'tune', 'list', 'data')"),
         ([], '"command" to be one of'),
         (
             ["train", "--data", "nonsense", "--out", "x"],
