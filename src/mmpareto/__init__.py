@@ -1,5 +1,6 @@
 """Balanced multimodal learning: one call in place of ``loss.backward()``."""
 
+from mmpareto._load import load as load
 from mmpareto.balancing import MGDA as MGDA
 from mmpareto.balancing import GradientIntegration as GradientIntegration
 from mmpareto.balancing import Joint as Joint

@@ -15,8 +15,12 @@ from mmpareto.training._config_file import describe, load_config, save_config
 CONFIG, CHECKPOINT = "config.yaml", "best.ckpt"
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 METRICS, GEOMETRY, DATA = "metrics.json", "geometry.csv", "data_fingerprint.txt"
+WEIGHTS, INTERFACE = "model.safetensors", "model.json"
+TEST_PREDICTIONS = "test_predictions.csv"
 FINISHED = (CONFIG, CHECKPOINT, GEOMETRY, METRICS)
 """What a finished training has, and what belongs together."""
+SERVED = (CONFIG, WEIGHTS, INTERFACE, METRICS)
+"""What using its model needs, without its data."""
 SPLITS = ("train", "val", "test")
 
 Metrics = dict[str, dict[str, float]]
