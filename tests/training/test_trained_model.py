@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from served_table import rows, training, write
 
 import mmpareto
-from mmpareto.errors import MMParetoError
-from mmpareto.specs import Classes
 from mmpareto.training import PredictedRows, predict
 from mmpareto.training._evaluation import load_model
 from mmpareto.training._predicted_rows import in_rows

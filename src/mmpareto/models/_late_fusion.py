@@ -70,7 +70,7 @@ class LateFusion(MultimodalModel):
             # would enter the statistics of batch norm.
             feature = self.encoders[modality](select_present(values, rows.get(modality)))
             unimodal[modality] = self.unimodal[modality](feature)
-            features[modality] = scatter_present(feature, rows.get(modality), len(values))
+            features[modality] = scatter_present(feature, rows.get(modality), values.shape[0])
         return Output(self.joint(self.fusion(features, rows)), unimodal, features)
 
 

@@ -21,6 +21,7 @@ FINISHED = (CONFIG, CHECKPOINT, GEOMETRY, METRICS)
 """What a finished training has, and what belongs together."""
 SERVED = (CONFIG, WEIGHTS, INTERFACE, METRICS)
 """What using its model needs, without its data."""
+_MORE = (WEIGHTS, INTERFACE, TEST_PREDICTIONS)
 SPLITS = ("train", "val", "test")
 
 Metrics = dict[str, dict[str, float]]
@@ -59,6 +60,11 @@ def check_unchanged(folder: Path, name: str) -> None:
             f"{folder / name} should be the file that the training wrote. Found: {changes[0]}. "
             "Delete the folder to repeat the training, or bring its files back."
         )
+
+
+def written(folder: Path) -> list[str]:
+    """The files of a finished training that are never changed again."""
+    return [*FINISHED, *(name for name in _MORE if (folder / name).exists())]
 
 
 def _numbers(metrics: Any) -> Metrics:

@@ -32,33 +32,44 @@ class Interface:
     Args:
         shapes: For each modality the shape of one sample.
         target: What is predicted.
-        sizes: Number of samples of each part of the data.
+        division: What made the parts of the data.
+        sizes: Number of samples of each part.
         guess: Test score of a prediction that needs no input: the training part's most frequent
             class, or its mean.
     """
 
     shapes: dict[str, Shape]
     target: Labels | Number | Classes  # in this order: labels' fields are among those of classes
+    division: str
     sizes: dict[str, int]
     guess: float
 
 
-def save_interface(config: RunConfig, splits: Splits, path: Path) -> None:
+def save_interface(config: RunConfig, splits: Splits, path: Path) -> bool:
     """Writes what is needed of a training's data to use its model without them.
 
     Args:
         config: The training.
         splits: Its data.
         path: The file.
+
+    Returns:
+        Whether it could: a target of the user's own is no plain data.
     """
     target = config.data.target
-    assert isinstance(target, Labels | Number | Classes)
+    if not isinstance(target, Labels | Number | Classes):
+        return False
     sizes = {part: len(dataset) for part, dataset in vars(splits).items()}
     guess = guess_score(target, splits.train.all_labels(), splits.test.all_labels())
-    content: dict[str, Any] = describe(Interface(config.shapes, target, sizes, guess))
+    division, table = f"the data set {config.data.name}", None
     if isinstance(config.data, Manifest):
-        content[_TABLE] = describe(config.data.reader(splits.train, config.shapes), paths=False)
+        division = config.data.contents.division
+        table = describe(config.data.reader(splits.train, config.shapes), paths=False)
+    content: dict[str, Any] = describe(Interface(config.shapes, target, division, sizes, guess))
+    if table is not None:
+        content[_TABLE] = table
     write_json(path, _in_json(content))
+    return True
 
 
 def load_interface(path: Path) -> tuple[Interface, Reader | None]:

@@ -14,7 +14,6 @@ from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
 from mmpareto.partition import JOINT
 from mmpareto.specs import Shape, Target
-from mmpareto.training._compiling import compile_encoders
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity, load_config
 from mmpareto.training._device import choose_device
@@ -183,5 +182,4 @@ def load(run: Path | str, accelerator: str = "auto") -> TrainedModel:
     interface, reader = load_interface(folder / INTERFACE)
     module = config.model.build(interface.shapes, interface.target.outputs)
     load_weights(module, folder / WEIGHTS, identity(config))
-    compile_encoders(module, config)
     return TrainedModel(config, interface, module, reader, accelerator)

@@ -23,19 +23,18 @@ from mmpareto.training._config_file import identity
 from mmpareto.training._evaluation import as_in_training, load_model, predict_parts
 from mmpareto.training._folder import (
     CHECKPOINT,
-    FINISHED,
     GEOMETRY,
     INTERFACE,
     LAST,
     METRICS,
     PREVIOUS,
-    SERVED,
     TEST_PREDICTIONS,
     WEIGHTS,
     Metrics,
     check_same,
     claim,
     stored_metrics,
+    written,
 )
 from mmpareto.training._geometry_callback import GeometryCallback
 from mmpareto.training._interface import save_interface
@@ -99,7 +98,7 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
                 metrics = _results(config, out, splits, recorder)
                 metrics["train"]["seconds"] = timer.time_elapsed("train")
                 write_json(out / METRICS, metrics)
-                seal(out, dict.fromkeys((*FINISHED, *SERVED, TEST_PREDICTIONS)))
+                seal(out, written(out))
                 for name in (LAST, PREVIOUS):
                     (out / name).unlink(missing_ok=True)
     return metrics if metrics and trainer.is_global_zero else {}
@@ -115,8 +114,8 @@ def _results(config: RunConfig, out: Path, splits: Splits, recorder: GeometryCal
     scores = {part: of_part.scores(target) for part, of_part in predictions.items()}
     write_records(out / GEOMETRY, GeometryRow, recorder.geometry.rows())
     save_test_predictions(predictions["test"], target, out / TEST_PREDICTIONS)
-    save_interface(config, splits, out / INTERFACE)
-    save_weights(model, out / WEIGHTS, identity(config))
+    if save_interface(config, splits, out / INTERFACE):
+        save_weights(model, out / WEIGHTS, identity(config))
     return {"train": conflicts, **scores}
 
 

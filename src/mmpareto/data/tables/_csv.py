@@ -83,7 +83,8 @@ def read_csv(path: Path) -> RawTable:
     raw = RawTable(opened.header, list(columns), numbers[~is_blank], total, problems)
     raw.may_have_commas = opened.delimiter == ";"
     if len(columns) > 1:
-        left_out |= dict.fromkeys(numbers[is_blank].tolist(), _EMPTY)
+        lines = _empty_lines(opened, count)
+        left_out |= dict.fromkeys(set(numbers[is_blank].tolist()) - lines, _EMPTY)
     raw.left_out = left_out | {n: _width_fault(opened, width) for n, width in faults.items()}
     return raw
 
@@ -127,6 +128,17 @@ def _is_blank(columns: Sequence[pyarrow.Array]) -> np.ndarray:
             break
         blank &= compute.equal(column, "").to_numpy(zero_copy_only=False)
     return blank
+
+
+def _empty_lines(opened: CsvFile, count: int) -> set[int]:
+    """Numbers of the lines in which there is no delimiter either: they are no rows.
+
+    They are not looked for where cells have lines of their own.
+    """
+    texts = opened.data.splitlines()
+    if len(texts) != count + 1:
+        return set()
+    return {number for number, text in enumerate(texts, opened.line) if not text.strip(b' "')}
 
 
 def _no_row(opened: CsvFile, faults: Mapping[int, int]) -> str:
