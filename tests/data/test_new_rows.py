@@ -100,9 +100,9 @@ def test_lists_and_texts_of_a_tokenizer_need_no_other_files(tmp_path: Path) -> N
         for row in pyarrow.table(columns).to_pylist()
     ]
     check_equal(reader.read(by_python), test)
-    with pytest.raises(MMParetoError, match="column `vector`, should hold .* lists of numbers"):
+    with pytest.raises(MMParetoError, match=r"column `vector`, should hold .* lists of numbers"):
         reader.read([{"vector": "many"}])
-    with pytest.raises(MMParetoError, match="column `note`, should hold .* Found lists"):
+    with pytest.raises(MMParetoError, match=r"column `note`, should hold .* Found lists"):
         reader.read([{"note": [1.0, 2.0]}])
 
 

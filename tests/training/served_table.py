@@ -60,4 +60,4 @@ def training(path: Path, **settings: Any) -> RunConfig:
     stated: dict[str, Any] = {"types": {"coat": "category"}, "image_size": 8, "text_length": 24}
     stated |= settings.pop("data", {})
     base: dict[str, Any] = {"method": Uniform(), "model": LateFusionCNN(width=4)}
-    return RunConfig(data=Manifest(path, **stated), epochs=1, batch_size=8, **base, **settings)
+    return RunConfig(data=Manifest(path, **stated), epochs=1, batch_size=8, **(base | settings))
