@@ -180,6 +180,13 @@ def load(run: Path | str, accelerator: str = "auto") -> TrainedModel:
     for name in SERVED:
         check_unchanged(folder, name)
     interface, reader = load_interface(folder / INTERFACE)
-    module = config.model.build(interface.shapes, interface.target.outputs)
+    try:
+        with torch.random.fork_rng(devices=()):  # the caller's draws stay what they are
+            module = config.model.build(interface.shapes, interface.target.outputs)
+    except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        raise MMParetoError(
+            f"{folder / INTERFACE} should say what the model in {CONFIG} takes. Found: "
+            f"{' '.join(str(error).split())}"
+        ) from error
     load_weights(module, folder / WEIGHTS, identity(config))
     return TrainedModel(config, interface, module, reader, accelerator)
