@@ -19,9 +19,9 @@ from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
 from mmpareto.specs import Shape, Target, Text
 from mmpareto.training._folder import stored_metrics
+from mmpareto.training._load import load
 from mmpareto.training._model_card import CARD, check_card, model_card
 from mmpareto.training._predicted_rows import expectation
-from mmpareto.training._trained_model import load
 
 _CHECKED = (1, 2, 7)
 """Sizes of batches for which an exported program is compared with its model."""

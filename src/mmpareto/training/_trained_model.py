@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,12 @@ from mmpareto.models import MultimodalModel
 from mmpareto.partition import JOINT
 from mmpareto.specs import Shape, Target
 from mmpareto.training._config import RunConfig
-from mmpareto.training._config_file import identity, load_config
 from mmpareto.training._device import choose_device
 from mmpareto.training._evaluation import autocast, predict
-from mmpareto.training._folder import CONFIG, INTERFACE, SERVED, WEIGHTS, check_unchanged
-from mmpareto.training._interface import Interface, load_interface
+from mmpareto.training._interface import Interface
 from mmpareto.training._loading import batch_size
 from mmpareto.training._predicted_rows import PredictedRows, expectation, in_rows, missing_in
 from mmpareto.training._switches import computing
-from mmpareto.training._weights import load_weights
 
 if TYPE_CHECKING:  # it needs pyarrow
     from mmpareto.data.tables._reader import Reader
@@ -54,7 +52,7 @@ class TrainedModel:
         accelerator: str,
     ) -> None:
         self.config, self.interface, self._reader = config, interface, reader
-        self._device = choose_device(accelerator)
+        self._accelerator, self._device = accelerator, choose_device(accelerator)
         self.module = module.eval().to(self._device)
 
     @property
@@ -110,7 +108,8 @@ class TrainedModel:
     def predict_test(self) -> PredictedRows:
         """Predictions for the test part of the training's data, which are read for it."""
         test = self.config.data.load().test
-        return in_rows(predict(self.module, test, self.config), self.target)
+        here = replace(self.config, accelerator=self._accelerator)
+        return in_rows(predict(self.module, test, here), self.target)
 
     @torch.no_grad()
     def expect(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -156,37 +155,3 @@ class TrainedModel:
         names = (JOINT, *self.shapes)
         shape = (count, self.target.outputs)
         return {name: torch.full(shape, torch.nan, dtype=torch.float64) for name in names}
-
-
-def load(run: Path | str, accelerator: str = "auto") -> TrainedModel:
-    """A trained model with its preprocessing, from the folder of its training.
-
-    The folder is complete: neither the table nor other data are read, and nothing in it is run.
-
-    Args:
-        run: Folder that ``mmpareto train`` wrote, wherever it is now.
-        accelerator: Where the model computes: auto, cpu, gpu or mps.
-
-    Raises:
-        MMParetoError: If the folder holds no finished training, or its files have changed since.
-    """
-    folder = Path(run)
-    if (folder / CONFIG).is_file() and not (folder / WEIGHTS).is_file():
-        raise MMParetoError(
-            f"Parameter `run` should be a folder with a finished training. Found {folder} without "
-            f"{WEIGHTS}: the command that began it continues it."
-        )
-    config = load_config(folder / CONFIG)
-    for name in SERVED:
-        check_unchanged(folder, name)
-    interface, reader = load_interface(folder / INTERFACE)
-    try:
-        with torch.random.fork_rng(devices=()):  # the caller's draws stay what they are
-            module = config.model.build(interface.shapes, interface.target.outputs)
-    except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
-        raise MMParetoError(
-            f"{folder / INTERFACE} should say what the model in {CONFIG} takes. Found: "
-            f"{' '.join(str(error).split())}"
-        ) from error
-    load_weights(module, folder / WEIGHTS, identity(config))
-    return TrainedModel(config, interface, module, reader, accelerator)
