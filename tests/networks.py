@@ -95,13 +95,18 @@ _EXPORTS = [
     for value in vars(balancing).values()
     if inspect.isclass(value) and issubclass(value, mp.Method)
 ]
-CLASSES = [cls for cls in _EXPORTS if cls is not mp.Method and not inspect.isabstract(cls)]
+CLASSES = [*(cls for cls in _EXPORTS if hasattr(cls, "name")), balancing.CustomWeighting]
 DEFAULTS: list[mp.Method] = [cls() for cls in CLASSES if cls is not balancing.CustomWeighting]
 METHODS = {repr(method): method for method in [*DEFAULTS, mp.MMPareto(granularity="tensor")]}
 METHODS["custom"] = balancing.CustomWeighting(inverse_lengths)
 
 MEASURED = mp.Geometry()
-every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+_TYPICAL = (mp.Joint, mp.Uniform, mp.ScaledUniform, mp.MGDA, mp.MMPareto, balancing.CustomWeighting)
+_STEPPED = {name: method for name, method in METHODS.items() if isinstance(method, _TYPICAL)}
+# Between them these take every path through a step. Others differ in numbers that it does not look
+# at; what is demanded of those numbers is demanded of every exported method.
+every_method = pytest.mark.parametrize("method", _STEPPED.values(), ids=_STEPPED)
+every_exported_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 with_and_without_geometry = pytest.mark.parametrize(
     "geometry", [MEASURED, None], ids=["geometry", "no-geometry"]
 )

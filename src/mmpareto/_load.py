@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from mmpareto.training import TrainedModel
 
 
-def load(run: Path | str, accelerator: str = "auto") -> TrainedModel:
+def load(
+    run: Path | str, accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+) -> TrainedModel:
     """A trained model with its preprocessing, from the folder of its training.
 
     The folder is complete: neither the table nor other data are read, and nothing in it is run.

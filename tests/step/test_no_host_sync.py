@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import mmpareto as mp
 from families import gradients, step
-from networks import LateFusion, every_method, with_and_without_geometry
+from networks import LateFusion, every_exported_method, with_and_without_geometry
 
 every_solver = pytest.mark.parametrize(
     "m", [1, 2, 3, 10], ids=["one", "closed-form", "faces", "active-set"]
@@ -71,7 +71,7 @@ def test_the_guard_refuses_waiting(wait: object) -> None:
 
 
 @every_solver
-@every_method
+@every_exported_method
 @with_and_without_geometry
 def test_step_does_not_wait(method: mp.Method, m: int, geometry: mp.Geometry | None) -> None:
     g = gradients("generic", m)
@@ -81,7 +81,7 @@ def test_step_does_not_wait(method: mp.Method, m: int, geometry: mp.Geometry | N
 
 
 @every_solver
-@every_method
+@every_exported_method
 @with_and_without_geometry
 def test_step_needs_no_values(method: mp.Method, m: int, geometry: mp.Geometry | None) -> None:
     h, report = step(gradients("generic", m).to("meta"), method, geometry=geometry)
@@ -89,7 +89,7 @@ def test_step_needs_no_values(method: mp.Method, m: int, geometry: mp.Geometry |
     assert all(scalar.is_meta for scalar in report.scalars().values())
 
 
-@every_method
+@every_exported_method
 def test_a_model_can_be_stepped_without_values(method: mp.Method) -> None:
     model = LateFusion("audio", "visual", "text")
     batch = {name: x.to("meta") for name, x in model.batch().items()}

@@ -10,13 +10,13 @@ import pytest
 
 import mmpareto as mp
 from families import gradients, step
-from networks import LateFusion, every_method, plain_gradients, with_and_without_geometry
+from networks import LateFusion, every_exported_method, plain_gradients, with_and_without_geometry
 
 every_value = pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 
 
 @every_value
-@every_method
+@every_exported_method
 @pytest.mark.parametrize("m", [1, 2, 3, 10])
 def test_entry_stays_non_finite(m: int, method: mp.Method, value: float) -> None:
     for objective in range(m):
@@ -27,7 +27,7 @@ def test_entry_stays_non_finite(m: int, method: mp.Method, value: float) -> None
 
 
 @every_value
-@every_method
+@every_exported_method
 @pytest.mark.parametrize("objective", ["joint", "audio"])
 def test_loss_spoils_at_least_what_it_spoils_under_autograd(
     objective: str, method: mp.Method, value: float
@@ -44,7 +44,7 @@ def test_loss_spoils_at_least_what_it_spoils_under_autograd(
         assert not parameter.grad[~expected[name].isfinite()].isfinite().any(), name
 
 
-@every_method
+@every_exported_method
 def test_other_encoders_are_not_drawn_in(method: mp.Method) -> None:
     model = LateFusion("audio", "visual")
     losses = model.losses(model.batch())
@@ -67,7 +67,7 @@ def test_the_encoders_of_joint_do_not_see_unimodal_losses(geometry: mp.Geometry 
 
 
 @every_value
-@every_method
+@every_exported_method
 @pytest.mark.parametrize("m", [2, 3])
 def test_what_is_not_finite_is_neither_in_conflict_nor_in_agreement(
     m: int, method: mp.Method, value: float

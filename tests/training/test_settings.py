@@ -7,7 +7,9 @@ import hashlib
 import importlib
 import json
 import pickle
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from mmpareto.data._dataset import EpochIndices
 from mmpareto.data.samples._augment import Frames
 from mmpareto.data.samples._cached import CachedDataset, Column
 from mmpareto.errors import MMParetoError
-from mmpareto.models import LateFusionCNN
+from mmpareto.models import MMTMCNN, BottleneckTransformer, LateFusionCNN
 from mmpareto.optimizers import SGD, AdamW, Schedule, TorchOptimizer
 from mmpareto.specs import Classes
 from mmpareto.training import RunConfig, describe, evaluate, load_config, load_run, save_config
@@ -53,8 +55,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "weights": {"class_weights": "balanced", "label_smoothing": 0.1},
     "patience": {"patience": 1, "optimizer": SGD(0.0)},
     "augmented": {"augmented": ()},
+    "compile": {"compile": True},
 }
 settings = pytest.mark.parametrize("changes", SETTINGS.values(), ids=list(SETTINGS))
+
+
+@pytest.fixture(autouse=True)
+def _compile_quickly(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    yield
+    torch.compiler.reset()
 
 
 class Interrupted(Exception): ...
@@ -187,8 +197,6 @@ def test_half_precision_needs_a_gpu(tmp_path: Path) -> None:
 
 def test_parts_of_a_batch_make_one_step_of_the_whole_batch(tmp_path: Path) -> None:
     """But for batch norm, which the bottleneck model does not have."""
-    from mmpareto.models import BottleneckTransformer
-
     base = replace(CONFIG, model=BottleneckTransformer(dim=16, layers=2), epochs=1)
     for parts in (1, 4):
         run(replace(base, accumulate=parts), tmp_path / str(parts), progress=False)
@@ -303,12 +311,26 @@ def test_a_training_that_was_killed_when_it_had_ended_does_not_go_on(tmp_path: P
 
 
 def test_encoders_are_compiled_where_they_train_and_where_they_are_evaluated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    compiled: list[str] = []
-    monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(type(self).__name__))
-    run(replace(CONFIG, epochs=1, compile=True), tmp_path, progress=False)
-    assert compiled == ["Sequential"] * 4  # two to train, two to evaluate
+    torch.compiler.reset()
+    torch._dynamo.utils.counters.clear()
+    config = replace(CONFIG, epochs=1, compile=True)
+    metrics = run(config, tmp_path, progress=False)
+    counts = torch._dynamo.utils.counters["stats"]
+    assert counts["unique_graphs"] >= 4  # of two encoders, to train and to validate
+    torch.compiler.reset()
+    counts.clear()
+    _, model = load_run(tmp_path)
+    assert evaluate(model, config.data.load(), config)["val"] == metrics["val"]
+    assert counts["unique_graphs"] >= 2
+
+
+def test_encoders_that_are_run_part_by_part_are_not_compiled(tmp_path: Path) -> None:
+    config = replace(CONFIG, model=MMTMCNN(width=2), compile=True)
+    with pytest.raises(MMParetoError, match=r"`compile` should be false .* Found MMTM"):
+        run(config, tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_weights_of_classes_make_rare_ones_count_as_much() -> None:

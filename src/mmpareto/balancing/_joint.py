@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmpareto.balancing._facts import Facts
 from mmpareto.balancing._method import LossWeighting
 from mmpareto.partition import JOINT
 
@@ -20,6 +21,14 @@ class Joint(LossWeighting):
     """
 
     name = "joint"
+    facts = Facts(
+        source="the common baseline",
+        family="losses",
+        needs="a joint loss",
+        modalities="any",
+        forwards=1,
+        backwards=1,
+    )
     requires = frozenset({JOINT})
 
     def loss_weights(self, objectives: Sequence[str]) -> list[float]:

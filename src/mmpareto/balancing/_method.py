@@ -9,6 +9,7 @@ from typing import ClassVar, TypeAlias
 
 from torch import Tensor
 
+from mmpareto.balancing._facts import Facts
 from mmpareto.errors import MMParetoError
 
 GramianWeighting: TypeAlias = Callable[[Tensor], Tensor]
@@ -22,9 +23,11 @@ class Method(ABC):
     Attributes:
         name: What the command line and the tables call the method.
         requires: Objectives without which the method has no meaning.
+        facts: Its source, needs and cost.
     """
 
     name: ClassVar[str]
+    facts: ClassVar[Facts]
     requires: ClassVar[frozenset[str]] = frozenset()
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mmpareto.balancing._facts import Facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._min_norm import min_norm_weights
 from mmpareto.gradients import nonzero
@@ -26,6 +27,14 @@ class MGDA(GradientIntegration):
     """
 
     name = "mgda"
+    facts = Facts(
+        source="Sener and Koltun, NeurIPS 2018, arXiv 1810.04650",
+        family="gradients",
+        needs="a gradient per loss",
+        modalities="any",
+        forwards=1,
+        backwards=2,
+    )
 
     def weights(self, gramians: Tensor) -> Tensor:
         gramian = gramians.sum(0)

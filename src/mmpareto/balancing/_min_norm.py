@@ -10,9 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mmpareto.balancing._nonnegative import (
+    LARGEST_ENUMERATED,
+    active_set,
+    all_faces,
+    stationary,
+)
+from mmpareto.balancing._unit_gramian import unit_gramian
 from mmpareto.gradients import nonzero
-
-_LARGEST_ENUMERATED = 8
 
 
 def min_norm_weights(gramian: Tensor) -> Tensor:
@@ -45,14 +50,15 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
         # In units of each gradient's own length, x_i = w_i |g_i|, the systems stay well-conditioned
         # however far apart the lengths are: the cosines C replace G, and sum(w) = 1 becomes b.x = 1
         # up to a factor. Zero gradients have b = 0.
-        length = torch.where(alive, wide.diagonal().sqrt(), torch.inf)
-        b = length.amin() / length
-        cosines = (wide / length[:, None] / length).masked_fill(~(alive[:, None] & alive), 0.0)
-        # C is semi-definite up to rounding only. That rounding, added to the diagonal, keeps the
-        # systems regular where gradients are equal or cancel.
-        cosines.diagonal().add_(len(b) * torch.finfo(b.dtype).eps)
-        solve = _over_faces if len(gramian) <= _LARGEST_ENUMERATED else _active_set
-        weights = b * solve(cosines, b)
+        cosines, lengths, _ = unit_gramian(wide)
+        b = alive * lengths.amin() / lengths
+        # x minimizes x C x + (b.x - 1)^2, up to scale.
+        system = cosines + b[:, None] * b
+        if len(gramian) <= LARGEST_ENUMERATED:
+            x = _over_faces(cosines, system, b)
+        else:
+            x = active_set(system, b[None])[0]
+        weights = b * x
     weights = torch.where(alive.any(), weights / weights.sum(), 1 / len(weights))
     return weights.to(gramian.dtype)
 
@@ -67,63 +73,17 @@ def _of_two(gramian: Tensor, alive: Tensor) -> Tensor:
     return torch.where(alive.all(), weights, alive.to(weights.dtype))
 
 
-def _over_faces(cosines: Tensor, b: Tensor) -> Tensor:
+def _over_faces(cosines: Tensor, system: Tensor, b: Tensor) -> Tensor:
     """Minimizes ``x C x`` over x >= 0, b.x = 1 by solving every face; x is returned up to scale.
 
     The minimum is the one point, on whatever face, from which no vertex promises a descent. (The
     shortest of all faces' points would have only half the digits, a length being flat around its
     minimum.)
     """
-    m = len(cosines)
-    vertices = torch.arange(m, device=cosines.device)
-    faces = (torch.arange(1, 2**m, device=cosines.device)[:, None] >> vertices) & 1 == 1
-    x = _stationary(cosines, b, faces)
+    x = stationary(system, b, all_faces(len(b), b.device)[1:])
     x = x / (x @ b)[:, None]
     product = x @ cosines
     length, size = (product * x).sum(-1, keepdim=True), x.sum(-1, keepdim=True)
     descent = (b * length - product) / (size * (1 + b * size))  # in units of its rounding error
     inside = ((x >= 0) & x.isfinite()).all(-1)
     return x.index_select(0, torch.where(inside, descent.amax(-1), torch.inf).argmin().view(1))[0]
-
-
-def _active_set(cosines: Tensor, b: Tensor) -> Tensor:
-    """Minimizes ``x C x + (b.x - 1)^2`` over x >= 0, which gives the same x up to scale.
-
-    The method of Lawson and Hanson (Solving Least Squares Problems, 1974, chapter 23), with masks
-    in place of branches and a fixed number of moves.
-    """
-    m = len(cosines)
-    tolerance = 10 * m * torch.finfo(cosines.dtype).eps
-    x, face = torch.zeros_like(b), torch.zeros_like(b, dtype=torch.bool)
-    settled, vertices = ~face[0], torch.arange(m, device=cosines.device)
-    for _ in range(4 * m):
-        # Once settled on a face, the vertex that promises the steepest descent joins it; one of
-        # those that tie, since the system of a face with equal gradients is all but singular.
-        descent = torch.where(~face, b * (1 - b @ x) - cosines @ x, -torch.inf)
-        face = face | (settled & (descent > tolerance) & (vertices == descent.argmax()))
-        # Move to the face's minimum, or as far as x stays inside; the vertices that stop it are
-        # dropped.
-        target = torch.where(face, _stationary(cosines, b, face), 0.0)
-        stops = face & (target <= 0)
-        reach = torch.where(stops, x / (x - target), 1.0).nan_to_num(0.0)
-        step = reach.amin()
-        dropped = stops & (reach == step)
-        x = torch.where(dropped, 0.0, x + step * (target - x))
-        face, settled = face & ~dropped, ~dropped.any()
-    return x
-
-
-def _stationary(cosines: Tensor, b: Tensor, faces: Tensor) -> Tensor:
-    """Stationary points [..., m] of ``x C x + (b.x - 1)^2`` on faces, 0 outside of them.
-
-    Args:
-        cosines: Tensor [m, m], C.
-        b: Tensor [m].
-        faces: Masks [..., m].
-    """
-    both = faces[..., :, None] & faces[..., None, :]
-    system = torch.where(
-        both, cosines + b[:, None] * b, torch.eye(len(b), dtype=b.dtype, device=b.device)
-    )
-    solution: Tensor = torch.linalg.solve_ex(system, torch.where(faces, b, 0.0))[0]
-    return solution

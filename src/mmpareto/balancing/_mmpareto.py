@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from mmpareto.balancing._facts import FACTOR, Facts
 from mmpareto.balancing._method import GradientIntegration, check_gamma
 from mmpareto.balancing._min_norm import min_norm_weights
 from mmpareto.errors import MMParetoError
@@ -55,6 +56,15 @@ class MMPareto(GradientIntegration):
     """
 
     name = "mmpareto"
+    facts = Facts(
+        source="Wei and Hu, ICML 2024, arXiv 2405.17730",
+        family="gradients",
+        needs="a gradient per loss",
+        modalities="any",
+        forwards=1,
+        backwards=2,
+        ranges={"gamma": FACTOR},
+    )
 
     gamma: float = 1.5
     granularity: Granularity = "encoder"

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmpareto.balancing._facts import FACTOR, Facts
 from mmpareto.balancing._method import LossWeighting, check_gamma
 
 
@@ -16,6 +17,14 @@ class Uniform(LossWeighting):
     """
 
     name = "uniform"
+    facts = Facts(
+        source="the baseline of Wei and Hu, ICML 2024, arXiv 2405.17730",
+        family="losses",
+        needs="losses",
+        modalities="any",
+        forwards=1,
+        backwards=1,
+    )
 
     def loss_weights(self, objectives: Sequence[str]) -> list[float]:
         return [1.0] * len(objectives)
@@ -39,6 +48,15 @@ class ScaledUniform(LossWeighting):
     """
 
     name = "scaled-uniform"
+    facts = Facts(
+        source="a control: what MMPareto is in steps without conflict",
+        family="losses",
+        needs="losses",
+        modalities="any",
+        forwards=1,
+        backwards=1,
+        ranges={"gamma": FACTOR},
+    )
 
     gamma: float = 1.5
 

@@ -10,15 +10,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from mmpareto._catalogue import catalogue
 from mmpareto.balancing import MMPareto
-from mmpareto.cli._config_file import CATALOGUES
 from mmpareto.cli._printing import plain, say, scores_table
 from mmpareto.training import RunConfig
-
-TITLES = {"data": "Data sets", "method": "Methods", "model": "Models", "optimizer": "Optimizers"}
 
 
 def train(settings: Any) -> int:
@@ -40,6 +35,8 @@ def compare(settings: Any) -> int:
 
     base = RunConfig(method=MMPareto(), **_run_settings(settings))
     methods = list(map(str.strip, settings.methods.split(",")))
+    if methods == ["all"]:
+        methods = comparison.method_names()
     console = Console()
     with _grid_progress(console, len(methods) * settings.seeds) as listener:
         failures = comparison.compare(
@@ -64,19 +61,6 @@ def _run_settings(settings: Any) -> dict[str, Any]:
     """The settings of a training among those of a command."""
     names = [field.name for field in fields(RunConfig) if field.name in settings]
     return {name: settings[name] for name in names}
-
-
-def show(settings: Any) -> int:
-    """Lists what can be chosen by name."""
-    console = Console()
-    for kind, (package, base) in CATALOGUES.items():
-        table = Table(
-            f"--{kind}", "", box=None, padding=(0, 2), title=TITLES[kind], title_justify="left"
-        )
-        for name, entry in catalogue(package, base).items():
-            table.add_row(plain(name), plain((entry.__doc__ or "").splitlines()[0]))
-        console.print(table, "")
-    return 0
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmpareto.cli import _commands, _evaluation, _serving
 from mmpareto.cli._data import data_command
+from mmpareto.cli._listing import list_command
 from mmpareto.cli._options import make_parser
 from mmpareto.cli._parser import expand, expand_name, fail, say
 from mmpareto.errors import MMParetoError
@@ -61,6 +62,6 @@ _COMMANDS = {
     "predict": _serving.predict,
     "export": _serving.export,
     "compare": _commands.compare,
-    "list": _commands.show,
+    "list": list_command,
     "data": data_command,
 }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from mmpareto import __version__, recipes
 from mmpareto.cli._config_file import section
+from mmpareto.cli._listing import KINDS
 from mmpareto.cli._parser import Parser
 from mmpareto.cli._serving import export_parser, predict_parser
 from mmpareto.compare import ROLES, SET_BY_GRID
@@ -32,9 +34,7 @@ def make_parser() -> Parser:
     commands.add_subcommand(
         "compare", _compare(), help="train methods with several seeds, and report"
     )
-    commands.add_subcommand(
-        "list", Parser(description="Names what there is."), help="name methods, data sets, models"
-    )
+    commands.add_subcommand("list", _list(), help="name methods, data sets, models")
     data = Parser(description="Lists, describes, prepares and checks data sets.")
     commands.add_subcommand("data", data, help="describe, prepare and check data sets")
     _add_actions(data)  # after it was added, as jsonargparse demands
@@ -47,7 +47,7 @@ def _train() -> Parser:
         "accuracy."
     )
     _add_files(parser)
-    parser.add_class_arguments(RunConfig)
+    _add_settings(parser)
     parser.set_defaults(_defaults())
     return parser
 
@@ -56,6 +56,14 @@ def _defaults() -> dict[str, Any]:
     """The settings of the demo."""
     defaults: dict[str, Any] = describe(recipes.cg_digits())
     return defaults | {"optimizer": section("optimizer", defaults["optimizer"])}
+
+
+def _add_settings(parser: Parser, skip: Collection[str] = ()) -> None:
+    """Adds the settings of a training as options."""
+    parser.add_class_arguments(RunConfig, skip=set(skip))
+    for action in parser._actions:
+        if action.dest == "schedule.kind":  # a list of the choices is too wide for a screen
+            action.metavar = "KIND"
 
 
 def _evaluate() -> Parser:
@@ -77,18 +85,29 @@ def _compare() -> Parser:
         "--methods",
         type=str,
         default=",".join(ROLES),
-        help="Names of methods, separated by commas.",
+        help="Names of methods, separated by commas, or all.",
     )
     parser.add_argument("--seeds", type=int, default=5, help="Number of trainings per method.")
     parser.add_argument("--jobs", type=int, default=_cores(), help="Trainings at a time.")
     parser.add_argument(
         "--notes", type=list[str] | None, help="Caveats for the report; by default the data set's."
     )
-    parser.add_class_arguments(RunConfig, skip=set(SET_BY_GRID))
+    _add_settings(parser, SET_BY_GRID)
     defaults = _defaults()
     for setting in SET_BY_GRID:
         del defaults[setting]
     parser.set_defaults(defaults)
+    return parser
+
+
+def _list() -> Parser:
+    parser = Parser(description="Names what there is, or tells of one kind what there is to know.")
+    parser.add_argument(
+        "kind", nargs="?", choices=list(KINDS), help="What to list; all of them by default."
+    )
+    parser.add_argument(
+        "--markdown", action="store_true", help="Print a table in Markdown, of methods by default."
+    )
     return parser
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mmpareto.cli._parser import Parser
 from mmpareto.cli._printing import say
@@ -34,7 +34,12 @@ def predict_parser() -> Parser:
         type=Path | None,
         help="Folder that holds all files, where relative paths begin; by default the table's.",
     )
-    parser.add_argument("--accelerator", type=str, default="auto", help="auto, cpu, gpu or mps.")
+    parser.add_argument(
+        "--accelerator",
+        type=Literal["auto", "cpu", "gpu", "mps"],
+        default="auto",
+        help="Where the model computes; auto is gpu where there is one.",
+    )
     return parser
 
 

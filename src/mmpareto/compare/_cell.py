@@ -10,7 +10,7 @@ from mmpareto import balancing
 from mmpareto._catalogue import catalogue, find
 from mmpareto._storage._files import write_json
 from mmpareto._storage._names import file_name
-from mmpareto.balancing import Joint, Method
+from mmpareto.balancing import Joint, Method, TorchJD
 from mmpareto.compare._claimed_run import is_finished, run_claimed
 from mmpareto.compare._comparison import run_name
 from mmpareto.compare._roles import ENSEMBLE
@@ -29,6 +29,9 @@ from mmpareto.training import (
 
 SET_BY_GRID = ("method", "seed", "modalities", "devices", "num_nodes", "strategy")
 """Settings of a training that the grid sets; its trainings have a process each."""
+
+OF_TORCHJD = "torchjd:"
+"""What precedes the name of a weighting of TorchJD."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,9 @@ def method_names() -> list[str]:
 def check_methods(methods: Sequence[str]) -> None:
     """Raises unless `methods` are distinct names of methods."""
     for name in methods:
-        if name not in method_names():
+        if name.startswith(OF_TORCHJD):
+            _method(name)
+        elif name not in method_names():
             raise MMParetoError(
                 f"Parameter `methods` should be some of {', '.join(method_names())}. Found "
                 f"'{name}'."
@@ -66,6 +71,13 @@ def check_methods(methods: Sequence[str]) -> None:
         raise MMParetoError(
             f"Parameter `methods` should be one or more different names. Found {methods!r}."
         )
+
+
+def _method(name: str) -> Method:
+    if name.startswith(OF_TORCHJD):
+        return TorchJD(name.removeprefix(OF_TORCHJD))
+    found: Method = find("methods", balancing, Method, name)()
+    return found
 
 
 def configurations(base: RunConfig, cell: Cell, folder: Path) -> dict[Path, RunConfig]:
@@ -78,7 +90,7 @@ def configurations(base: RunConfig, cell: Cell, folder: Path) -> dict[Path, RunC
         return trainings
     method = base.method
     if method.name != cell.method:
-        method = find("methods", balancing, Method, cell.method)()
+        method = _method(cell.method)
     return {folder: replace(base, method=method, seed=cell.seed)}
 
 

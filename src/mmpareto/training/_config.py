@@ -70,7 +70,7 @@ class RunConfig:
         accumulate: Equal parts that each process computes its share of a batch in, one after the
             other, to save memory. The step decides once, as on the whole batch; batch norm sees
             the parts.
-        compile: Whether encoders are compiled by torch.compile.
+        compile: Whether encoders are compiled by torch.compile, in models of late fusion.
         class_weights: What a class counts for in the loss: alike (none), inversely to its frequency
             in the training part (balanced), or by name, 1 for those that are not named.
         label_smoothing: Part of a label that is spread over all classes in the loss.

@@ -60,12 +60,13 @@ def on_device(batch: Batch, target: Target, device: torch.device) -> Batch:
     Returns:
         The batch with labels as `target.loss` takes them, and those of the data set under `SCORED`.
     """
+    waits = device.type != "cuda"  # which alone knows when memory is free again
     inputs: dict[str, Tensor] = {}
     for modality, values in batch["inputs"].items():
-        moved = values.to(device, non_blocking=True)
+        moved = values.to(device, non_blocking=not waits)
         inputs[modality] = moved.finished() if isinstance(moved, PendingBatch) else moved
     rows: dict[str, Tensor] = {}
     for name, samples in batch["rows"].items():
-        rows[name] = samples.to(device, non_blocking=True)
-    label = target.standardised(batch["label"]).to(device, non_blocking=True)
+        rows[name] = samples.to(device, non_blocking=not waits)
+    label = target.standardised(batch["label"]).to(device, non_blocking=not waits)
     return {**batch, "inputs": inputs, "rows": rows, "label": label, SCORED: batch["label"]}

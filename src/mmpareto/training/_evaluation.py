@@ -17,9 +17,9 @@ from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
 from mmpareto.partition import Partition
 from mmpareto.step import backward
+from mmpareto.training._building import build_model
 from mmpareto.training._checkpoint_file import read_checkpoint
 from mmpareto.training._class_weights import learned_target
-from mmpareto.training._compiling import compile_encoders
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity, load_config
 from mmpareto.training._device import choose_device, on_device
@@ -109,7 +109,7 @@ def load_model(config: RunConfig, path: Path) -> MultimodalModel:
         MMParetoError: If the checkpoint is damaged, or of another training.
     """
     state = read_checkpoint(path, identity(config))["state_dict"]
-    model = config.model.build(config.shapes, config.data.target.outputs)
+    model = build_model(config)
     try:
         model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
     except (RuntimeError, AttributeError, TypeError) as error:
@@ -117,7 +117,6 @@ def load_model(config: RunConfig, path: Path) -> MultimodalModel:
             f"{path} should hold the weights of the model in {CONFIG}. Found "
             f"{type(error).__name__} on reading it."
         ) from error
-    compile_encoders(model, config)
     return model
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import is_dataclass
 from types import ModuleType
 
 from mmpareto import balancing, data, models, optimizers
@@ -40,7 +41,8 @@ def known_classes(base: type) -> dict[str, type]:
     """
     known: dict[str, type] = {}
     for kind in _subclasses(base):
-        if not kind.__module__.startswith("mmpareto."):
+        # Those of this library that are no dataclass take more than plain values.
+        if is_dataclass(kind) or not kind.__module__.startswith("mmpareto."):
             known[class_path(kind)] = kind
     for name, kind in catalogue(CATALOGUES[base], base).items():
         known[name] = known[class_path(kind)] = kind

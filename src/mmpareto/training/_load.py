@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -15,8 +17,10 @@ from mmpareto.training._interface import Interface, load_interface
 from mmpareto.training._trained_model import TrainedModel
 from mmpareto.training._weights import load_weights
 
+Accelerator = Literal["auto", "cpu", "gpu", "mps"]
 
-def load(run: Path | str, accelerator: str = "auto") -> TrainedModel:
+
+def load(run: Path | str, accelerator: Accelerator = "auto") -> TrainedModel:
     """A trained model with its preprocessing, from the folder of its training.
 
     The folder is complete: neither the table nor other data are read, and nothing in it is run.
@@ -34,13 +38,13 @@ def load(run: Path | str, accelerator: str = "auto") -> TrainedModel:
             f"Parameter `run` should be a folder with a finished training. Found {folder} without "
             f"{WEIGHTS}: the command that began it continues it."
         )
-    config = load_config(folder / CONFIG)
+    config = replace(load_config(folder / CONFIG), accelerator=accelerator)
     for name in SERVED:
         check_unchanged(folder, name)
     interface, reader = load_interface(folder / INTERFACE)
     module = _build(config, interface, folder / INTERFACE)
     load_weights(module, folder / WEIGHTS, identity(config))
-    return TrainedModel(config, interface, module, reader, accelerator)
+    return TrainedModel(config, interface, module, reader)
 
 
 def _build(config: RunConfig, interface: Interface, path: Path) -> MultimodalModel:

@@ -19,7 +19,6 @@ from mmpareto.optimizers import parameter_groups
 from mmpareto.partition import JOINT, Partition
 from mmpareto.specs import Target
 from mmpareto.step import Accumulation, BalancedLoss, StepReport
-from mmpareto.training._compiling import compile_encoders
 from mmpareto.training._config import RunConfig
 from mmpareto.training._device import on_device
 from mmpareto.training._mean_losses import MeanLosses
@@ -55,7 +54,6 @@ class BalancedModule(lightning.LightningModule):
             # gathers parameters.
             assert self.device_mesh is not None
             shard(self.model, self.device_mesh["data_parallel"])
-        compile_encoders(self.model, self.config)
         partition, method = Partition(self.model, **self.model.encoders), self.config.method
         self.geometry = self.config.geometry.make(method, self.model)
         self.balanced = BalancedLoss(partition, method, geometry=self.geometry)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +30,10 @@ class TrainedModel:
     """A trained model with its preprocessing; `mmpareto.load` makes one.
 
     Args:
-        config: The training.
+        config: The training, with the accelerator that the model computes on now.
         interface: What the model takes and gives.
         module: The model.
         reader: How it reads the rows of a table; None where its data are no table.
-        accelerator: Where it computes.
 
     Attributes:
         config: The training.
@@ -49,10 +47,9 @@ class TrainedModel:
         interface: Interface,
         module: MultimodalModel,
         reader: Reader | None,
-        accelerator: str,
     ) -> None:
         self.config, self.interface, self._reader = config, interface, reader
-        self._accelerator, self._device = accelerator, choose_device(accelerator)
+        self._device = choose_device(config.accelerator)
         self.module = module.eval().to(self._device)
 
     @property
@@ -108,8 +105,7 @@ class TrainedModel:
     def predict_test(self) -> PredictedRows:
         """Predictions for the test part of the training's data, which are read for it."""
         test = self.config.data.load().test
-        here = replace(self.config, accelerator=self._accelerator)
-        return in_rows(predict(self.module, test, here), self.target)
+        return in_rows(predict(self.module, test, self.config), self.target)
 
     @torch.no_grad()
     def expect(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from mmpareto._storage._files import make_folder, write_json
 from mmpareto._storage._seal import seal
 from mmpareto.data import Batch, Splits
 from mmpareto.diagnostics import GeometryRow
+from mmpareto.training._building import build_model
 from mmpareto.training._checkpoint_file import choose_checkpoint
 from mmpareto.training._class_weights import learned_target
 from mmpareto.training._config import RunConfig
@@ -126,7 +127,7 @@ def _prepare(
     config: RunConfig, splits: Splits, trainer: lightning.Trainer
 ) -> tuple[BalancedModule, Loaders]:
     lightning.seed_everything(config.seed, workers=True, verbose=False)
-    model = config.model.build(config.shapes, config.data.target.outputs)
+    model = build_model(config)
     module = BalancedModule(model, learned_target(config, splits.train), config)
     pin = trainer.strategy.root_device.type == "cuda"
     train = training_loader(

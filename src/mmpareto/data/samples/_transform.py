@@ -72,7 +72,7 @@ class PendingBatch:
         if len(self.rows) == self.length:
             return finished
         filled = finished.new_zeros(self.length, *finished.shape[1:])
-        rows = torch.tensor(self.rows).to(finished.device, non_blocking=True)
+        rows = torch.tensor(self.rows).to(finished.device, non_blocking=finished.is_cuda)
         return filled.index_copy_(0, rows, finished)
 
 
