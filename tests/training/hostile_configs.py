@@ -194,7 +194,7 @@ def interfaces() -> list[dict[str, Any]]:
     pictures = (Frames(1, 8), FileSource("photo", "cache"))
     numbers = [Standardised(1.0, 2.0, -1.0), OneHot(("red", "blue"))]
     inputs = {
-        "table": TableInput((5,), ["age", "coat"], numbers, ["number", "category"]),
+        "table": TableInput((5,), ["age", "coat"], numbers),
         "note": TextInput(Text(4, 99), "note", Trigrams(99)),
         "title": TextInput(Text(4, 3), "title", Pretrained(words.to_str())),
         "list": VectorInput((2,), "list", flat, False),

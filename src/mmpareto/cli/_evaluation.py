@@ -33,7 +33,7 @@ def evaluate(settings: Any) -> int:
     _print_classes(training.class_scores(predictions, target))
     if isinstance(target, Classes):
         _print_confusion(training.confusion(predictions, target), target.names)
-    _print_contributions(training.contributions(model, splits.test, config))
+    _print_contributions(training.contributions(predictions, model, splits.test, config))
     if json.dumps(stored) == json.dumps(computed):  # of which NaN equals NaN
         say("The checkpoint gives the stored numbers.")
         return 0

@@ -94,17 +94,17 @@ class Contribution:
 
 
 def contributions(
-    model: MultimodalModel, dataset: MultimodalDataset, config: RunConfig
+    complete: Predictions, model: MultimodalModel, dataset: MultimodalDataset, config: RunConfig
 ) -> Iterator[Contribution]:
     """For each modality the joint score with and without it; none for a single modality.
 
     Args:
+        complete: Predictions from all modalities.
         model: The model.
         dataset: The samples.
         config: The model's training.
     """
     target, modalities = config.data.target, tuple(config.shapes)
-    complete = predict(model, dataset, config)
     for modality in modalities if len(modalities) > 1 else ():
         others = tuple(name for name in modalities if name != modality)
         left = predict(model, dataset, replace(config, modalities=others))

@@ -118,9 +118,9 @@ def in_rows(predictions: Predictions, target: Target) -> PredictedRows:
         expected[name] = filled.index_copy_(0, predictions.rows[name], known)
     modalities = [name for name in expected if name != JOINT]
     present = {name: predictions.rows[name] for name in modalities}
-    return PredictedRows(
-        target, predictions.ids, expected, _missing(count, modalities, present), [()] * count
-    )
+    missing = _missing(count, modalities, present)
+    ids = predictions.ids or list(map(str, range(count)))
+    return PredictedRows(target, ids, expected, missing, [()] * count)
 
 
 def missing_in(batch: Batch, modalities: Iterable[str]) -> list[list[str]]:

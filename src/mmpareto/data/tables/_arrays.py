@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mmpareto.data.samples._cached import Transform
+from mmpareto.errors import MMParetoError
 
 _LARGEST = 1e6
 
@@ -23,6 +24,9 @@ class Flat(Transform):
         mean: float32 [width].
         std: Positive, float32 [width].
 
+    Raises:
+        MMParetoError: If they are not.
+
     Example:
         >>> flat = Flat(np.zeros(2, np.float32), np.full(2, 2, np.float32))
         >>> flat(np.array([[4.0], [6.0]]), None)
@@ -31,6 +35,13 @@ class Flat(Transform):
 
     mean: np.ndarray
     std: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.mean.shape != self.std.shape or not (self.std > 0).all():
+            raise MMParetoError(
+                "Means and standard deviations should be equally many, and the latter positive. "
+                f"Found {len(self.mean)} and {len(self.std)}."
+            )
 
     def __call__(self, item: np.ndarray, random: np.random.Generator | None) -> Tensor:
         units = (item.reshape(-1).astype(np.float32) - self.mean) / self.std

@@ -20,6 +20,7 @@ from mmpareto.data.tables._arrays import Flat, stacked, standardising
 from mmpareto.data.tables._table import Table
 from mmpareto.data.tables._tabular import OneHot, Standardised, table_tensor
 from mmpareto.data.tables._text import Pretrained, Trigrams, token_tensor
+from mmpareto.errors import MMParetoError
 from mmpareto.specs import Shape, Text
 
 
@@ -152,12 +153,26 @@ class TableInput(Input):
     Args:
         columns: Their columns.
         features: How each column becomes numbers.
-        kinds: Types of the columns.
+
+    Raises:
+        MMParetoError: If they do not fit each other.
     """
 
     columns: Sequence[str]
     features: Sequence[Standardised | OneHot]
-    kinds: Sequence[str]
+
+    def __post_init__(self) -> None:
+        width = sum(feature.width for feature in self.features)
+        if self.shape != (width,) or len(self.columns) != len(self.features):
+            raise MMParetoError(
+                f"A table should have a feature for each of {len(self.columns)} columns and the "
+                f"shape {self.shape}. Found {len(self.features)} features with {width} numbers."
+            )
+
+    @property
+    def kinds(self) -> list[str]:
+        """Types of the columns."""
+        return ["number" if isinstance(f, Standardised) else "category" for f in self.features]
 
     @property
     def cells(self) -> dict[str, str]:

@@ -56,13 +56,12 @@ def make_input(settings: TableSettings, contents: Contents, modality: str) -> In
 
 
 def _table_input(contents: Contents, columns: list[str], train: np.ndarray) -> TableInput:
-    features, kinds = [], []
+    features = []
     for column in columns:
         kind = contents.types[column].kind
-        kinds.append(kind)
         features.append(FEATURES[kind].fit(cells_of(contents.table, column, kind, train)))
     width = sum(feature.width for feature in features)
-    return TableInput((width,), columns, features, kinds)
+    return TableInput((width,), columns, features)
 
 
 def _file_input(
