@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerFast
 
 from mmpareto.data import Manifest
 from mmpareto.data.tables._new_rows import NewRows
-from mmpareto.data.tables._reader import Reader
+from mmpareto.data.tables._reader import Reader, _by_value
 from mmpareto.errors import MMParetoError
 from mmpareto.training import describe
 from mmpareto.training._interface import _in_json
@@ -184,3 +184,9 @@ def test_rows_in_pieces_are_those_of_all_at_once(reader: Reader, tmp_path: Path)
 def test_what_are_no_rows_is_said(reader: Reader, rows: Any, message: str) -> None:
     with pytest.raises(MMParetoError, match=message):
         reader.read(rows)
+
+
+def test_categories_with_one_number_are_codes() -> None:
+    cells = pyarrow.array(["1.0", "1", "01", "001", None])
+    assert _by_value(cells, ("1", "01", "2")).to_pylist() == ["1.0", "1", "01", "001", None]
+    assert _by_value(cells, ("1", "2")).to_pylist() == ["1", "1", "1", "1", None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,8 +146,8 @@ def _by_value(column: pyarrow.StringArray, categories: Sequence[str]) -> pyarrow
     """Cells as the categories that have their value: 1 and 1.0 are one, whoever wrote them.
 
     Example:
-        >>> _by_value(pyarrow.array(["1.0", "x", "01"]), ["1", "02", "01"]).to_pylist()
-        ['1', 'x', '01']
+        >>> _by_value(pyarrow.array(["1.0", "x", "2"]), ["1", "02"]).to_pylist()
+        ['1', 'x', '02']
     """
     known, values = set(categories), _numbers_of(categories)
     unknown = [cell for cell in counted(column) if cell not in known]
@@ -157,7 +158,9 @@ def _by_value(column: pyarrow.StringArray, categories: Sequence[str]) -> pyarrow
 
 
 def _numbers_of(categories: Sequence[str]) -> dict[float, str]:
-    return {number: name for name, number in _finite(categories)}
+    """Categories by their numbers; two with one number, as 1 and 01, are no numbers but codes."""
+    counts = Counter(number for _, number in _finite(categories))
+    return {number: name for name, number in _finite(categories) if counts[number] == 1}
 
 
 def _finite(cells: Sequence[str]) -> list[tuple[str, float]]:
