@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import copy
 import importlib
+import re
 import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -18,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 import mmpareto as mp
+from mmpareto.gradients import _torch_compat
 from mmpareto.gradients._torch_compat import _copy_with_strides
 from networks import LateFusion
 from slow_step import COMPARED, apart
@@ -263,6 +267,30 @@ def test_copies_are_laid_out_as_what_was_saved() -> None:
         assert torch.equal(copied, saved), name
         assert copied.stride() == saved.stride(), name
         assert saved.numel() == 0 or copied.data_ptr() != saved.data_ptr(), name
+
+
+def test_parameters_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a pass takes copies of is what the forward pass computed."""
+    copied: list[int] = []
+
+    def copy_and_note(saved: Tensor) -> Tensor:
+        copied.append(saved.untyped_storage().data_ptr())
+        return _copy_with_strides(saved)
+
+    monkeypatch.setattr(_torch_compat, "_copy_with_strides", copy_and_note)
+    model = both()[1]
+    with torch._functorch.config.patch(donated_buffer=False):
+        step(model, mp.MMPareto(), 6)
+    assert copied
+    assert not set(copied) & {p.untyped_storage().data_ptr() for p in model.parameters()}
+
+
+def test_the_remedy_for_donated_buffers_runs() -> None:
+    """As it stands, in a process that has imported torch alone."""
+    import_line, setting = re.findall("`(.*?)`", _torch_compat._REMEDIES["donated buffer"])
+    check = "assert not torch._functorch.config.donated_buffer"
+    code = "\n".join(["import torch", import_line, setting, check])
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def mean(gramian: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmpareto.balancing._facts import Facts
 from mmpareto.errors import MMParetoError
+from mmpareto.gradients import whole
 
 GramianWeighting: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -36,7 +37,7 @@ class GradientIntegration(Method):
 
     @property
     def per_tensor(self) -> bool:
-        """Whether the weights are those of each parameter tensor by itself."""
+        """Whether the weights are those of each parameter tensor by itself, and so the Gramians."""
         return False
 
     @abstractmethod
@@ -50,9 +51,10 @@ class GradientIntegration(Method):
         Gramians alone, without randomness of a process's own.
 
         Args:
-            gramians: Tensor [T, m, m], the Gramian of m gradients for each of the encoder's T
-                parameter tensors; the sum over T is the encoder's. The gradients are those of the
-                m sides of the encoder's geometry (see `mmpareto.Geometry`).
+            gramians: Tensor [T, m, m], the Gramian of m gradients for each of T parts of the
+                encoder, whose sum over T is the encoder's. The parts are its parameter tensors for
+                a method that is `per_tensor`, else what makes few calls. The gradients are those of
+                the m sides of the encoder's geometry (see `mmpareto.Geometry`).
 
         Returns:
             Tensor [m], or [T, m] for weights of each parameter tensor. All ones is the plain sum.
@@ -92,7 +94,7 @@ class CustomWeighting(GradientIntegration):
         self.weighting = weighting
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
+        gramian = whole(gramians)
         weights = self.weighting(gramian)
         if not isinstance(weights, Tensor) or weights.shape != gramian.shape[:1]:
             found = tuple(weights.shape) if isinstance(weights, Tensor) else type(weights).__name__

@@ -7,7 +7,7 @@ from torch import Tensor
 from mmpareto.balancing._facts import Facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._min_norm import min_norm_weights
-from mmpareto.gradients import nonzero
+from mmpareto.gradients import nonzero, whole
 
 
 @dataclass(frozen=True)
@@ -37,5 +37,5 @@ class MGDA(GradientIntegration):
     )
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
+        gramian = whole(gramians)
         return nonzero(gramian).sum() * min_norm_weights(gramian)

@@ -10,14 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmpareto.balancing._nonnegative import (
-    LARGEST_ENUMERATED,
-    active_set,
-    all_faces,
-    stationary,
-)
-from mmpareto.balancing._unit_gramian import unit_gramian
+from mmpareto.balancing._nonnegative import active_set
 from mmpareto.gradients import nonzero
+
+LARGEST_ENUMERATED = 16
 
 
 def min_norm_weights(gramian: Tensor) -> Tensor:
@@ -31,59 +27,111 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
 
     Returns:
         Tensor [m], non-negative, of sum 1. Exact up to rounding: closed form for m = 2, all faces
-        of the simplex at once up to m = 8, an active-set method beyond.
+        of the simplex at once up to m = 16, an active-set method beyond.
 
     Example:
         >>> import torch
         >>> min_norm_weights(torch.tensor([[4.0, -1.0], [-1.0, 1.0]]))
         tensor([0.2857, 0.7143])
     """
-    alive = nonzero(gramian)
-    # Rounding in G is what limits the result; the tiny systems that follow must add none of their
-    # own.
-    wide = gramian if gramian.device.type == "mps" else gramian.double()
+    dead = gramian.diagonal() == 0
+    wide = _wide(gramian)
     if len(gramian) == 1:
         weights = torch.ones_like(wide[0])
     elif len(gramian) == 2:
-        weights = _of_two(wide, alive)
+        weights = _of_two(wide, dead)
     else:
         # In units of each gradient's own length, x_i = w_i |g_i|, the systems stay well-conditioned
         # however far apart the lengths are: the cosines C replace G, and sum(w) = 1 becomes b.x = 1
         # up to a factor. Zero gradients have b = 0.
-        cosines, lengths, _ = unit_gramian(wide)
-        b = alive * lengths.amin() / lengths
-        # x minimizes x C x + (b.x - 1)^2, up to scale.
-        system = cosines + b[:, None] * b
+        length = wide.diagonal().sqrt().masked_fill(dead, torch.inf)
+        b = length.amin() / length
+        cosines = wide / length[:, None] / length
+        # C is semi-definite up to rounding only. That rounding, added to the diagonal, keeps the
+        # systems regular where gradients are equal or cancel.
+        cosines.diagonal().add_(len(b) * torch.finfo(b.dtype).eps)
         if len(gramian) <= LARGEST_ENUMERATED:
-            x = _over_faces(cosines, system, b)
+            x = _over_faces(cosines, b)
         else:
-            x = active_set(system, b[None])[0]
+            x = active_set(cosines + b[:, None] * b, b[None])[0]
+            x = x / (x @ b)
         weights = b * x
-    weights = torch.where(alive.any(), weights / weights.sum(), 1 / len(weights))
-    return weights.to(gramian.dtype)
+    return weights.masked_fill(dead.all(), 1 / len(weights)).to(gramian.dtype)
 
 
-def _of_two(gramian: Tensor, alive: Tensor) -> Tensor:
-    (a, c), (_, b) = gramian
+def weights_in_conflict(gramian: Tensor) -> Tensor:
+    """Min-norm weights times the number m' of gradients that differ from zero, where two conflict.
+
+    Of two that conflict neither is zero, nor are they equal: few calls do. Where none conflict, the
+    weights mean nothing.
+
+    Args:
+        gramian: Positive semi-definite tensor [m, m].
+
+    Returns:
+        Tensor [m], of sum m'.
+
+    Example:
+        >>> import torch
+        >>> weights_in_conflict(torch.tensor([[4.0, -1.0], [-1.0, 1.0]]))
+        tensor([0.5714, 1.4286])
+    """
+    if len(gramian) > 2:
+        return nonzero(gramian).sum() * min_norm_weights(gramian)
+    wide = _wide(gramian)
+    weights = wide.diagonal().flip(0) - wide[0, -1]
+    return (weights / weights.mean()).to(gramian.dtype)
+
+
+def _wide(gramian: Tensor) -> Tensor:
+    """In a precision that adds no rounding to that of the Gramian, which limits the result."""
+    return gramian if gramian.device.type == "mps" else gramian.double()
+
+
+def _of_two(gramian: Tensor, dead: Tensor) -> Tensor:
     # Each weight by itself: as 1 - the other, the small weight of a long gradient would lose its
     # digits.
-    weights = torch.stack([b - c, a - c]).clamp(min=0)
-    # Where both gradients are equal every point is the shortest.
-    weights = torch.where(weights.sum() == 0, 0.5, weights)
-    return torch.where(alive.all(), weights, alive.to(weights.dtype))
+    weights = (gramian.diagonal().flip(0) - gramian[0, 1]).clamp(min=0).masked_fill(dead, 0.0)
+    # Where both gradients are equal every point is the shortest; where one is zero, the other.
+    weights = torch.where(weights.sum() == 0, ~dead, weights)
+    return weights / weights.sum()
 
 
-def _over_faces(cosines: Tensor, system: Tensor, b: Tensor) -> Tensor:
-    """Minimizes ``x C x`` over x >= 0, b.x = 1 by solving every face; x is returned up to scale.
+def _over_faces(cosines: Tensor, b: Tensor) -> Tensor:
+    """Minimizes ``x C x`` over x >= 0, b.x = 1 by solving every face.
 
     The minimum is the one point, on whatever face, from which no vertex promises a descent. (The
     shortest of all faces' points would have only half the digits, a length being flat around its
     minimum.)
     """
-    x = stationary(system, b, all_faces(len(b), b.device)[1:])
-    x = x / (x @ b)[:, None]
-    product = x @ cosines
-    length, size = (product * x).sum(-1, keepdim=True), x.sum(-1, keepdim=True)
-    descent = (b * length - product) / (size * (1 + b * size))  # in units of its rounding error
-    inside = ((x >= 0) & x.isfinite()).all(-1)
-    return x.index_select(0, torch.where(inside, descent.amax(-1), torch.inf).argmin().view(1))[0]
+    x = _stationary_on_all(cosines, b)
+    x = x / (x.T @ b)
+    product, size = cosines @ x, x.sum(0)
+    ascent = torch.addcmul(product, b[:, None], (product * x).sum(0), value=-1)
+    ascent = ascent / torch.addcmul(size, b[:, None], size.square())  # in units of its rounding
+    # A negative share rules a face out, however small it is.
+    least = torch.minimum(ascent, x * torch.finfo(x.dtype).max).amin(0)
+    best = least.nan_to_num(
+        -torch.inf
+    ).argmax()  # singular faces are not numbers, nor the empty one
+    return x.index_select(1, best.view(1))[:, 0]
+
+
+def _stationary_on_all(cosines: Tensor, b: Tensor) -> Tensor:
+    """Stationary points of ``x C x + (b.x - 1)^2`` on all faces, tensor [m, 2^m], up to scale.
+
+    ``y = (C + b b') x - b`` with x_i = 0 off a face and y_i = 0 on it is solved by eliminating one
+    vertex after another, in few calls. Each either stays off, or y_i = 0 gives its x_i; the
+    outcomes of all choices lie side by side.
+    """
+    # Entries [column, row, face]: what is constant in y, then the coefficients of each x_i.
+    system = torch.cat([b[None], torch.addcmul(cosines, b[:, None], b)])[:, :, None]
+    for vertex in reversed(range(len(b))):
+        off, column = system[:-1], system[-1]
+        ratio = off[:, vertex] / column[vertex]
+        column[vertex].add_(1)  # the row of the vertex tells x_i from now on
+        on = torch.addcmul(off, column, ratio[:, None], value=-1)
+        system = torch.cat([off, on], -1)
+    vertices = torch.arange(len(b) - 1, -1, -1, device=b.device)[:, None]
+    faces = torch.arange(2 ** len(b), device=b.device) >> vertices
+    return system[0] * (faces & 1)

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from mmpareto.balancing._facts import FACTOR, Facts
 from mmpareto.balancing._method import GradientIntegration, check_gamma
-from mmpareto.balancing._min_norm import min_norm_weights
+from mmpareto.balancing._min_norm import weights_in_conflict
 from mmpareto.errors import MMParetoError
-from mmpareto.gradients import conflict, nonzero
+from mmpareto.gradients import conflict, whole
 
 Granularity = Literal["encoder", "tensor"]
 
@@ -83,11 +83,8 @@ class MMPareto(GradientIntegration):
         return self.granularity == "tensor"
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
-        alive = nonzero(gramian)
-        a = torch.where(
-            conflict(gramian), alive.sum() * min_norm_weights(gramian), torch.ones_like(gramian[0])
-        )
+        gramian = whole(gramians)
+        a = weights_in_conflict(gramian).masked_fill(~conflict(gramian), 1.0)
         measured = gramian if self.granularity == "encoder" else gramians
         return self.gamma * _stretch(measured, a)[..., None] * a
 
@@ -99,11 +96,11 @@ def _stretch(gramian: Tensor, a: Tensor) -> Tensor:
         gramian: Tensor [..., m, m].
         a: Tensor [m].
     """
-    total = gramian.sum((-2, -1)).clamp(min=0)
-    length = (gramian * a[:, None] * a).sum((-2, -1))
-    scale = (gramian.diagonal(dim1=-2, dim2=-1) * a.square()).sum(-1)
+    total = gramian.sum((-2, -1))
+    length = gramian @ a @ a
+    scale = gramian.diagonal(dim1=-2, dim2=-1) @ a.square()
     # |h|^2 is a difference of terms as large as `scale`. Where it is below their rounding error the
     # ratio is noise, infinite or NaN (as in the authors' code), and would make a step of any
     # length.
     cancels = length <= 16 * torch.finfo(gramian.dtype).eps * scale
-    return torch.where(cancels, 1.0, (total / length).sqrt().clamp(min=1))
+    return (total / length).masked_fill(cancels, 1.0).clamp(min=1).sqrt()

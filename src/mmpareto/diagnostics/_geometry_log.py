@@ -40,19 +40,19 @@ class GeometryLog:
 
     def __init__(self) -> None:
         self._rows: list[GeometryRow] = []
-        self._pending: list[tuple[int, str, Tensor]] = []
+        self._pending: list[tuple[int, str, EncoderReport]] = []
 
     def record(self, step: int, report: StepReport) -> None:
         """Adds the encoders of `report` that the joint and their own unimodal objective reach."""
         for modality, encoder in report.items():
             if {JOINT, modality} <= set(encoder.objectives):
-                self._pending.append((step, modality, _numbers(modality, encoder)))
+                self._pending.append((step, modality, encoder))
 
     def rows(self) -> list[GeometryRow]:
         """All rows so far; the one place where the device is waited for."""
         if self._pending:
-            steps, modalities, measured = zip(*self._pending, strict=True)
-            numbers = torch.stack(measured).tolist()
+            steps, modalities, encoders = zip(*self._pending, strict=True)
+            numbers = torch.stack(list(map(_numbers, modalities, encoders))).tolist()
             for step, modality, row in zip(steps, modalities, numbers, strict=True):
                 angle, in_conflict, joint, unimodal = row
                 self._rows.append(

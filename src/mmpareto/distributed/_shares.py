@@ -115,6 +115,10 @@ class Shares:
                 vector = division.vector(gradients)
                 begun.append((division, begin_mean_share(vector, self._communicator.group)))
         finish_whole = self._communicator.begin_average(gradients)
+        if not begun:
+            return (
+                finish_whole  # of one process `gradients` itself, so that who takes them frees them
+            )
 
         def finish() -> Gradients:
             averaged: Gradients = {}

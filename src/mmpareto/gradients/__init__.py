@@ -1,5 +1,7 @@
 """From losses to gradients, their geometry, and back into ``.grad``. Torch only."""
 
+from mmpareto.gradients._buckets import Buckets as Buckets
+from mmpareto.gradients._buckets import side_by_side as side_by_side
 from mmpareto.gradients._collect import Gradients as Gradients
 from mmpareto.gradients._collect import collect as collect
 from mmpareto.gradients._collect import collect_below as collect_below
@@ -15,6 +17,7 @@ from mmpareto.gradients._gramian import cosine as cosine
 from mmpareto.gradients._gramian import gramians as gramians
 from mmpareto.gradients._gramian import nonzero as nonzero
 from mmpareto.gradients._gramian import norms as norms
+from mmpareto.gradients._gramian import whole as whole
 from mmpareto.gradients._graph import Graphs as Graphs
 from mmpareto.gradients._graph import read_graphs as read_graphs
 from mmpareto.gradients._select import among as among

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from mmpareto.errors import MMParetoError
+from mmpareto.gradients._buckets import as_matrix, largest_bucket
+from mmpareto.gradients._collect import Gradients
 from mmpareto.gradients._torch_compat import run_accumulation_hooks
 
 
@@ -20,9 +22,9 @@ def combine(gradients: list[list[Tensor | None]], weights: Tensor) -> list[Tenso
     once, so that where gradients of low precision nearly cancel its direction is right.
 
     Args:
-        gradients: For each of the m objectives, its gradient for each of the encoder's T parameter
-            tensors; None stands for zero. Emptied by the call.
-        weights: Tensor [m], or [T, m] for weights of each parameter tensor.
+        gradients: For each of the m objectives, its gradient for each of T parts of the encoder,
+            parameter tensors or buckets of them; None stands for zero. Emptied by the call.
+        weights: Tensor [m], or [T, m] for weights of each part.
 
     Returns:
         T tensors; None where all summands are.
@@ -36,15 +38,19 @@ def combine(gradients: list[list[Tensor | None]], weights: Tensor) -> list[Tenso
     tensors = list(zip(*gradients, strict=True))
     gradients.clear()
     if weights.dim() == 1:
-        rows = [weights.unbind()] * len(tensors)
+        rows = [(weights, weights.unbind())] * len(tensors)
     else:
-        rows = [row.unbind() for row in weights.unbind()]
-    return [_weighted_sum(tensors.pop(0), row) for row in rows]
+        rows = list(zip(weights.unbind(), map(Tensor.unbind, weights.unbind()), strict=True))
+    return [_weighted_sum(tensors.pop(0), *row) for row in rows]
 
 
 def _weighted_sum(
-    summands: tuple[Tensor | None, ...], weights: tuple[Tensor, ...]
+    summands: tuple[Tensor | None, ...], row: Tensor, weights: tuple[Tensor, ...]
 ) -> Tensor | None:
+    matrix = as_matrix(summands)
+    if matrix is not None:
+        wide = matrix.T.to(torch.promote_types(matrix.dtype, row.dtype))
+        return torch.mv(wide, row.to(wide.dtype)).to(matrix.dtype)
     total = None
     for gradient, weight in zip(summands, weights, strict=True):
         if gradient is None:
@@ -72,15 +78,29 @@ def add(
         weight: Factor of what is added.
     """
     while gradients:
+        new, known = _some(total, gradients)
+        # Autograd accumulates a copy where a buffer is not its own to keep; from here that cannot
+        # be told.
+        if new:
+            total |= dict(zip(new, torch._foreach_mul(list(new.values()), weight), strict=True))
+        if known:
+            sums = list(map(total.__getitem__, known))
+            torch._foreach_add_(sums, list(known.values()), alpha=weight)
+
+
+def _some(
+    total: Mapping[Tensor, Tensor], gradients: Gradients
+) -> tuple[dict[Tensor, Tensor], dict[Tensor, Tensor]]:
+    """As many of `gradients` as a bucket holds: those not in `total`, and those that are."""
+    new: dict[Tensor, Tensor] = {}
+    known: dict[Tensor, Tensor] = {}
+    size, largest = 0, 1
+    while gradients and size < largest:
         parameter, gradient = gradients.popitem()
-        if gradient is None:
-            continue
-        if parameter in total:
-            total[parameter].add_(gradient, alpha=weight)
-        else:
-            # Autograd accumulates a copy where a buffer is not its own to keep; from here that
-            # cannot be told.
-            total[parameter] = gradient.clone() if weight == 1 else gradient * weight
+        if gradient is not None:
+            (known if parameter in total else new)[parameter] = gradient
+            size, largest = size + gradient.nbytes, largest_bucket(gradient.device)
+    return new, known
 
 
 @torch.no_grad()

@@ -7,17 +7,20 @@ objectives' gradients on one encoder. Nothing here waits for the device.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import repeat
 
 import torch
 from torch import Tensor
 
+from mmpareto.gradients._buckets import as_matrix, flat, present
+
 
 def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
-    """Per-tensor Gramians of several objectives' gradients on one encoder.
+    """Gramians of several objectives' gradients on the parts of one encoder.
 
     Args:
-        gradients: For each of the m objectives, its gradient for each of the encoder's T parameter
-            tensors; None stands for zero.
+        gradients: For each of the m objectives, its gradient for each of T parts of the encoder,
+            parameter tensors or buckets of them; None stands for zero.
 
     Returns:
         Tensor [T, m, m], in float32 or the gradients' highest precision, whichever is higher.
@@ -38,20 +41,32 @@ def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
     zero = torch.zeros((), device=device, dtype=dtype)
     products: list[Tensor] = []
     for tensors in zip(*gradients, strict=True):
-        vectors = [None if g is None else g.flatten().to(dtype) for g in tensors]
-        products.extend(_products(vectors, zero))
+        products.extend(_products(tensors, dtype, zero))
     return torch.stack(products).view(-1, len(gradients), len(gradients))
 
 
-def _products(vectors: Sequence[Tensor | None], zero: Tensor) -> list[Tensor]:
-    """All m x m inner products, row by row, each computed once."""
-    m = len(vectors)
+def _products(gradients: Sequence[Tensor | None], dtype: torch.dtype, zero: Tensor) -> list[Tensor]:
+    """All m x m inner products on one part, row by row, each computed once."""
+    m, matrix = len(gradients), as_matrix(gradients)
     products = [zero] * (m * m)
-    for i, a in enumerate(vectors):
-        for j, b in enumerate(vectors[: i + 1]):
-            if a is not None and b is not None:
+    if matrix is not None:
+        wide = matrix.to(dtype)
+        for i in range(m):
+            for j, product in enumerate(torch.mv(wide[: i + 1], wide[i]).unbind()):
+                products[i * m + j] = products[j * m + i] = product
+        return products
+    vectors = map(Tensor.to, flat(present(gradients)), repeat(dtype))
+    numbered = {i: next(vectors) for i, gradient in enumerate(gradients) if gradient is not None}
+    for i, a in numbered.items():
+        for j, b in numbered.items():
+            if j <= i:
                 products[i * m + j] = products[j * m + i] = torch.dot(b, a)
     return products
+
+
+def whole(gramians: Tensor) -> Tensor:
+    """The Gramian [m, m] of an encoder from those of its parts, [T, m, m]."""
+    return gramians[0] if len(gramians) == 1 else gramians.sum(0)
 
 
 def norms(gramian: Tensor) -> Tensor:
@@ -75,7 +90,9 @@ def conflict(gramian: Tensor) -> Tensor:
     Returns:
         Boolean 0-d tensor.
     """
-    return (_pairs(gramian) & (gramian <= 0) & gramian.isfinite()).any()
+    length = norms(gramian)
+    # Of a zero gradient, and of one that is not finite, these are no numbers.
+    return (gramian / length[:, None] / length <= 0).any()
 
 
 def cosine(gramian: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ def side_gramians(gramians: Tensor, sides: Sides) -> Tensor:
     zero gradient.
 
     Args:
-        gramians: Tensor [T, m, m], for each of the encoder's T parameter tensors.
+        gramians: Tensor [T, m, m], for each of T parts of the encoder.
         sides: The s sides.
 
     Returns:

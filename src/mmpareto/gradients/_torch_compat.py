@@ -73,14 +73,27 @@ def makes_up_zeros(node: Node) -> bool:
 def copy_saved_tensors(node: Node) -> None:
     """Makes a compiled node take a copy of what it saved in every pass, since it may overwrite it.
 
+    Parameters stay what and where they are: a compiled backward pass overwrites no input.
+
     PyTorch refuses to run a node with donated buffers on a graph that is to be kept, unless
     ``torch._functorch.config.donated_buffer`` is off; yet the node may come from before that, or
     from inductor's cache on disk, which does not ask for the option. Further passes would be wrong
     then, without a word.
     """
+    kept: set[int] = set()
+    for child, _ in node.next_functions:
+        leaf = None if child is None else leaf_of(child)
+        if leaf is not None and leaf.layout == torch.strided:
+            kept.add(leaf.untyped_storage().data_ptr())
+
+    def copy_unless_kept(saved: Tensor) -> Tensor:
+        if saved.layout == torch.strided and saved.untyped_storage().data_ptr() in kept:
+            return saved
+        return _copy_with_strides(saved)
+
     with suppress(RuntimeError):  # done already for another objective, or freed
         for saved in node._raw_saved_tensors:  # type: ignore[attr-defined]
-            saved.register_hooks(_itself, _copy_with_strides)
+            saved.register_hooks(_itself, copy_unless_kept)
 
 
 def _itself(saved: Tensor) -> Tensor:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain, compress
 
 import torch
 from torch import Tensor
 
 from mmpareto.distributed import Finish, Shares, fills_bucket
-from mmpareto.gradients import Gradients, add, among, combine, gramians, pop_all
-from mmpareto.partition import Partition
+from mmpareto.gradients import (
+    Buckets,
+    Gradients,
+    add,
+    among,
+    combine,
+    gramians,
+    pop_all,
+    side_by_side,
+)
 from mmpareto.step._step import Step
 from mmpareto.step._weighing import Weigher, check_probed, without_none
 
@@ -98,16 +107,24 @@ def _settle(
         _drop_absent(complete[name])
         if not complete[name]:
             del complete[name]
-    products = _measure(step, weigher, shares, complete)
+    held = {name: _buckets(step, name, gradients) for name, gradients in complete.items()}
+    products = _measure(step, weigher, shares, held)
     balanced: dict[Tensor, Tensor] = {}
-    for name in list(complete):
-        gradients = complete.pop(name)
-        objectives, rows = tuple(gradients), list(gradients.values())
-        gradients.clear()
-        weights = weigher.weigh(name, objectives, products.get(name), rows)
-        parameters = step.encoders[name].parameters
-        balanced |= without_none(dict(zip(parameters, combine(rows, weights), strict=True)))
+    for name, gradients in complete.items():
+        buckets = held.pop(name)
+        weights = weigher.weigh(name, tuple(gradients), products.get(name), buckets.rows)
+        combined = buckets.apart(combine(buckets.rows, weights))
+        balanced |= without_none(dict(zip(step.encoders[name].parameters, combined, strict=True)))
     return balanced
+
+
+def _buckets(step: Step, name: str, gradients: dict[str, list[Tensor | None]]) -> Buckets:
+    """The gradients on an encoder in buckets, those of its probe apart; taken from `gradients`."""
+    parameters, probe = step.encoders[name].parameters, step.geometry.probe
+    probed = set(parameters if probe is None or name not in probe else probe[name])
+    groups = list(map(probed.__contains__, parameters))
+    check_probed(name, gradients, [list(compress(row, groups)) for row in gradients.values()])
+    return side_by_side(list(gradients.values()), groups, joined=not step.per_tensor)
 
 
 def _drop_absent(gradients: dict[str, list[Tensor | None]]) -> None:
@@ -118,44 +135,17 @@ def _drop_absent(gradients: dict[str, list[Tensor | None]]) -> None:
 
 
 def _measure(
-    step: Step,
-    weigher: Weigher,
-    shares: Shares,
-    gradients: dict[str, dict[str, list[Tensor | None]]],
+    step: Step, weigher: Weigher, shares: Shares, held: Mapping[str, Buckets]
 ) -> dict[str, Tensor]:
     """Gramians [T, m, m] of each encoder, over all processes; none where weights are remembered."""
     if weigher.remembered is not None:
         return {}
     parts, measured = [], []
-    for name, rows in gradients.items():
-        parameters = step.encoders[name].parameters
-        probed = _probed(step.geometry.probe, name, parameters)
-        parts.append(_gramians_at(name, rows, parameters, probed))
-        measured.append(probed)
-    return dict(zip(gradients, shares.complete(parts, measured), strict=True))
-
-
-def _gramians_at(
-    name: str,
-    gradients: dict[str, list[Tensor | None]],
-    parameters: list[Tensor],
-    probed: list[Tensor],
-) -> Tensor:
-    rows = [_at(row, parameters, probed) for row in gradients.values()]
-    check_probed(name, gradients, rows)
-    return gramians(rows)
-
-
-def _probed(probe: Partition | None, name: str, parameters: list[Tensor]) -> list[Tensor]:
-    """The parameters of an encoder on which its geometry is measured."""
-    if probe is None or name not in probe:
-        return parameters
-    return among(parameters, set(probe[name]))
-
-
-def _at(
-    row: list[Tensor | None], parameters: list[Tensor], probed: list[Tensor]
-) -> list[Tensor | None]:
-    if probed is parameters:
-        return row
-    return list(map(dict(zip(parameters, row, strict=True)).__getitem__, probed))
+    for name, buckets in held.items():
+        rows = [list(compress(row, buckets.groups)) for row in buckets.rows]
+        products = gramians(rows)
+        # Buckets are each process's own affair.
+        parts.append(products if step.per_tensor else products.sum(0, keepdim=True))
+        numbers = chain.from_iterable(compress(buckets.numbers, buckets.groups))
+        measured.append(list(map(step.encoders[name].parameters.__getitem__, numbers)))
+    return dict(zip(held, shares.complete(parts, measured), strict=True))

@@ -22,6 +22,7 @@ from mmpareto.gradients import (
     gramians,
     outside,
     pop_all,
+    side_by_side,
 )
 from mmpareto.step._step import ReachedEncoder, Step
 from mmpareto.step._weighing import Rows, Weigher, check_probed, without_none
@@ -149,12 +150,14 @@ def _balance(
     measured = None
     if weigher.remembered is None:
         check_probed(name, encoder.objectives, rows)
-        measured = gramians(rows)
-    for row, objective in zip(rows, encoder.objectives, strict=True):
+    buckets = side_by_side(rows, [name] * len(parameters))
+    split = len(buckets.groups)
+    if weigher.remembered is None:
+        measured = gramians(buckets.rows).sum(0, keepdim=True)
+    for row, objective in zip(buckets.rows, encoder.objectives, strict=True):
         row.extend(map(upper[objective].at_edges.__getitem__, edges))
-    weights = weigher.weigh(name, encoder.objectives, measured, rows)
-    combined = combine(rows, weights)
-    split = len(parameters)
-    on_parameters = dict(zip(parameters, combined[:split], strict=True))
+    weights = weigher.weigh(name, encoder.objectives, measured, buckets.rows)
+    combined = combine(buckets.rows, weights)
+    on_parameters = dict(zip(parameters, buckets.apart(combined[:split]), strict=True))
     on_edges = dict(zip(edges, combined[split:], strict=True))
     return without_none(on_parameters), without_none(on_edges)

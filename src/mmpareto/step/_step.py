@@ -125,6 +125,12 @@ class Step:
             return self.geometry.is_due()
         return self.geometry.is_due() or not self.geometry.knows(self.objectives)
 
+    @property
+    def per_tensor(self) -> bool:
+        """Whether each tensor needs a Gramian by itself: for the method, or as it is sharded."""
+        asked = isinstance(self.method, GradientIntegration) and self.method.per_tensor
+        return asked or self.communicator.sharded
+
     def weigher(self, remembered: Mapping[str, Tensor] | None = None) -> Weigher:
         """What weighs the objectives, by their geometry or as `remembered`."""
         return Weigher(self.method, self.geometry, self.graphs.zeros, remembered, {})

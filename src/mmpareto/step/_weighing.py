@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmpareto.balancing import CustomWeighting, GradientIntegration, LossWeighting
 from mmpareto.errors import MMParetoError
-from mmpareto.gradients import Sides, nonzero, objective_weights, outside, side_gramians
+from mmpareto.gradients import Sides, nonzero, objective_weights, outside, side_gramians, whole
 from mmpareto.step._geometry import Geometry
 from mmpareto.step._report import EncoderReport
 
@@ -72,7 +72,7 @@ class Weigher:
             measured = side_gramians(gramians, sides)
             weights = objective_weights(self._side_weights(measured), sides, len(objectives))
             _drop(rows, _left_out(sides, len(objectives)))
-        self.reports[encoder] = EncoderReport(objectives, gramians.sum(0), weights, sides)
+        self.reports[encoder] = EncoderReport(objectives, whole(gramians), weights, sides)
         return weights
 
     def _side_weights(self, gramians: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class Weigher:
                 return self.method.weights(gramians)
             # A function of someone's own cannot know that a zero is made up. To leave it out, the
             # host has to read which: the one wait of a step, with such functions and wrappers only.
-            flags = nonzero(gramians.sum(0)).tolist()
+            flags = nonzero(whole(gramians)).tolist()
             present = tuple((number,) for number, flag in enumerate(flags) if flag)
             if not present:
                 return torch.ones_like(gramians[0, 0])
