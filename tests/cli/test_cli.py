@@ -57,7 +57,8 @@ def test_a_warning_is_one_line_and_shown_once(
     [
         (
             ["nonsense"],
-            "'nonsense' (choose from 'train', 'evaluate', 'predict', 'export', 'compare', 'list', 'data')",
+            "'nonsense' (choose from 'train', 'evaluate', 'predict', 'export', 'compare', 'list', "
+            "'data')",
         ),
         ([], '"command" to be one of'),
         (
