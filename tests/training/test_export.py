@@ -55,6 +55,8 @@ def test_onnxruntime_computes_what_the_model_does(trained: Path, tmp_path: Path)
     model, session = mmpareto.load(trained), onnxruntime.InferenceSession(path)
     names = [output.name for output in session.get_outputs()]
     assert names == [f"expected/{name}" for name in ("joint", *model.shapes)]
+    sizes = {each.shape[0] for each in (*session.get_inputs(), *session.get_outputs())}
+    assert sizes == {"batch"}
     for size in (1, 2, 7):
         inputs = exporting.examples(model.shapes, size)
         outputs = session.run(None, {name: values.numpy() for name, values in inputs.items()})

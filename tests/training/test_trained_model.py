@@ -46,7 +46,9 @@ def test_predictions_are_those_of_the_training_after_its_data_are_gone(
     tested = [row for row in rows() if row["split"] == "test"]
     new = [{k: v for k, v in row.items() if k not in ("label", "split")} for row in tested]
     table = write(tmp_path, new, "new.csv")
+    drawn = torch.get_rng_state()
     after = mmpareto.load(run_folder).predict(table)
+    assert torch.equal(torch.get_rng_state(), drawn)
     assert list(after.ids) == list(before.ids) == [row["id"] for row in tested]
     assert after.labels == before.labels
     assert after.missing == before.missing

@@ -113,10 +113,12 @@ def _onnx(module: Expecting, shapes: Mapping[str, Shape]) -> tuple[bytes, Progra
             f"Parameter `to` onnx needs {error.name}. Found none. Run: {_INSTALL}"
         ) from error
     names = ["joint", *shapes]
+    named = {name: {0: "batch"} for name in shapes}
     exported: Any = torch.onnx.export(
         _exported(module, shapes),
         input_names=list(shapes),
         output_names=[f"expected/{name}" for name in names],
+        dynamic_shapes=(named,),
         verbose=False,
     )
     content: bytes = exported.model_proto.SerializeToString()
