@@ -233,6 +233,10 @@ def test_test_predictions_give_the_stored_score(tmp_path: Path, kind: str) -> No
     assert [row["prediction"] for row in rows] == [
         label if kind != "number" or not label else repr(float(label)) for label in by_model.labels
     ]
+    out = tmp_path / "test.csv"
+    code = main(["predict", str(tmp_path / "run"), "--out", str(out)])
+    assert code == int(len(known) < len(rows))
+    assert [row["prediction"] for row in cells(out)] == [row["prediction"] for row in rows]
     with pytest.raises(MMParetoError, match="Found one of made: use `expect`"):
         model.predict([{"table": 3}])
 

@@ -72,8 +72,8 @@ def _print_confusion(counts: Tensor, names: tuple[str, ...]) -> None:
 
 def _print_confusions(counts: Tensor, names: tuple[str, ...]) -> None:
     mistakes = counts.clone().fill_diagonal_(0)
-    found = mistakes.flatten().topk(_MOST)
-    for count, place in zip(found.values.tolist(), found.indices.tolist(), strict=True):
+    frequent = mistakes.flatten().topk(_MOST)
+    for count, place in zip(frequent.values.tolist(), frequent.indices.tolist(), strict=True):
         if count:
             truth, predicted = names[place // len(names)], names[place % len(names)]
             say(f"{count:,} of class {truth} are predicted to be {predicted}")

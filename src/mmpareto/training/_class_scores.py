@@ -57,7 +57,10 @@ def class_scores(predictions: Predictions, target: Target) -> list[ClassScore]:
     support = truth.sum(0)
     shares = torch.stack([hits / named, hits / support, 2 * hits / (named + support)], 1)
     rows = zip(target.names, shares.tolist(), support.tolist(), strict=True)
-    return [ClassScore(name, one, two, f1, count) for name, (one, two, f1), count in rows]
+    scores: list[ClassScore] = []
+    for name, (precision, recall, f1), count in rows:
+        scores.append(ClassScore(name, precision, recall, f1, count))
+    return scores
 
 
 def _places(labels: Tensor, target: Target) -> Tensor:

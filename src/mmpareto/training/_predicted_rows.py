@@ -135,9 +135,9 @@ def _missing(
 ) -> list[list[str]]:
     missing: list[list[str]] = [[] for _ in range(count)]
     for name in modalities:
-        there = set(present[name].tolist()) if name in present else ()
+        having = set(present[name].tolist()) if name in present else ()
         for row in range(count):
-            if row not in there:
+            if row not in having:
                 missing[row].append(name)
     return missing
 

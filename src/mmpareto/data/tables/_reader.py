@@ -120,11 +120,7 @@ class Reader:
 
 
 def _check_kind(table: Table, name: str, kind: str) -> None:
-    """Raises if a column does not hold what it held in the training; of lists, adds an empty one.
-
-    Raises:
-        MMParetoError: If it holds something else.
-    """
+    """Raises unless a column holds what it held in the training; an empty one can be of lists."""
     if name in table.unfit:
         raise MMParetoError(
             f"{table.path}, column `{name}`, should be of text or numbers. Found "
