@@ -38,7 +38,7 @@ def compare(
 
     Args:
         base: The training, but for its method and seed.
-        methods: Names of methods, or ``"ensemble"``.
+        methods: Names of methods.
         seeds: Number of seeds, from 0.
         out: Folder of the comparison.
         jobs: Number of trainings at a time.

@@ -12,7 +12,7 @@ import yaml
 from mmpareto._storage._csv import write_records
 from mmpareto._storage._files import write_atomically, write_json
 from mmpareto._storage._yaml import read_yaml
-from mmpareto.compare._cell import SET_BY_GRID, Cell, configurations
+from mmpareto.compare._cell import SET_BY_GRID, Cell
 from mmpareto.compare._comparison import Failure, Magnitude, read_failures
 from mmpareto.compare._environment import environment
 from mmpareto.compare._results import Result, read_results, write_results
@@ -137,8 +137,7 @@ def open_record(base: RunConfig, cells: Sequence[Cell], out: Path) -> Record:
         failures = read_failures(out / "failures.json")
     earlier = [result for result in results if Cell(result.method, result.seed) not in cells]
     for cell in dict.fromkeys(Cell(result.method, result.seed) for result in earlier):
-        for folder in configurations(base, cell, out / "runs" / cell.name):
-            check_data(base, folder)
+        check_data(base, out / "runs" / cell.name)
     others = [failure for failure in failures if Cell(failure.method, failure.seed) not in cells]
     return Record(base, out, cells, earlier, others)
 

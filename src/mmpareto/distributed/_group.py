@@ -47,6 +47,18 @@ def multi_process_group(group: Group) -> ProcessGroup | None:
     return group if group is not None and group.size() > 1 else None
 
 
+def place(group: Group) -> tuple[int, int]:
+    """The number of this process, from 0, and how many there are."""
+    others = multi_process_group(group)
+    return (0, 1) if others is None else (others.rank(), others.size())
+
+
+def sum_over(values: Tensor, group: Group) -> Tensor:
+    """The sum over the processes, `values` for a single one; they may be written to."""
+    others = multi_process_group(group)
+    return values if others is None else total(values, others)
+
+
 def total(values: Tensor, group: ProcessGroup) -> Tensor:
     """Sum over the processes, written into `values`."""
     dist.all_reduce(values, group=group)

@@ -29,7 +29,6 @@ from mmpareto.training._interface import guess_score as guess_score
 from mmpareto.training._load import load as load
 from mmpareto.training._predicted_rows import PredictedRows as PredictedRows
 from mmpareto.training._predictions import Predictions as Predictions
-from mmpareto.training._predictions import averaged as averaged
 from mmpareto.training._predictions import objectives as objectives
 from mmpareto.training._switches import threads as threads
 from mmpareto.training._trained_model import TrainedModel as TrainedModel

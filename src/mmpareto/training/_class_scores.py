@@ -16,6 +16,8 @@ from mmpareto.training._config import RunConfig
 from mmpareto.training._evaluation import predict
 from mmpareto.training._predictions import Predictions
 
+_EVEN = 0.5
+
 
 @dataclass(frozen=True)
 class ClassScore:
@@ -52,7 +54,8 @@ def class_scores(predictions: Predictions, target: Target) -> list[ClassScore]:
     if isinstance(target, Classes):
         predicted, truth = _places(values.argmax(1), target), _places(label, target)
     else:
-        predicted, truth = values >= 0, label > 0
+        least = _EVEN if predictions.joint_is_expected else 0
+        predicted, truth = values >= least, label > 0
     hits, named = (predicted & truth).sum(0).double(), predicted.sum(0).double()
     support = truth.sum(0)
     shares = torch.stack([hits / named, hits / support, 2 * hits / (named + support)], 1)

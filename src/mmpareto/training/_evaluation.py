@@ -57,7 +57,7 @@ def predict(model: MultimodalModel, dataset: MultimodalDataset, config: RunConfi
             batch = on_device(loaded, target, device)
             with autocast(config, device):
                 collector.add(predicted(model, batch), batch)
-    predictions = collector.result()
+    predictions = replace(collector.result(), joint_is_expected=model.joint_is_expected)
     predictions.check_finite("of the model")
     return predictions
 

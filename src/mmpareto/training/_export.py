@@ -21,7 +21,7 @@ from mmpareto.specs import Shape, Target, Text
 from mmpareto.training._folder import stored_metrics
 from mmpareto.training._load import load
 from mmpareto.training._model_card import CARD, check_card, model_card
-from mmpareto.training._predicted_rows import expectation
+from mmpareto.training._predicted_rows import expectations
 
 _CHECKED = (1, 2, 7)
 """Sizes of batches for which an exported program is compared with its model."""
@@ -46,10 +46,9 @@ class Expecting(nn.Module):
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """For the joint prediction and each modality what is expected, float32 [B, outputs]."""
-        expected: dict[str, Tensor] = {}
-        for name, prediction in self.model(inputs).logits.items():
-            expected[name] = expectation(self.target, prediction).float()
-        return expected
+        logits = self.model(inputs).logits
+        expected = expectations(logits, self.target, self.model.joint_is_expected)
+        return {name: values.float() for name, values in expected.items()}
 
 
 def export(run: Path | str, to: str, path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
+from mmpareto.training._building import make_model
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity, load_config
 from mmpareto.training._folder import CONFIG, INTERFACE, SERVED, WEIGHTS, check_unchanged
@@ -51,7 +52,8 @@ def _build(config: RunConfig, interface: Interface, path: Path) -> MultimodalMod
     """A model with the caller's random draws left as they are."""
     try:
         with torch.random.fork_rng(devices=()):
-            return config.model.build(interface.shapes, interface.target.outputs)
+            named = replace(config, modalities=tuple(interface.shapes))
+            return make_model(named, interface.shapes, interface.target)
     except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise MMParetoError(
             f"{path} should say what the model in {CONFIG} takes. Found: "

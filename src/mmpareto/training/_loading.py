@@ -75,6 +75,7 @@ def training_loader(
     rank: int = 0,
     processes: int = 1,
     pin: bool = False,
+    turns: int = 1,
 ) -> DataLoader[Batch]:
     """Shuffled batches as `select_modalities` leaves them, in `config.accumulate` parts each.
 
@@ -87,6 +88,7 @@ def training_loader(
         processes: Number of processes that share each batch.
         pin: Whether batches are in pinned memory, from which a device of CUDA takes them without
             waiting.
+        turns: How many times in a row each batch is given.
     """
     batches = EpochBatches(
         len(dataset),
@@ -96,6 +98,7 @@ def training_loader(
         processes=processes,
         parts=config.accumulate,
         modalities=config.augmented,
+        turns=turns,
     )
     return _loader(dataset, batches, config.shapes, config.workers, pin)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,18 +102,32 @@ def _label(target: Target, expected: Tensor) -> str:
     return f"{float(expected[0]):.17g}"
 
 
-def expectation(target: Target, prediction: Tensor) -> Tensor:
-    """What predictions [N, outputs] say to expect: probabilities, or a number in its own units."""
-    expected = target.expectation(prediction)
-    return expected * target.std + target.mean if isinstance(target, Number) else expected
+def expectations(
+    predictions: Mapping[str, Tensor], target: Target, joint_is_expected: bool
+) -> dict[str, Tensor]:
+    """What predictions [N, outputs] say to expect: probabilities, or a number in its own units.
+
+    Args:
+        predictions: The joint prediction and each modality's.
+        target: What is predicted.
+        joint_is_expected: See `MultimodalModel`.
+    """
+    expected: dict[str, Tensor] = {}
+    for name, prediction in predictions.items():
+        is_expected = name == JOINT and joint_is_expected
+        values = prediction if is_expected else target.expectation(prediction)
+        if isinstance(target, Number):
+            values = values * target.std + target.mean
+        expected[name] = values
+    return expected
 
 
 def in_rows(predictions: Predictions, target: Target) -> PredictedRows:
     """Predictions of a data set as rows."""
     count = len(predictions.label)
     expected: dict[str, Tensor] = {}
-    for name, values in predictions.values.items():
-        known = expectation(target, values)
+    known_of = expectations(predictions.values, target, predictions.joint_is_expected)
+    for name, known in known_of.items():
         filled = known.new_full((count, target.outputs), torch.nan)
         expected[name] = filled.index_copy_(0, predictions.rows[name], known)
     modalities = [name for name in expected if name != JOINT]
@@ -150,12 +164,8 @@ def save_test_predictions(predictions: Predictions, target: Target, path: Path) 
         target: What is predicted.
         path: The file.
     """
-    joint = Predictions(
-        {JOINT: predictions.values[JOINT]},
-        {JOINT: predictions.rows[JOINT]},
-        predictions.label,
-        predictions.ids,
-    )
+    values, rows_of = {JOINT: predictions.values[JOINT]}, {JOINT: predictions.rows[JOINT]}
+    joint = replace(predictions, values=values, rows=rows_of)
     rows = in_rows(joint, target)
     truth = [_cell(_truth(target, label), target) for label in predictions.label]
     about = zip(rows.ids, truth, rows.cells(), strict=True)

@@ -19,7 +19,7 @@ from mmpareto.training._device import choose_device
 from mmpareto.training._evaluation import autocast, predict
 from mmpareto.training._interface import Interface
 from mmpareto.training._loading import batch_size
-from mmpareto.training._predicted_rows import PredictedRows, expectation, in_rows, missing_in
+from mmpareto.training._predicted_rows import PredictedRows, expectations, in_rows, missing_in
 from mmpareto.training._switches import computing
 
 if TYPE_CHECKING:  # it needs pyarrow
@@ -121,11 +121,9 @@ class TrainedModel:
         """
         with computing(self.config.threads, self._device), autocast(self.config, self._device):
             moved = {name: values.to(self._device) for name, values in inputs.items()}
-            predictions = self.module(moved).logits
-        expected: dict[str, Tensor] = {}
-        for name, prediction in predictions.items():
-            expected[name] = expectation(self.target, prediction.float().cpu())
-        return expected
+            logits = self.module(moved).logits
+        predictions = {name: prediction.float().cpu() for name, prediction in logits.items()}
+        return expectations(predictions, self.target, self.module.joint_is_expected)
 
     def _expect_each(self, batch: Batch) -> dict[str, Tensor]:
         """What is expected of the samples of a batch, each of which may lack other modalities.
