@@ -16,11 +16,11 @@ from made_data import Made
 from served_table import rows, training, write
 
 import mmpareto
-from mmpareto.balancing import Uniform
+from mmpareto.balancing import MLA, Ensemble, Method, Uniform
 from mmpareto.cli import main
 from mmpareto.errors import MMParetoError
 from mmpareto.models import MMTMCNN, LateFusionCNN
-from mmpareto.training import PredictedRows, RunConfig, predict
+from mmpareto.training import PredictedRows, RunConfig, export, predict
 from mmpareto.training._evaluation import load_model
 from mmpareto.training._predicted_rows import in_rows
 from mmpareto.training.run import run
@@ -255,3 +255,25 @@ def test_encoders_that_exchange_something_predict_rows_with_gaps(tmp_path: Path)
     found = mmpareto.load(tmp_path / "run").predict(gaps, tmp_path)
     assert found.predicted == [True, True, False, True]
     assert found.missing == [["second"], ["photo"], ["photo", "second"], []]
+
+
+@pytest.mark.parametrize("method", [Ensemble(), MLA()], ids=["ensemble", "mla"])
+def test_methods_that_make_the_joint_prediction_are_served(tmp_path: Path, method: Method) -> None:
+    """The one trains other models first, and averages probabilities; the other adapts the model."""
+    config = training(write(tmp_path, rows()), method=method, modalities=("note", "table"))
+    run(config, tmp_path / "run", progress=False)
+    before = in_rows(
+        predict(
+            load_model(config, tmp_path / "run" / "best.ckpt"), config.data.load().test, config
+        ),
+        config.data.target,
+    )
+    (tmp_path / "pets.csv").unlink()
+    model = mmpareto.load(tmp_path / "run")
+    after = model.predict([row for row in rows() if row["split"] == "test"], tmp_path)
+    assert after.labels == before.labels
+    for name, values in before.expected.items():
+        known = values.isfinite().all(1)
+        torch.testing.assert_close(values[known].sum(1), torch.ones(int(known.sum())))
+        torch.testing.assert_close(after.expected[name], values.double(), equal_nan=True)
+    export(tmp_path / "run", "torch", tmp_path / "model.pt2")

@@ -73,7 +73,7 @@ class _Combined:
         rows = kwargs.get("rows", args[1] if len(args) > 1 else None) or {}
         unimodal = {}
         for modality, prediction in output.unimodal.items():
-            unimodal[modality] = _spread(prediction, rows, modality, len(output.joint))
+            unimodal[modality] = _spread(prediction, rows, modality, output.joint.shape[0])
         return replace(output, joint=self._method.combine(output.joint, unimodal))
 
 
