@@ -9,10 +9,10 @@ from pathlib import Path
 from mmpareto import balancing
 from mmpareto._catalogue import catalogue, find
 from mmpareto.balancing import Method, TorchJD
-from mmpareto.compare._claimed_run import is_finished, run_claimed
+from mmpareto.compare._claimed_run import run_claimed
 from mmpareto.compare._comparison import run_name
 from mmpareto.errors import MMParetoError
-from mmpareto.training import Metrics, RunConfig, check_same, stored_metrics
+from mmpareto.training import Metrics, RunConfig, check_same, is_finished, stored_metrics
 
 SET_BY_GRID = ("method", "seed", "modalities", "devices", "num_nodes", "strategy")
 """Settings of a training that the grid sets; its trainings have a process each."""

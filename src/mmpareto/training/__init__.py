@@ -19,10 +19,12 @@ from mmpareto.training._evaluation import load_run as load_run
 from mmpareto.training._evaluation import magnitudes as magnitudes
 from mmpareto.training._evaluation import predict as predict
 from mmpareto.training._export import export as export
+from mmpareto.training._folder import FINISHED as FINISHED
 from mmpareto.training._folder import METRICS as METRICS
 from mmpareto.training._folder import Metrics as Metrics
 from mmpareto.training._folder import check_data as check_data
 from mmpareto.training._folder import check_same as check_same
+from mmpareto.training._folder import is_finished as is_finished
 from mmpareto.training._folder import stored_metrics as stored_metrics
 from mmpareto.training._geometry_settings import GeometrySettings as GeometrySettings
 from mmpareto.training._interface import guess_score as guess_score

@@ -13,12 +13,13 @@ from lightning.pytorch.callbacks import Timer
 from torch.utils.data import DataLoader
 
 from mmpareto._storage._csv import write_records
-from mmpareto._storage._files import make_folder, write_json
-from mmpareto._storage._seal import seal
+from mmpareto._storage._files import write_json
+from mmpareto._storage._folders import make_folder
+from mmpareto._storage._seal import SEAL, seal
 from mmpareto.data import Batch, Splits
 from mmpareto.diagnostics import GeometryRow
 from mmpareto.training._building import build_model
-from mmpareto.training._checkpoint_file import choose_checkpoint
+from mmpareto.training._checkpoint_file import resumed_from
 from mmpareto.training._class_weights import learned_target
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity
@@ -93,7 +94,7 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
         timer, recorder = Timer(), GeometryCallback()
         trainer = make_trainer(config, out, [timer, recorder], progress)
         metrics = stored_metrics(out)
-        if metrics is None:
+        if metrics is None or not (out / SEAL).exists():  # which is made last
             splits = config.data.load()
             # What is wrong is found before the folder is taken.
             check_alone(config)
@@ -103,7 +104,7 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
             trained, seconds = train_first(config, out, partial(run, progress=progress))
             module.surveyor.trained.update(trained)
             if config.method.trains:
-                _fit(trainer, module, loaders, choose_checkpoint(out, training))
+                _fit(trainer, module, loaders, resumed_from(out, training))
             else:
                 save_members(config, trained, out / CHECKPOINT)
             if trainer.is_global_zero:
