@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
 
-from mmpareto._storage._names import printable
 from mmpareto.balancing import MMPareto
+from mmpareto.cli._printing import plain, say, scores_table
 from mmpareto.training import RunConfig
 
 
@@ -27,25 +25,9 @@ def train(settings: Any) -> int:
     config.check_data()  # before a folder is made
     metrics = run_claimed(config, settings.out, progress=sys.stderr.isatty())
     if metrics:  # of several processes the first has them
-        Console().print(_scores(config, {"test": metrics["test"]}))
-        _say(f"Results are in {settings.out}")
+        Console().print(scores_table(config, {"test": metrics["test"]}))
+        say(f"Results are in {settings.out}")
     return 0
-
-
-def evaluate(settings: Any) -> int:
-    """Computes stored test numbers again."""
-    from mmpareto import training
-
-    config, model = training.load_run(settings.run)
-    stored = (training.stored_metrics(settings.run) or {}).get("test", {})
-    predictions = training.predict(model, config.data.load().test, config)
-    computed = predictions.scores(config.data.target)
-    Console().print(_scores(config, {"stored": stored, "computed": computed}))
-    if json.dumps(stored) == json.dumps(computed):  # of which NaN equals NaN
-        _say("The checkpoint gives the stored numbers.")
-        return 0
-    Console(stderr=True).print("The checkpoint does not give the stored numbers.", style="bold")
-    return 1
 
 
 def compare(settings: Any) -> int:
@@ -67,7 +49,7 @@ def compare(settings: Any) -> int:
         )
     report = comparison.write_report(settings.out)
     comparison.print_table(settings.out)
-    _say(f"\nReport: {report.resolve().as_uri()}")
+    say(f"\nReport: {report.resolve().as_uri()}")
     return _say_failures(failures)
 
 
@@ -95,10 +77,10 @@ def tune(settings: Any) -> int:
     for name in heading:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*map(_text, row))
+        table.add_row(*map(plain, row))
     console.print(table)
-    _say(f"Report: {report.resolve().as_uri()}")
-    _say(f"To compare: mmpareto compare --tuned {settings.out}, with the same data and settings")
+    say(f"Report: {report.resolve().as_uri()}")
+    say(f"To compare: mmpareto compare --tuned {settings.out}, with the same data and settings")
     return _say_failures(failures)
 
 
@@ -119,7 +101,7 @@ def _say_failures(failures: Sequence[Any]) -> int:
     """Names the cells of a grid that failed; returns the exit code."""
     for failure in failures:
         line = f"Failed: {failure.method}, seed {failure.seed}: {failure.error}"
-        Console(stderr=True).print(_text(line), style="bold", soft_wrap=True)
+        Console(stderr=True).print(plain(line), style="bold", soft_wrap=True)
     return 1 if failures else 0
 
 
@@ -145,31 +127,6 @@ def _grid_progress(console: Console, total: int) -> Iterator[Callable[[Any, str]
             bar.advance(task)
             done = int(bar.tasks[0].completed)
             line = f"[{done}/{total}] {cell.title}, seed {cell.seed}: {outcome}"
-            console.print(_text(line), soft_wrap=True)
+            console.print(plain(line), soft_wrap=True)
 
         yield listener
-
-
-def _scores(config: RunConfig, columns: dict[str, dict[str, float]]) -> Table:
-    """A table of scores in percent, a row per metric."""
-    target = config.data.target
-    table = Table(f"{target.title} (%)", title=config.method.name, title_justify="left")
-    for heading in columns:
-        table.add_column(heading, justify="right")
-    for metric in next(iter(columns.values())):
-        cells = [_percent(scores.get(metric)) for scores in columns.values()]
-        table.add_row(_text(metric.removesuffix(f"_{target.metric}")), *cells)
-    return table
-
-
-def _say(line: str) -> None:
-    Console().print(_text(line), soft_wrap=True)
-
-
-def _text(text: str) -> Text:
-    """Text in which brackets are no markup and control characters are written out."""
-    return Text(printable(text))
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.2f}"

@@ -11,6 +11,7 @@ from mmpareto import __version__, recipes
 from mmpareto.cli._config_file import section
 from mmpareto.cli._listing import KINDS
 from mmpareto.cli._parser import Parser
+from mmpareto.cli._serving import export_parser, predict_parser
 from mmpareto.compare import DEFAULT_SPACE, ROLES, SET_BY_GRID
 from mmpareto.data import DatasetRecipe
 from mmpareto.training import RunConfig, describe
@@ -23,7 +24,13 @@ def make_parser() -> Parser:
     )
     commands = parser.add_subcommands(dest="command")
     commands.add_subcommand("train", _train(), help="train one model")
-    commands.add_subcommand("evaluate", _evaluate(), help="compute a training's test numbers again")
+    commands.add_subcommand(
+        "evaluate", _evaluate(), help="say in detail what a training's model is worth"
+    )
+    commands.add_subcommand("predict", predict_parser(), help="predict for new rows of a table")
+    commands.add_subcommand(
+        "export", export_parser(), help="write a model for ONNX or torch.export"
+    )
     commands.add_subcommand(
         "compare", _compare(), help="train methods with several seeds, and report"
     )
@@ -64,7 +71,8 @@ def _add_settings(parser: Parser, skip: Collection[str] = ()) -> None:
 
 def _evaluate() -> Parser:
     parser = Parser(
-        description="Computes the stored test numbers of a training again, from its checkpoint."
+        description="Computes the stored test numbers of a training again, from its checkpoint, "
+        "and those of each class; says what guessing scores, and what each modality adds."
     )
     parser.add_argument("run", type=Path, help="Folder that `mmpareto train` wrote.")
     return parser

@@ -70,7 +70,7 @@ class LateFusion(MultimodalModel):
             # Encoders see the samples that have the modality alone: what stands in for the others
             # would enter the statistics of batch norm.
             feature = self.encoders[modality](select_present(values, rows.get(modality)))
-            features[modality] = scatter_present(feature, rows.get(modality), len(values))
+            features[modality] = scatter_present(feature, rows.get(modality), values.shape[0])
         return features
 
     def fuse(
