@@ -34,9 +34,7 @@ def make_parser() -> Parser:
     commands.add_subcommand(
         "compare", _compare(), help="train methods with several seeds, and report"
     )
-    commands.add_subcommand(
-        "tune", _tune(), help="choose each method's settings, with the same budget for all"
-    )
+    commands.add_subcommand("tune", _tune(), help="choose settings, at equal budgets")
     commands.add_subcommand("list", _list(), help="name methods, data sets, models")
     data = Parser(description="Lists, describes, prepares and checks data sets.")
     commands.add_subcommand("data", data, help="describe, prepare and check data sets")
@@ -84,11 +82,8 @@ def _compare() -> Parser:
         "worth."
     )
     parser.add_argument("--seeds", type=int, default=5, help="Number of trainings per method.")
-    parser.add_argument(
-        "--tuned",
-        type=Path | None,
-        help="Folder that `mmpareto tune` wrote, whose choice of settings each method takes.",
-    )
+    help_tuned = "Folder of `mmpareto tune`, whose choice of settings each method takes."
+    parser.add_argument("--tuned", type=Path | None, help=help_tuned)
     parser.add_argument(
         "--notes", type=list[str] | None, help="Caveats for the report; by default the data set's."
     )
@@ -107,8 +102,7 @@ def _tune() -> Parser:
         "--space",
         type=dict[str, Any],
         default=DEFAULT_SPACE,
-        help="Intervals of settings, as {optimizer.lr: {log: [0.0003, 0.3]}}, or linear; of other "
-        "settings of a method the interval is its own.",
+        help="Intervals, log or linear; of other settings of a method the interval is its own.",
     )
     _add_grid(parser)
     return parser
