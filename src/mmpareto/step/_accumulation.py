@@ -133,7 +133,7 @@ class Accumulation:
             communicator,
             self._partition,
             lambda: Graphs(dict(zip(sums, map(list, sums.values()), strict=True)), zeros=zeros),
-            (describe(self._method), *self._geometry.settings()),
+            lambda: (describe(self._method), *self._geometry.settings()),
         )
         check_required(self._method, graphs.reach)
         return Step(
