@@ -4,7 +4,7 @@ BIN := .venv/bin
 # The parts of one run on this machine are small: threads of their own only get in each other's way.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help venv demo bench test faults check format clean
+.PHONY: help venv demo bench test faults gpu check format clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +34,19 @@ bench: venv  ## measure what a step costs; QUICK=1 for a short look, OUT=folder 
 test: check  ## prove that it is right
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
-faults: venv  ## inject faults at length: a thousand hostile configurations
-	$(BIN)/python -m pytest -m faults --numprocesses 2
+faults: export MMPARETO_FAULTS = build/faults
+faults: venv  ## inject faults at length, and write the figures into docs/reliability.md
+	rm -rf $(MMPARETO_FAULTS) && mkdir -p $(MMPARETO_FAULTS)
+	$(BIN)/python -m pytest -m faults --numprocesses 2 --dist worksteal
+	PYTHONPATH=tests $(BIN)/python -m faults.table $(MMPARETO_FAULTS)
+
+# Without this variable the tests hide all devices: what is compared to the bit is the processor's.
+gpu: export CUDA_VISIBLE_DEVICES ?= $(shell nvidia-smi --query-gpu=index --format=csv,noheader 2>/dev/null | paste -sd,)
+gpu: venv  ## on a machine with a CUDA device: prove what needs one, and measure what a step costs there
+	$(BIN)/python -m pytest -m gpu -rs
+	@if [ -n "$$CUDA_VISIBLE_DEVICES" ]; then \
+	  $(BIN)/python -m benchmarks.cost --device cuda $(if $(OUT),--out $(OUT),--out benchmarks/results/gpu); \
+	else echo "make gpu: no CUDA device here, so nothing was measured; the skipped tests above say the same."; fi
 
 check: venv  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check

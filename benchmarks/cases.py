@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import torch
+
 from benchmarks.models import Case, mlp, resnet18, small_cnn, transformer
 
 
@@ -24,18 +26,19 @@ def _cnns(batch_size: int = 64) -> Case:
     return Case(f"2 small CNNs, batch {batch_size}, 28 px", small_cnn, shapes, batch_size)
 
 
-def _resnets(batch_size: int, side: int) -> Case:
+def _resnets(batch_size: int, side: int, dtype: torch.dtype = torch.float32) -> Case:
     shapes = {"audio": (1, 1, side, side), "visual": (2, 3, side, side)}
-    return Case(
-        f"2 ResNet-18, batch {batch_size}, {side} px, 2 frames", resnet18, shapes, batch_size
-    )
+    kind = ", bf16" if dtype == torch.bfloat16 else ""
+    name = f"2 ResNet-18, batch {batch_size}, {side} px, 2 frames{kind}"
+    return Case(name, resnet18, shapes, batch_size, dtype)
 
 
-def _transformers(batch_size: int) -> Case:
-    shapes = {"audio": (1, 112, 112), "visual": (3, 112, 112)}
-    return Case(
-        f"2 transformers (6 x 192), batch {batch_size}, 49 tokens", transformer, shapes, batch_size
-    )
+def _transformers(batch_size: int, side: int = 112, dtype: torch.dtype = torch.float32) -> Case:
+    shapes = {"audio": (1, side, side), "visual": (3, side, side)}
+    kind = ", bf16" if dtype == torch.bfloat16 else ""
+    tokens = (side // 16) ** 2
+    name = f"2 transformers (6 x 192), batch {batch_size}, {tokens} tokens{kind}"
+    return Case(name, transformer, shapes, batch_size, dtype)
 
 
 FULL = {
@@ -53,6 +56,15 @@ QUICK = {
     "cnn": _cnns(),
     "resnet-reduced": _resnets(4, 64),
 }
+ON_GPU = {
+    "mlp-2": _mlps(2),
+    "mlp-16": _mlps(16),
+    "cnn": _cnns(),
+    "transformer-64x224": _transformers(64, 224),
+    "transformer-64x224-bf16": _transformers(64, 224, torch.bfloat16),
+    "resnet-64x224": _resnets(64, 224),
+    "resnet-64x224-bf16": _resnets(64, 224, torch.bfloat16),
+}
 _AUDIOVISUAL = {"audio": (1, 16, 16), "visual": (3, 16, 16)}
 TINY = {  # for tests
     "tiny-mlp": Case(
@@ -69,4 +81,4 @@ TINY = {  # for tests
         "2 tiny transformers", partial(transformer, width=12, layers=2, patch=8), _AUDIOVISUAL, 4
     ),
 }
-CASES = FULL | QUICK | TINY
+CASES = FULL | QUICK | ON_GPU | TINY

@@ -16,12 +16,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.cases import CASES, FULL, QUICK
+from benchmarks.cases import CASES, FULL, ON_GPU, QUICK
 from benchmarks.contenders import CONTENDERS, PLAIN, UNIFORM, sgd
 from benchmarks.figure import draw
 from benchmarks.memory import peak_in_fresh_process
 from benchmarks.report import RESULTS, heading, markdown, write
-from benchmarks.timing import FEWEST, MOST, ratios
+from benchmarks.timing import FEWEST, MOST, device_clock, ratios
 from mmpareto._storage._files import write_atomically
 
 NOTES = (
@@ -37,18 +37,22 @@ NOTES = (
 )
 
 
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time, "device": device_clock}
+
+
 def measure(
-    key: str, seconds: float, *, fewest: int = FEWEST, cpu_time: bool = False
+    key: str, seconds: float, *, fewest: int = FEWEST, clock: str = "wall"
 ) -> list[dict[str, Any]]:
     """One case: a row per contender."""
-    case = CASES[key]
-    model, batch = case.model(), case.batch()
+    case, device = CASES[key], "cuda" if clock == "device" else "cpu"
+    model, batch = case.model(device), case.batch(device)
     optimizer = sgd(model)
     steps = {c.name: partial(c.step(model, optimizer), batch) for c in CONTENDERS}
     periods = {c.name: c.period for c in CONTENDERS}
-    clock = time.process_time if cpu_time else time.perf_counter
-    timed = ratios(steps, PLAIN, seconds, periods=periods, clock=clock, rounds=(fewest, MOST))
-    peaks = {c.name: peak_in_fresh_process(key, c.name) for c in CONTENDERS}
+    timed = ratios(
+        steps, PLAIN, seconds, periods=periods, clock=CLOCKS[clock], rounds=(fewest, MOST)
+    )
+    peaks = {c.name: peak_in_fresh_process(key, c.name, device) for c in CONTENDERS}
     unit = sum(
         parameter.nbytes
         for encoder in model.encoders.values()
@@ -108,20 +112,28 @@ def main() -> None:
     parser.add_argument(
         "--cpu-time", action="store_true", help="for a busy machine, with --threads 1"
     )
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: there is no CUDA device here")
+    clock = "processor" if arguments.cpu_time else "wall"
+    clock = "device" if arguments.device == "cuda" else clock
     torch.set_num_threads(arguments.threads)
+    full = FULL if arguments.device == "cpu" else ON_GPU
     rows = []
-    for key in arguments.cases or (QUICK if arguments.quick else FULL):
+    for key in arguments.cases or (QUICK if arguments.quick else full):
         seconds = arguments.seconds or (
             7 if arguments.quick else 240 if key.startswith("resnet") else 30
         )
         print(f"{CASES[key].name} ...", file=sys.stderr)
         fewest = 2 if arguments.quick else FEWEST
-        rows += measure(key, seconds, fewest=fewest, cpu_time=arguments.cpu_time)
+        rows += measure(key, seconds, fewest=fewest, clock=clock)
     notes = list(NOTES)
     if arguments.quick:
         notes += ["Quick: fewer models, ResNets on smaller batches and images, fewer rounds.", ""]
+    if arguments.device == "cuda":
+        notes += [f"On one {torch.cuda.get_device_name()}; memory is CUDA's allocator's.", ""]
     if arguments.cpu_time:
         notes += ["Processor time in place of wall time.", ""]
     write(arguments.out, "cost", heading("What a step costs", notes) + "\n" + tables(rows), rows)

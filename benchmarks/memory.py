@@ -24,12 +24,24 @@ from benchmarks.contenders import CONTENDERS, sgd
 STEPS = 3
 
 
-def peak_in_fresh_process(case: str, contender: str) -> int:
+def peak_in_fresh_process(case: str, contender: str, device: str = "cpu") -> int:
     """Bytes, measured in a process that has done nothing but import what is needed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["benchmarks.memory"])
     with ProcessPoolExecutor(1, context) as pool:
-        return pool.submit(peak, case, contender).result()
+        measure = peak if device == "cpu" else peak_on_gpu
+        return pool.submit(measure, case, contender).result()
+
+
+def peak_on_gpu(case: str, contender: str) -> int:
+    """Bytes that CUDA's allocator has handed out at most, measured in this process."""
+    measured = next(c for c in CONTENDERS if c.name == contender)
+    model, batch = CASES[case].model("cuda"), CASES[case].batch("cuda")
+    step = measured.step(model, sgd(model))
+    for _ in range(max(STEPS, measured.period)):
+        step(batch)
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated()
 
 
 def peak(case: str, contender: str) -> int:

@@ -30,10 +30,21 @@ class LateFusion(nn.Module):
     """What contenders are given.
 
     They read `encoders`, `top_blocks` (for geometry measured there alone) and `losses(batch)`.
+
+    Args:
+        encoders: By modality.
+        widths: Of their features.
+        dtype: What the forward pass computes in, by autocast.
     """
 
-    def __init__(self, encoders: dict[str, Encoder], widths: dict[str, int]) -> None:
+    def __init__(
+        self,
+        encoders: dict[str, Encoder],
+        widths: dict[str, int],
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
+        self.dtype = dtype
         self.encoders = nn.ModuleDict(encoders)
         self.heads = nn.ModuleDict(
             {name: nn.Linear(width, CLASSES) for name, width in widths.items()}
@@ -47,12 +58,14 @@ class LateFusion(nn.Module):
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Losses by objective, the joint one first."""
-        features = {name: encoder(batch[name]) for name, encoder in self.encoders.items()}
-        everything = {"joint": torch.cat(list(features.values()), 1), **features}
-        return {
-            name: cross_entropy(self.heads[name](value), batch["label"])
-            for name, value in everything.items()
-        }
+        device = batch["label"].device.type
+        with torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32):
+            features = {name: encoder(batch[name]) for name, encoder in self.encoders.items()}
+            everything = {"joint": torch.cat(list(features.values()), 1), **features}
+            return {
+                name: cross_entropy(self.heads[name](value), batch["label"])
+                for name, value in everything.items()
+            }
 
     losses = forward
 
@@ -142,22 +155,24 @@ class Case:
     encoder: Callable[[Shape], Encoder]
     shapes: dict[str, Shape]
     batch_size: int
+    dtype: torch.dtype = torch.float32
 
-    def model(self) -> LateFusion:
-        """The model, on the processor."""
+    def model(self, device: torch.device | str = "cpu") -> LateFusion:
+        """The model, the same on each device."""
         torch.manual_seed(0)
         encoders = {name: self.encoder(shape) for name, shape in self.shapes.items()}
         with torch.no_grad():
             widths = {
                 name: e(torch.zeros(2, *self.shapes[name])).shape[1] for name, e in encoders.items()
             }
-        return LateFusion(encoders, widths)
+        return LateFusion(encoders, widths, self.dtype).to(device)
 
-    def batch(self) -> dict[str, Tensor]:
+    def batch(self, device: torch.device | str = "cpu") -> dict[str, Tensor]:
         """Noise by modality, and labels."""
         generator = torch.Generator().manual_seed(1)
         batch = {
             name: torch.randn(self.batch_size, *s, generator=generator)
             for name, s in self.shapes.items()
         }
-        return batch | {"label": torch.randint(CLASSES, (self.batch_size,), generator=generator)}
+        batch["label"] = torch.randint(CLASSES, (self.batch_size,), generator=generator)
+        return {name: values.to(device) for name, values in batch.items()}

@@ -10,12 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 MEASURE = 0.02
 """Seconds that a measurement of the reference should take at least; shorter steps are repeated."""
 
 FEWEST, MOST = 5, 200
 """Rounds, whatever they take."""
+
+
+def device_clock() -> float:
+    """Seconds, when the GPU has done all that it was given.
+
+    A measurement begins and ends with such a wait, as between CUDA events: what is timed is the
+    device's work, or the host's where that takes longer.
+    """
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 @dataclass(frozen=True)

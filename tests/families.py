@@ -148,4 +148,5 @@ def step(
         )
         losses[name] = losses[name] + sum(others.get(name, []))
     report = mp.backward(losses, {"m1": encoder, **others}, method, geometry=geometry)
-    return torch.cat([parameter.grad.flatten() for parameter in encoder]), report
+    received = [torch.zeros_like(p) if p.grad is None else p.grad for p in encoder]
+    return torch.cat([gradient.flatten() for gradient in received]), report

@@ -95,7 +95,17 @@ _EXPORTS = [
     for value in vars(balancing).values()
     if inspect.isclass(value) and issubclass(value, mp.Method)
 ]
-CLASSES = [*(cls for cls in _EXPORTS if hasattr(cls, "name")), balancing.CustomWeighting]
+EXPORTED = [cls for cls in _EXPORTS if hasattr(cls, "name")]
+"""All classes of methods."""
+
+CLASSES = [
+    cls
+    for cls in [*EXPORTED, balancing.CustomWeighting]
+    if cls.trains
+    and not any(getattr(cls, hook) is not getattr(mp.Method, hook) for hook in balancing.AT_WORK)
+]
+"""Those that weigh gradients or losses, and do no more in a step."""
+
 DEFAULTS: list[mp.Method] = [cls() for cls in CLASSES if cls is not balancing.CustomWeighting]
 METHODS = {repr(method): method for method in [*DEFAULTS, mp.MMPareto(granularity="tensor")]}
 METHODS["custom"] = balancing.CustomWeighting(inverse_lengths)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from benchmarks.cases import CASES, FULL, QUICK, TINY
+from benchmarks.cases import CASES, FULL, ON_GPU, QUICK, TINY
 from benchmarks.contenders import CONTENDERS, PLAIN, UNIFORM, Contender, sgd
 from benchmarks.memory import peak_in_fresh_process
 from torch import Tensor
@@ -16,8 +16,9 @@ BY_NAME = {contender.name: contender for contender in CONTENDERS}
 
 def test_names_are_distinct() -> None:
     assert len(BY_NAME) == len(CONTENDERS)
-    assert len(CASES) == len({*FULL, *QUICK, *TINY})
-    assert len({case.name for case in FULL.values()}) == len(FULL)
+    assert len(CASES) == len({*FULL, *QUICK, *ON_GPU, *TINY})
+    for cases in (FULL, ON_GPU):
+        assert len({case.name for case in cases.values()}) == len(cases)
 
 
 def trained(

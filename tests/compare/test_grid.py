@@ -214,7 +214,7 @@ def test_a_folder_with_other_trainings_is_refused_and_unharmed(
             ["uniform", "nonsense"],
             1,
             1,
-            "`methods` should be some of .*mmpareto.*ensemble. Found 'nonsense'",
+            "`methods` should be some of .*ensemble.*mmpareto.* Found 'nonsense'",
         ),
         (["uniform", "uniform"], 1, 1, "`methods` should be one or more different names"),
         ([], 1, 1, "`methods` should be one or more different names"),

@@ -11,7 +11,6 @@ import torch
 from compare.synthetic import write_comparison
 from mmpareto import recipes
 from mmpareto.compare import Cell, compare
-from mmpareto.compare._cell import _check_finite
 from mmpareto.compare._comparison import Failure, read_failures
 from mmpareto.compare._record import Record, open_record
 from mmpareto.compare._results import read_results
@@ -68,6 +67,6 @@ def test_predictions_that_are_not_finite_are_no_score() -> None:
     for value in (torch.nan, torch.inf):
         values = torch.tensor([[0.0, 1.0], [value, 0.0]])
         predictions = Predictions({"joint": values}, rows, torch.zeros(2))
-        with pytest.raises(MMParetoError, match="modality 'gray' has diverged"):
-            _check_finite("gray", predictions)
-    _check_finite("gray", replace(predictions, values={"joint": torch.zeros(2, 2)}))
+        with pytest.raises(MMParetoError, match="of 'joint' not to be for 1 of 2"):
+            predictions.check_finite("of the network of 'gray'")
+    replace(predictions, values={"joint": torch.zeros(2, 2)}).check_finite("of the network")

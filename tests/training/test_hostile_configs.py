@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from faults.tally import record
+
 SCRIPT = Path(__file__).with_name("hostile_configs.py")
 CANARY = """
 from pathlib import Path
@@ -49,3 +51,5 @@ def test_a_long_draw_runs_nothing(tmp_path: Path, reader: str, count: int) -> No
     outcomes = read_hostile(tmp_path, 1, count, reader)
     assert outcomes["refused"] > count // 3
     assert outcomes["read"] > count // 20
+    figures = {"fault": f"a configuration mutated, {reader}", "command": "train"}
+    record({**figures, "tries": count, "lost": 0, "silent": 0, "said": outcomes["refused"]})

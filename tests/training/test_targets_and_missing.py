@@ -19,7 +19,7 @@ import pytest
 import torch
 from made_data import SHAPES, Made, MadeDataset
 from sklearn.metrics import accuracy_score, average_precision_score, r2_score
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from mmpareto.balancing import Joint, MMPareto
@@ -28,11 +28,10 @@ from mmpareto.compare import compare, write_report
 from mmpareto.compare._results import read_results
 from mmpareto.data import EpochIndices
 from mmpareto.errors import MMParetoError
-from mmpareto.models import BottleneckTransformer, LateFusionCNN
+from mmpareto.models import BottleneckTransformer, Ensemble, LateFusionCNN, MultimodalModel, Output
+from mmpareto.specs import Target
 from mmpareto.training import (
-    Predictions,
     RunConfig,
-    averaged,
     load_run,
     save_config,
     stored_metrics,
@@ -40,7 +39,7 @@ from mmpareto.training import (
 from mmpareto.training._device import SCORED, on_device
 from mmpareto.training._loading import select_modalities
 from mmpareto.training._mean_losses import MeanLosses
-from mmpareto.training._predictions import Collector
+from mmpareto.training._predictions import Collector, predicted
 from mmpareto.training.run import run
 from processes import run_together
 
@@ -216,21 +215,36 @@ def test_the_ensemble_is_the_mean_over_what_a_sample_has() -> None:
     has = {"a": [0, 2, 3], "b": [3, 1, 0]}  # nobody has the last of five samples
     values = {m: torch.randn(3, 3, generator=generator) for m in has}
     label = torch.tensor([0, 1, 2, 0, 1])
-    alone = {
-        m: Predictions(
-            {"joint": values[m], m: values[m]},
-            dict.fromkeys(("joint", m), torch.tensor(rows)),
-            label,
-        )
-        for m, rows in has.items()
-    }
-    found = averaged(alone, Made().target)
+    model = ensemble(values, Made().target)
+    rows = {m: torch.tensor(own) for m, own in has.items()}
+    inputs = {m: torch.zeros(5, 1) for m in has}
+    batch = {"inputs": inputs, "label": label, SCORED: label, "rows": rows}
+    batch = select_modalities(batch, has)
+    collector = Collector(model.encoders, 3)
+    collector.add(predicted(model, batch), batch)
+    found = collector.result()
     assert found.rows["joint"].tolist() == [0, 1, 2, 3]
     for sample, mean in zip(found.rows["joint"].tolist(), found.values["joint"], strict=True):
-        said = [
-            values[m][rows.index(sample)].softmax(0) for m, rows in has.items() if sample in rows
-        ]
+        said = [values[m][own.index(sample)].softmax(0) for m, own in has.items() if sample in own]
         torch.testing.assert_close(mean, sum(said) / len(said))
+
+
+class Says(MultimodalModel):
+    """A model of one modality that predicts what it was made with, for samples that have it."""
+
+    def __init__(self, modality: str, values: Tensor) -> None:
+        super().__init__()
+        self.encoders, self.values = nn.ModuleDict({modality: nn.Identity()}), values
+
+    def forward(self, inputs: Any, rows: Any = None) -> Output:
+        ((modality, x),) = inputs.items()
+        own = rows.get(modality, torch.arange(len(x)))
+        joint = torch.full((len(x), self.values.shape[1]), torch.nan)
+        return Output(joint.index_copy(0, own, self.values), {}, {modality: x})
+
+
+def ensemble(values: dict[str, Tensor], target: Target) -> Ensemble:
+    return Ensemble({m: Says(m, said) for m, said in values.items()}, target)
 
 
 def test_predictions_of_batches_are_put_together_with_the_samples_they_are_of() -> None:
@@ -303,12 +317,13 @@ if metrics:
 def test_an_ensemble_takes_a_modality_that_a_whole_part_lacks(kind: str) -> None:
     target = Made(kind).target
     labels = {"classes": torch.arange(3), "labels": torch.ones(3, 3), "number": torch.arange(3.0)}
-    batch = {SCORED: labels[kind], "rows": {}}
-    absent, present = Collector([], target.outputs), Collector([], target.outputs)
-    absent.add({}, batch)
-    present.add({"joint": torch.eye(3)[:, : target.outputs]}, batch)
-    both = averaged({"image": absent.result(), "table": present.result()}, target)
-    assert both.values["joint"].equal(target.expectation(torch.eye(3)[:, : target.outputs]))
+    said = torch.eye(3)[:, : target.outputs]
+    model = ensemble({"image": said, "table": said}, target)
+    batch = {"inputs": {"table": torch.zeros(3, 1)}, SCORED: labels[kind], "rows": {}}
+    collector = Collector(model.encoders, target.outputs)
+    collector.add(predicted(model, batch), batch)
+    both = collector.result()
+    assert both.values["joint"].equal(target.expectation(said))
     assert both.rows["image"].equal(torch.zeros(0, dtype=torch.int64))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mmpareto.balancing._facts import Facts
 from mmpareto.balancing._method import LossWeighting
+from mmpareto.balancing._role import Role
 from mmpareto.partition import JOINT
 
 
@@ -28,6 +29,14 @@ class Joint(LossWeighting):
         modalities="any",
         forwards=1,
         backwards=1,
+    )
+    role = Role(
+        "plain",
+        0,
+        "#595959",
+        "o",
+        "In joint, encoders learn from the joint loss alone and each modality's head reads them "
+        "off.",
     )
     requires = frozenset({JOINT})
 

@@ -5,34 +5,19 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 from torch import Tensor
 
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._balancer import AT_WORK, Balancer
+from mmpareto.balancing._hooks import Method, overrides
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import whole
 
 GramianWeighting: TypeAlias = Callable[[Tensor], Tensor]
 
 
-class Method(ABC):
-    """How several objectives share a training step.
-
-    Subclass one of the two families, not this class.
-
-    Attributes:
-        name: What the command line and the tables call the method.
-        requires: Objectives without which the method has no meaning.
-        facts: Its source, needs and cost.
-    """
-
-    name: ClassVar[str]
-    facts: ClassVar[Facts]
-    requires: ClassVar[frozenset[str]] = frozenset()
-
-
-class GradientIntegration(Method):
+class GradientIntegration(Method, ABC):
     """Weights the objectives' gradients by their geometry, encoder by encoder."""
 
     @property
@@ -64,9 +49,10 @@ class GradientIntegration(Method):
 class LossWeighting(Method):
     """Weights the objectives before they are differentiated, in one pass through the encoders."""
 
-    @abstractmethod
     def loss_weights(self, objectives: Sequence[str]) -> list[float]:
         """Weight of each objective in what the encoders receive (the rest receives the plain sum).
+
+        By default each counts alike.
 
         Args:
             objectives: Names of the objectives, those of the whole step or those that reach one
@@ -75,6 +61,7 @@ class LossWeighting(Method):
         Returns:
             One finite number per objective.
         """
+        return [1.0] * len(objectives)
 
 
 class CustomWeighting(GradientIntegration):
@@ -102,11 +89,37 @@ class CustomWeighting(GradientIntegration):
                 f"Parameter `method`, a callable, should return a tensor of {len(gramian)} weights "
                 f"for a Gramian of shape {tuple(gramian.shape)}. Found {found}."
             )
+        if weights.is_complex():
+            raise MMParetoError(
+                "Parameter `method`, a callable, should return real weights. Found "
+                f"{weights.dtype}."
+            )
         return weights
 
 
-def as_method(method: Method | GramianWeighting) -> GradientIntegration | LossWeighting:
-    """Returns `method`, wrapped if it is a plain callable from a Gramian to weights."""
+def as_method(method: Method | Balancer | GramianWeighting) -> GradientIntegration | LossWeighting:
+    """Returns `method`, wrapped if it is a plain callable from a Gramian to weights.
+
+    Raises:
+        MMParetoError: If it is neither, or has to be at work on a model.
+    """
+    if isinstance(method, Balancer):
+        return _of_a_family(method.method)
+    if isinstance(method, Method) and not method.trains:
+        raise MMParetoError(
+            "Parameter `method` should be one that makes steps. Found "
+            f"{method.name}, which joins models that were trained before."
+        )
+    if isinstance(method, Method) and overrides(method, *AT_WORK):
+        raise MMParetoError(
+            f"Parameter `method` should be at work on a model. Found {method.name} by itself, "
+            "which decides on more than gradients. Pass mp.Balancer(method, encoders), and show "
+            "it each batch."
+        )
+    return _of_a_family(method)
+
+
+def _of_a_family(method: Method | GramianWeighting) -> GradientIntegration | LossWeighting:
     if isinstance(method, GradientIntegration | LossWeighting):
         return method
     if isinstance(method, type) or not callable(method):
@@ -117,8 +130,10 @@ def as_method(method: Method | GramianWeighting) -> GradientIntegration | LossWe
     return CustomWeighting(method)
 
 
-def describe(method: Method | GramianWeighting) -> str:
+def describe(method: Method | Balancer | GramianWeighting) -> str:
     """Text that tells one method from another, also in another process: no address is in it."""
+    if isinstance(method, Balancer):
+        return f"{describe(method.method)} at work, {method.settings}"
     described = method.weighting if isinstance(method, CustomWeighting) else method
     if type(described).__repr__ is object.__repr__ or not isinstance(described, Method):
         return str(getattr(described, "__qualname__", type(described).__qualname__))

@@ -7,6 +7,7 @@ from torch import Tensor
 from mmpareto.balancing._facts import Facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._min_norm import min_norm_weights
+from mmpareto.balancing._role import Role
 from mmpareto.gradients import nonzero, whole
 
 
@@ -35,6 +36,7 @@ class MGDA(GradientIntegration):
         forwards=1,
         backwards=2,
     )
+    role = Role("competitor", 3, "#CC79A7", "v")
 
     def weights(self, gramians: Tensor) -> Tensor:
         gramian = whole(gramians)

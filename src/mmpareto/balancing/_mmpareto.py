@@ -9,6 +9,7 @@ from torch import Tensor
 from mmpareto.balancing._facts import FACTOR, Facts
 from mmpareto.balancing._method import GradientIntegration, check_gamma
 from mmpareto.balancing._min_norm import weights_in_conflict
+from mmpareto.balancing._role import Role
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import conflict, whole
 
@@ -65,6 +66,7 @@ class MMPareto(GradientIntegration):
         backwards=2,
         ranges={"gamma": FACTOR},
     )
+    role = Role("subject", 4, "#D55E00", "*")
 
     gamma: float = 1.5
     granularity: Granularity = "encoder"

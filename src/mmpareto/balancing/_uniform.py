@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mmpareto.balancing._facts import FACTOR, Facts
 from mmpareto.balancing._method import LossWeighting, check_gamma
+from mmpareto.balancing._role import Role
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Uniform(LossWeighting):
         forwards=1,
         backwards=1,
     )
+    role = Role("reference", 1, "#0072B2", "s")
 
     def loss_weights(self, objectives: Sequence[str]) -> list[float]:
         return [1.0] * len(objectives)
@@ -57,6 +59,7 @@ class ScaledUniform(LossWeighting):
         backwards=1,
         ranges={"gamma": FACTOR},
     )
+    role = Role("control", 2, "#56B4E9", "D")
 
     gamma: float = 1.5
 

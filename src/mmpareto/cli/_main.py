@@ -36,11 +36,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parsed = parser.parse_args(expand(expand_name(given)))
             settings = parser.instantiate(parsed)[parsed.command]
             return _COMMANDS[parsed.command](settings)
-    except (MMParetoError, OSError) as error:
+    except MMParetoError as error:
         fail(str(error))
+    except OSError as error:
+        fail(_refused(error))
     except KeyboardInterrupt:
         say("interrupted; the same command continues where it stopped")
         return 130
+
+
+def _refused(error: OSError) -> str:
+    """What the system refused, and what helps."""
+    if error.filename is None:
+        return f"the system refused: {error}. Make room for files, or choose another folder."
+    return (
+        f"{error.filename} should be a file or folder that can be used. Found: {error.strerror}. "
+        "Make room, or allow it; the same command continues."
+    )
 
 
 def _warner() -> Callable[..., None]:

@@ -21,7 +21,7 @@ from mmpareto._storage._names import printable
 from mmpareto.compare._roles import BLUE as BLUE
 from mmpareto.compare._roles import GREY as GREY
 from mmpareto.compare._roles import ORANGE as ORANGE
-from mmpareto.compare._roles import OTHER_ROLES, ROLES
+from mmpareto.compare._roles import OTHER_LOOKS, ROLES
 from mmpareto.compare._roles import PALE as PALE
 
 P = ParamSpec("P")
@@ -77,12 +77,13 @@ def looks(methods: Sequence[str]) -> dict[str, dict[str, Any]]:
     arguments = {}
     others = 0
     for name in methods:
-        role = ROLES.get(name)
-        if role is None:
-            role = OTHER_ROLES[others % len(OTHER_ROLES)]
+        if name in ROLES:
+            colour, marker = ROLES[name].colour, ROLES[name].marker
+        else:
+            colour, marker = OTHER_LOOKS[others % len(OTHER_LOOKS)]
             others += 1
-        size = 12 if role.marker == "*" else 7
-        arguments[name] = {"color": role.colour, "marker": role.marker, "ms": size, "mec": "white"}
+        size = 12 if marker == "*" else 7
+        arguments[name] = {"color": colour, "marker": marker, "ms": size, "mec": "white"}
     return arguments
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 
-from mmpareto._storage._files import make_folder
+from mmpareto._storage._folders import make_inside
 from mmpareto._storage._workplace import workplace
 from mmpareto.compare._cell import Cell, check_methods, finished, run_cell
 from mmpareto.compare._claimed_run import work_of
@@ -38,7 +38,7 @@ def compare(
 
     Args:
         base: The training, but for its method and seed.
-        methods: Names of methods, or ``"ensemble"``.
+        methods: Names of methods.
         seeds: Number of seeds, from 0.
         out: Folder of the comparison.
         jobs: Number of trainings at a time.
@@ -90,7 +90,7 @@ def _check_request(base: RunConfig, methods: Sequence[str], seeds: int, jobs: in
 def _train(record: Record, jobs: int, listener: Listener) -> None:
     """Trains the cells that are not done, writing the results after each."""
     todo = [cell for cell in record.cells if cell not in record.done]
-    tasks = [(record.base, cell, make_folder(record.folder(cell))) for cell in todo]
+    tasks = [(record.base, cell, make_inside(record.out, "runs", cell.name)) for cell in todo]
     devices = () if record.base.accelerator == "cpu" else visible_devices()
     for number, future in launch(run_cell, tasks, min(jobs, len(tasks) or 1), devices):
         cell, error, outcome = todo[number], future.exception(), "done"

@@ -12,11 +12,11 @@ import yaml
 from mmpareto._storage._csv import write_records
 from mmpareto._storage._files import write_atomically, write_json
 from mmpareto._storage._yaml import read_yaml
-from mmpareto.compare._cell import SET_BY_GRID, Cell, configurations
+from mmpareto.compare._cell import SET_BY_GRID, Cell
 from mmpareto.compare._comparison import Failure, Magnitude, read_failures
 from mmpareto.compare._environment import environment
 from mmpareto.compare._results import Result, read_results, write_results
-from mmpareto.compare._roles import ENSEMBLE, REFERENCE
+from mmpareto.compare._roles import REFERENCE
 from mmpareto.errors import MMParetoError
 from mmpareto.training import (
     NOT_IN_RESULT,
@@ -24,7 +24,9 @@ from mmpareto.training import (
     RunConfig,
     check_data,
     describe,
+    is_finished,
     magnitudes,
+    stored_metrics,
     unchanged,
 )
 
@@ -88,14 +90,12 @@ class Record:
     def write_magnitudes(self) -> None:
         """Writes the lengths of gradients at one trained model, for figure 1(d).
 
-        It is uniform's, where both gradients act as they are, if that is trained. What an earlier
-        grid has written of uniform stays.
+        It is uniform's, where both gradients act as they are, if that is trained.
         """
-        cell = min(self.done, key=self._rank, default=None)
-        if cell is None or cell.method == ENSEMBLE:
-            return
-        written = self.earlier and (self.out / "magnitudes.csv").exists()
-        if written and cell.method != REFERENCE:
+        cells = {Cell(row.method, row.seed): None for row in self.earlier} | self.done
+        trained = [cell for cell in cells if is_finished(self.folder(cell))]
+        cell = min(trained, key=_rank, default=None)
+        if cell is None:
             return
         rows = []
         for row in magnitudes(self.folder(cell)):
@@ -103,10 +103,10 @@ class Record:
                 rows.append(Magnitude(cell.method, row.modality, objective, row.step, norm))
         write_records(self.out / "magnitudes.csv", Magnitude, rows)
 
-    def _rank(self, cell: Cell) -> tuple[bool, bool, int, int]:
-        """The place of a cell among those whose gradients may be shown."""
-        is_other, is_ensemble = cell.method != REFERENCE, cell.method == ENSEMBLE
-        return is_ensemble, is_other, cell.seed, self.cells.index(cell)
+
+def _rank(cell: Cell) -> tuple[bool, int]:
+    """The place of a cell among those whose gradients may be shown."""
+    return cell.method != REFERENCE, cell.seed
 
 
 def _results(dataset: str, cell: Cell, metrics: Metrics) -> list[Result]:
@@ -137,8 +137,11 @@ def open_record(base: RunConfig, cells: Sequence[Cell], out: Path) -> Record:
         failures = read_failures(out / "failures.json")
     earlier = [result for result in results if Cell(result.method, result.seed) not in cells]
     for cell in dict.fromkeys(Cell(result.method, result.seed) for result in earlier):
-        for folder in configurations(base, cell, out / "runs" / cell.name):
-            check_data(base, folder)
+        check_data(base, out / "runs" / cell.name)
+        metrics = stored_metrics(out / "runs" / cell.name)
+        if metrics is not None:  # they are sealed; rows of a table are not
+            earlier = [row for row in earlier if Cell(row.method, row.seed) != cell]
+            earlier.extend(_results(base.data.name, cell, metrics))
     others = [failure for failure in failures if Cell(failure.method, failure.seed) not in cells]
     return Record(base, out, cells, earlier, others)
 

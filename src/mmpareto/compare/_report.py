@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mmpareto._storage._files import make_folder, write_atomically
+from mmpareto._storage._files import write_atomically
+from mmpareto._storage._folders import make_inside
 from mmpareto._storage._names import printable
 from mmpareto._storage._yaml import parse_yaml
 from mmpareto.compare._comparison import Comparison, read_comparison
@@ -50,7 +51,7 @@ def write_report(out: str | Path) -> Path:
     comparison = read_comparison(out)
     pictures = illustrations(comparison)
     page = _page(comparison, pictures)
-    make_folder(out / "figures")
+    make_inside(out, "figures")
     for name, picture in pictures.items():
         write_atomically(out / "figures" / f"{name}.png", picture.png)
     write_atomically(out / "report.html", page)

@@ -22,7 +22,7 @@ class Result:
 
     Args:
         dataset: Name of the data set.
-        method: Name of the balancing method, or ``"ensemble"``.
+        method: Name of the balancing method.
         seed: Seed of the training.
         split: ``"train"``, ``"val"`` or ``"test"``.
         metric: ``"joint_accuracy"``, ``"{modality}_accuracy"`` (fractions; of targets that are no

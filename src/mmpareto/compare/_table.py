@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mmpareto.compare._comparison import Failure
 from mmpareto.compare._results import Result, methods, modalities, score_of
-from mmpareto.compare._roles import REFERENCE, ROLES
+from mmpareto.compare._roles import REFERENCE, ROLES, held_out
 from mmpareto.compare._statistics import Difference
 from mmpareto.compare._summary import MethodSummary, attribution, comparisons, table_rows
 from mmpareto.compare._wording import (
@@ -147,4 +147,10 @@ def _notes(shown: Sequence[str], count: int) -> str:
     for name, role in ROLES.items():
         if role.note and name in shown:
             sentences.append(role.note)
+    learning = held_out(shown)
+    if learning:
+        sentences.append(
+            f"A tenth of the training part is held out for {', '.join(learning)}, which learn from "
+            "it what to do; the others train on all of it."
+        )
     return " ".join(sentences)

@@ -12,6 +12,8 @@ from mmpareto.distributed._averaging import fills_bucket as fills_bucket
 from mmpareto.distributed._communicator import Communicator as Communicator
 from mmpareto.distributed._communicator import Finish as Finish
 from mmpareto.distributed._group import Group as Group
+from mmpareto.distributed._group import place as place
 from mmpareto.distributed._group import shard as shard
 from mmpareto.distributed._group import spread as spread
+from mmpareto.distributed._group import sum_over as sum_over
 from mmpareto.distributed._shares import Shares as Shares

@@ -55,23 +55,44 @@ class LateFusion(MultimodalModel):
         check_counts(depth=depth)
         self.encoders = nn.ModuleDict(encoders)
         encoded = {modality: widths[modality] for modality in encoders}
+        self.widths = encoded
         self.fusion = fusion or Concatenation(encoded)
         self.joint = head(self.fusion.width, classes, depth)
         self.unimodal = heads(encoded, classes, depth)
 
-    def forward(
+    def encode(
         self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None
-    ) -> Output:
+    ) -> dict[str, Tensor]:
+        """See `MultimodalModel`."""
         rows = rows or {}
         features: dict[str, Tensor] = {}
-        unimodal: dict[str, Tensor] = {}
         for modality, values in present(inputs, self.encoders).items():
             # Encoders see the samples that have the modality alone: what stands in for the others
             # would enter the statistics of batch norm.
             feature = self.encoders[modality](select_present(values, rows.get(modality)))
-            unimodal[modality] = self.unimodal[modality](feature)
             features[modality] = scatter_present(feature, rows.get(modality), len(values))
-        return Output(self.joint(self.fusion(features, rows)), unimodal, features)
+        return features
+
+    def fuse(
+        self, features: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """See `MultimodalModel`."""
+        if features:
+            fused = self.fusion(features, rows)
+        else:
+            fused = next(self.joint.parameters()).new_zeros(1, self.fusion.width)
+        prediction: Tensor = self.joint(fused)
+        return prediction
+
+    def forward(
+        self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None
+    ) -> Output:
+        features = self.encode(inputs, rows)
+        unimodal: dict[str, Tensor] = {}
+        for modality, feature in features.items():
+            own = select_present(feature, (rows or {}).get(modality))
+            unimodal[modality] = self.unimodal[modality](own)
+        return Output(self.fuse(features, rows), unimodal, features)
 
 
 @dataclass(frozen=True)

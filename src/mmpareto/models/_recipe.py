@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from mmpareto.errors import MMParetoError
 from mmpareto.models._output import Output
 from mmpareto.specs import Shape
 
@@ -20,6 +21,34 @@ class MultimodalModel(nn.Module, ABC):
     """
 
     encoders: nn.ModuleDict
+
+    def encode(
+        self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Features [B, ...] of each modality present, zero for samples that lack it.
+
+        Args:
+            inputs: As for `forward`.
+            rows: As for `forward`.
+
+        Raises:
+            MMParetoError: If the model cannot be split: its encoders exchange something.
+        """
+        raise _not_split(self)
+
+    def fuse(
+        self, features: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """The joint prediction [B, outputs] from features of any modalities; of none [1, outputs].
+
+        Args:
+            features: What `encode` gives, or the features of some of its modalities.
+            rows: As for `forward`.
+
+        Raises:
+            MMParetoError: If the model cannot be split.
+        """
+        raise _not_split(self)
 
     @abstractmethod
     def forward(
@@ -72,3 +101,16 @@ class ModelRecipe(ABC):
         Raises:
             MMParetoError: If the model does not take samples of these shapes.
         """
+
+
+def can_split(model: nn.Module) -> bool:
+    """Whether a model is split into `encode` and `fuse`."""
+    return getattr(type(model), "fuse", MultimodalModel.fuse) is not MultimodalModel.fuse
+
+
+def _not_split(model: nn.Module) -> MMParetoError:
+    return MMParetoError(
+        "A model should be split into encoders and what fuses their features, for a method that "
+        f"asks what some modalities alone predict. Found {type(model).__name__}, whose encoders "
+        "exchange something before they end. Choose a late-fusion model, or another method."
+    )

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mmpareto.errors import MMParetoError
+
 
 class Target(ABC):
     """What a model predicts.
@@ -40,6 +42,22 @@ class Target(ABC):
             prediction: Predictions [B, outputs].
             label: Labels of the samples, as `standardised` returns them.
         """
+
+    def losses(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """The loss [B] of each of the predictions [B, outputs]."""
+        pairs = zip(prediction[:, None], label[:, None], strict=True)
+        return torch.stack([self.loss(one, truth) for one, truth in pairs])
+
+    def confidence(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Probability [B] that predictions [B, outputs] give to the truth.
+
+        Raises:
+            MMParetoError: If the target has no probabilities.
+        """
+        raise MMParetoError(
+            "A target should be one of classes or labels for a method that asks how likely a "
+            f"prediction makes the truth. Found {type(self).__name__}. Choose another method."
+        )
 
     @abstractmethod
     def score(self, prediction: Tensor, label: Tensor) -> float:
@@ -94,6 +112,14 @@ class Classes(Target):
         weight = None if self.weights is None else _on(self.weights, prediction.device)
         return functional.cross_entropy(prediction, label, weight, label_smoothing=self.smoothing)
 
+    def losses(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Cross-entropy of each sample."""
+        return functional.cross_entropy(prediction, label, reduction="none")
+
+    def confidence(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Probability of the class."""
+        return prediction.softmax(1).gather(1, label[:, None])[:, 0]
+
     def score(self, prediction: Tensor, label: Tensor) -> float:
         """Share of samples whose largest logit is that of their class; NaN if a logit is NaN."""
         if prediction.isnan().any():
@@ -132,6 +158,17 @@ class Labels(Target):
     def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
         """Binary cross-entropy, the mean over labels."""
         return functional.binary_cross_entropy_with_logits(prediction, label)
+
+    def losses(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Binary cross-entropy of each sample, the mean over labels."""
+        return functional.binary_cross_entropy_with_logits(
+            prediction, label, reduction="none"
+        ).mean(1)
+
+    def confidence(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Probability of each label's truth, the mean over labels."""
+        likely = prediction.sigmoid()
+        return torch.where(label > 0, likely, 1 - likely).mean(1)
 
     def score(self, prediction: Tensor, label: Tensor) -> float:
         """Average precision, its mean over the labels that at least one sample has.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from mmpareto.balancing import (
+    Balancer,
     GramianWeighting,
     LossWeighting,
     Method,
@@ -58,7 +59,7 @@ class Accumulation:
     def __init__(
         self,
         encoders: Partition | Mapping[str, Encoder] | nn.ModuleDict,
-        method: Method | GramianWeighting,
+        method: Method | Balancer | GramianWeighting,
         *,
         geometry: Geometry | None = EVERY_STEP,
         group: Group = None,
@@ -66,6 +67,7 @@ class Accumulation:
     ) -> None:
         self._partition, self._method = as_partition(encoders), as_method(method)
         self._geometry = as_geometry(geometry)
+        self._balancer = method if isinstance(method, Balancer) else None
         self._geometry.check_use(self._method, self._partition)
         self._group, self._average = group, average
         self._sums: dict[str, dict[Tensor, Tensor]] = {}
@@ -118,7 +120,7 @@ class Accumulation:
             held = sums.get(name, {})
             return {leaf: held.pop(leaf, None) for leaf in step.reach[name]}
 
-        step.communicator.assign(pass_per_objective(step, weigher, take))
+        step.write(pass_per_objective(step, weigher, take))
         report = StepReport(weigher.reports)
         self._geometry.count(self._method, self._partition, report if measured else None)
         return report
@@ -132,8 +134,8 @@ class Accumulation:
         graphs = agree(
             communicator,
             self._partition,
-            lambda: Graphs(dict(zip(sums, map(list, sums.values()), strict=True)), zeros=zeros),
-            lambda: (describe(self._method), *self._geometry.settings()),
+            lambda: self._read(sums, zeros),
+            lambda: (describe(self._balancer or self._method), *self._geometry.settings()),
         )
         check_required(self._method, graphs.reach)
         return Step(
@@ -144,4 +146,10 @@ class Accumulation:
             communicator=communicator,
             graphs=graphs,
             retain_graph=False,
+            balancer=self._balancer,
         )
+
+    def _read(self, sums: Mapping[str, Mapping[Tensor, Tensor]], zeros: bool) -> Graphs:
+        if self._balancer is not None and sums:
+            self._balancer.check_observed()
+        return Graphs(dict(zip(sums, map(list, sums.values()), strict=True)), zeros=zeros)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from mmpareto.balancing import GramianWeighting, LossWeighting, Method
+from mmpareto.balancing import Balancer, GramianWeighting, LossWeighting, Method
 from mmpareto.distributed import Communicator, Group, announce
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import not_compiled
@@ -26,7 +26,7 @@ EVERY_STEP = Geometry()
 def backward(
     losses: Mapping[str, Tensor],
     encoders: Partition | Mapping[str, Encoder] | nn.ModuleDict,
-    method: Method | GramianWeighting,
+    method: Method | Balancer | GramianWeighting,
     *,
     geometry: Geometry | None = EVERY_STEP,
     retain_graph: bool = False,
@@ -51,7 +51,8 @@ def backward(
             in this batch is an absent key.
         encoders: A `Partition`, or a mapping (or ModuleDict) from modality to its encoder as a
             module or parameters. Frozen encoders are skipped.
-        method: A method of this library, or a callable from a Gramian [m, m] to weights [m].
+        method: A method of this library; a `Balancer`, which is one at work on a model; or a
+            callable from a Gramian [m, m] to weights [m].
         geometry: How the gradients' geometry is measured, by default in every step. None measures
             only what `method` depends on: `Joint`, `Uniform` and `ScaledUniform` then cost the
             encoders one backward pass in place of one per objective, and the report is empty.
@@ -90,7 +91,7 @@ def backward(
         gradients, report = _measured_weights(step)
     else:
         gradients, report = _remembered_weights(step)
-    communicator.assign(gradients)
+    step.write(gradients)
     step.geometry.count(step.method, partition, report if measured else None)
     return report
 

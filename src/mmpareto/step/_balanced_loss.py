@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmpareto.balancing import GramianWeighting, Method, as_method
+from mmpareto.balancing import Balancer, GramianWeighting, Method, as_method
 from mmpareto.distributed import Group
 from mmpareto.errors import MMParetoError
 from mmpareto.gradients import is_passed_too, keeps_graph, not_compiled
@@ -54,13 +54,14 @@ class BalancedLoss:
     def __init__(
         self,
         encoders: Partition | Mapping[str, Encoder] | nn.ModuleDict,
-        method: Method | GramianWeighting,
+        method: Method | Balancer | GramianWeighting,
         *,
         geometry: Geometry | None = EVERY_STEP,
         group: Group = None,
         average: bool = True,
     ) -> None:
-        self.partition, self.method = as_partition(encoders), as_method(method)
+        self.partition, checked = as_partition(encoders), as_method(method)
+        self.method = method if isinstance(method, Balancer) else checked
         as_geometry(geometry)  # it is one, or None
         self.geometry, self.group, self.average = geometry, group, average
         self.report = StepReport({})

@@ -11,6 +11,7 @@ from itertools import chain
 from torch import Tensor
 
 from mmpareto.balancing import (
+    Balancer,
     GradientIntegration,
     GramianWeighting,
     LossWeighting,
@@ -54,6 +55,7 @@ class Step:
         communicator: The processes.
         graphs: What the graphs tell, of all processes together.
         retain_graph: Whether the graph is to be kept after the step.
+        balancer: The method at work, if it is one that has to be.
     """
 
     losses: Mapping[str, Tensor]
@@ -63,6 +65,7 @@ class Step:
     communicator: Communicator
     graphs: Graphs
     retain_graph: bool
+    balancer: Balancer | None = None
 
     @property
     def reach(self) -> dict[str, list[Tensor]]:
@@ -150,6 +153,14 @@ class Step:
             self.losses.get(objective), self.reach[objective], retain_graph=self.retains(objective)
         )[0]
 
+    def write(self, gradients: dict[Tensor, Tensor]) -> None:
+        """Adds gradients, as the method modulates them, to what is in ``.grad``."""
+        if self.balancer is None:
+            self.communicator.assign(gradients)
+            return
+        self.communicator.assign(self.balancer.modulated(gradients))
+        self.balancer.count()
+
     def watched(self) -> AbstractContextManager[None]:
         """Refuses functions that write ``.grad`` themselves while the graphs are passed."""
         return hidden_gradients_refused(self.partition, self.graphs)
@@ -158,7 +169,7 @@ class Step:
 def agree_on_step(
     losses: Mapping[str, Tensor],
     partition: Partition,
-    method: Method | GramianWeighting,
+    method: Method | Balancer | GramianWeighting,
     geometry: Geometry,
     communicator: Communicator,
     *,
@@ -169,10 +180,13 @@ def agree_on_step(
     Raises:
         MMParetoError: On all processes, if something does not fit on one.
     """
+    balancer = method if isinstance(method, Balancer) else None
     checked: list[GradientIntegration | LossWeighting] = []
 
     def read() -> Graphs:
         checked.append(as_method(method))
+        if balancer is not None and losses:
+            balancer.check_observed()
         geometry.check_use(checked[0], partition)
         graphs = check_losses(losses, partition)
         check_meaning(graphs, partition, geometry, communicator)
@@ -183,7 +197,9 @@ def agree_on_step(
 
     graphs = agree(communicator, partition, read, settings)
     check_required(checked[0], graphs.reach)
-    return Step(losses, partition, checked[0], geometry, communicator, graphs, retain_graph)
+    return Step(
+        losses, partition, checked[0], geometry, communicator, graphs, retain_graph, balancer
+    )
 
 
 def check_meaning(

@@ -15,13 +15,14 @@ from mmpareto.training._evaluation import evaluate as evaluate
 from mmpareto.training._evaluation import load_run as load_run
 from mmpareto.training._evaluation import magnitudes as magnitudes
 from mmpareto.training._evaluation import predict as predict
+from mmpareto.training._folder import FINISHED as FINISHED
 from mmpareto.training._folder import METRICS as METRICS
 from mmpareto.training._folder import Metrics as Metrics
 from mmpareto.training._folder import check_data as check_data
 from mmpareto.training._folder import check_same as check_same
+from mmpareto.training._folder import is_finished as is_finished
 from mmpareto.training._folder import stored_metrics as stored_metrics
 from mmpareto.training._geometry_settings import GeometrySettings as GeometrySettings
 from mmpareto.training._predictions import Predictions as Predictions
-from mmpareto.training._predictions import averaged as averaged
 from mmpareto.training._predictions import objectives as objectives
 from mmpareto.training._switches import threads as threads

@@ -8,17 +8,25 @@ import torch
 from torch import nn
 
 from mmpareto.errors import MMParetoError
-from mmpareto.models import LateFusion, MultimodalModel
+from mmpareto.models import Ensemble, LateFusion, MultimodalModel
 from mmpareto.training._config import RunConfig
+from mmpareto.training._model import adapt
 
 
 def build_model(config: RunConfig) -> MultimodalModel:
     """The model of a training, with new weights; its encoders are compiled if the training's are.
 
     Raises:
-        MMParetoError: If encoders are to be compiled that are not run as a whole.
+        MMParetoError: If encoders are to be compiled that are not run as a whole, or the method
+            cannot train the model.
     """
+    if not config.method.trains:
+        members: dict[str, MultimodalModel] = {}
+        for name, training in config.method.trainings(config).items():
+            members[name] = build_model(training)
+        return Ensemble(members, config.data.target)
     model = config.model.build(config.shapes, config.data.target.outputs)
+    adapt(model, config)
     if config.compile:
         if not isinstance(model, LateFusion):
             raise MMParetoError(

@@ -79,6 +79,8 @@ class RunConfig:
             equal budgets.
         augmented: The modalities that are changed at random in training; None for all that the
             data set changes, an empty list for none.
+        hold_out: Whether a tenth of the training part is held out, as for methods that learn from
+            it: for other trainings to be compared with theirs.
     """
 
     data: DatasetRecipe
@@ -106,6 +108,7 @@ class RunConfig:
     label_smoothing: float = 0.0
     patience: int | None = None
     augmented: tuple[str, ...] | None = None
+    hold_out: bool = False
 
     def __post_init__(self) -> None:
         check_without_data(self)

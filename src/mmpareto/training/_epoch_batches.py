@@ -24,6 +24,7 @@ class EpochBatches(Sampler[EpochIndices]):
         processes: Number of processes that share each batch; a divisor of its size.
         parts: Parts that the process takes its share in; a divisor of the share's size.
         modalities: The modalities whose samples are changed at random; None for all.
+        turns: How many times in a row each batch is given.
 
     Example:
         >>> batches = EpochBatches(size=5, batch_size=2, seed=0)
@@ -46,6 +47,7 @@ class EpochBatches(Sampler[EpochIndices]):
         processes: int = 1,
         parts: int = 1,
         modalities: Collection[str] | None = None,
+        turns: int = 1,
     ) -> None:
         if batch_size > size:
             raise MMParetoError(
@@ -55,7 +57,7 @@ class EpochBatches(Sampler[EpochIndices]):
         self.size, self.batch_size = size, batch_size
         self.seed, self.epoch = seed, 0
         self.rank, self.processes = rank, processes
-        self.parts, self.modalities = parts, modalities
+        self.parts, self.modalities, self.turns = parts, modalities, turns
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the order of `epoch`; Lightning calls it."""
@@ -68,9 +70,9 @@ class EpochBatches(Sampler[EpochIndices]):
         order = torch.randperm(self.size, generator=generator)
         count = self.size // self.batch_size
         batches = order[: count * self.batch_size].view(count, -1)
-        shares = batches[:, self.rank :: self.processes].reshape(len(self), -1)
-        for indices in shares.tolist():
+        shares = batches[:, self.rank :: self.processes].repeat_interleave(self.turns, 0)
+        for indices in shares.reshape(len(self), -1).tolist():
             yield EpochIndices(indices, self.seed, self.epoch, self.modalities)
 
     def __len__(self) -> int:
-        return self.size // self.batch_size * self.parts
+        return self.size // self.batch_size * self.turns * self.parts

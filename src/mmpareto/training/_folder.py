@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmpareto._storage._files import clear_leftovers, read_text, write_atomically
-from mmpareto._storage._seal import faults
+from mmpareto._storage._folders import make_inside
+from mmpareto._storage._seal import SEAL, faults
 from mmpareto.errors import MMParetoError
 from mmpareto.training._config import NOT_IN_RESULT, RunConfig
 from mmpareto.training._config_file import describe, load_config, save_config
@@ -17,6 +19,7 @@ LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 METRICS, GEOMETRY, DATA = "metrics.json", "geometry.csv", "data_fingerprint.txt"
 FINISHED = (CONFIG, CHECKPOINT, GEOMETRY, METRICS)
 """What a finished training has, and what belongs together."""
+LOGS = ("csv", "tensorboard")
 SPLITS = ("train", "val", "test")
 
 Metrics = dict[str, dict[str, float]]
@@ -41,6 +44,11 @@ def stored_metrics(folder: Path) -> Metrics | None:
         ) from error
     check_unchanged(folder, METRICS)
     return metrics
+
+
+def is_finished(folder: Path, names: Sequence[str] = FINISHED) -> bool:
+    """Whether a folder has all files that belong together, sealed and unchanged."""
+    return (folder / SEAL).exists() and not faults(folder, names)
 
 
 def check_unchanged(folder: Path, name: str) -> None:
@@ -107,6 +115,8 @@ def check_data(config: RunConfig, folder: Path) -> None:
 def claim(config: RunConfig, folder: Path) -> None:
     """Makes `folder` that of this training, and clears what a killed one left half-written."""
     clear_leftovers(folder)
+    for log in LOGS:
+        make_inside(folder, "logs", log)
     if not (folder / CONFIG).exists():
         write_atomically(folder / DATA, config.data.fingerprint)
         save_config(config, folder / CONFIG)

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mmpareto.data import Batch, MultimodalDataset
+from mmpareto.data.caching._workers import end_with_parent
+from mmpareto.errors import MMParetoError
 from mmpareto.partition import JOINT
 from mmpareto.specs import Shape, Text
 from mmpareto.training._config import RunConfig
@@ -19,6 +21,9 @@ from mmpareto.training._epoch_batches import EpochBatches
 
 # Of a batch in evaluation, at most: samples, and numbers in its inputs.
 _SAMPLES, _NUMBERS = 500, 2**24
+
+
+_ERROR = f"{MMParetoError.__module__}.{MMParetoError.__qualname__}"
 
 
 class _Loader(DataLoader[Batch]):
@@ -29,7 +34,18 @@ class _Loader(DataLoader[Batch]):
     """
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        yield from super().__iter__()
+        try:
+            yield from super().__iter__()
+        except MMParetoError as error:  # of a worker, behind the lines of its traceback
+            raise MMParetoError(str(error).rpartition(f"{_ERROR}: ")[2].strip()) from error
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise MMParetoError(
+                f"Parameter `workers` should be processes that stay alive. Found {self.num_workers}"
+                f" of which one died: {' '.join(str(error).split())}. Memory, or the shared memory "
+                "in /dev/shm, may be too small: take fewer workers, smaller batches, or 0 workers."
+            ) from error
 
 
 class _Pending(Dataset[Batch]):
@@ -55,6 +71,7 @@ def _loader(
     """
     settings: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
     settings["pin_memory"] = pin
+    settings["worker_init_fn"] = _start_worker
     # Torch would draw from its global generator, which would then depend on the workers.
     generator = torch.Generator().manual_seed(0)
     select = partial(select_modalities, modalities=tuple(modalities))
@@ -68,6 +85,10 @@ def _loader(
     )
 
 
+def _start_worker(number: int) -> None:
+    end_with_parent()
+
+
 def training_loader(
     dataset: MultimodalDataset,
     config: RunConfig,
@@ -75,6 +96,7 @@ def training_loader(
     rank: int = 0,
     processes: int = 1,
     pin: bool = False,
+    turns: int = 1,
 ) -> DataLoader[Batch]:
     """Shuffled batches as `select_modalities` leaves them, in `config.accumulate` parts each.
 
@@ -87,6 +109,7 @@ def training_loader(
         processes: Number of processes that share each batch.
         pin: Whether batches are in pinned memory, from which a device of CUDA takes them without
             waiting.
+        turns: How many times in a row each batch is given.
     """
     batches = EpochBatches(
         len(dataset),
@@ -96,6 +119,7 @@ def training_loader(
         processes=processes,
         parts=config.accumulate,
         modalities=config.augmented,
+        turns=turns,
     )
     return _loader(dataset, batches, config.shapes, config.workers, pin)
 

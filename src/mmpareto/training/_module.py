@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
 
+from mmpareto.balancing import Balancer, Setup, overrides
 from mmpareto.data import Batch
 from mmpareto.distributed import shard, spread
 from mmpareto.errors import MMParetoError
@@ -21,9 +22,11 @@ from mmpareto.specs import Target
 from mmpareto.step import Accumulation, BalancedLoss, StepReport
 from mmpareto.training._config import RunConfig
 from mmpareto.training._device import on_device
+from mmpareto.training._loading import select_modalities
 from mmpareto.training._mean_losses import MeanLosses
-from mmpareto.training._predictions import REMEDY, Collector, objectives, predicted
+from mmpareto.training._predictions import REMEDY, Collector, predicted, view_of
 from mmpareto.training._step_loss import AccumulatedLoss
+from mmpareto.training._survey import Surveyor
 
 
 class BalancedModule(lightning.LightningModule):
@@ -33,14 +36,17 @@ class BalancedModule(lightning.LightningModule):
         model: The model.
         target: What it predicts, with the loss that it learns by.
         config: The training.
+        surveyor: Reads its data for the method.
     """
 
     balanced: BalancedLoss
     accumulated: AccumulatedLoss | None
 
-    def __init__(self, model: MultimodalModel, target: Target, config: RunConfig) -> None:
+    def __init__(
+        self, model: MultimodalModel, target: Target, config: RunConfig, surveyor: Surveyor
+    ) -> None:
         super().__init__()
-        self.model, self.target, self.config = model, target, config
+        self.model, self.target, self.config, self.surveyor = model, target, config, surveyor
 
     @property
     def sharded(self) -> bool:
@@ -56,11 +62,25 @@ class BalancedModule(lightning.LightningModule):
             shard(self.model, self.device_mesh["data_parallel"])
         partition, method = Partition(self.model, **self.model.encoders), self.config.method
         self.geometry = self.config.geometry.make(method, self.model)
-        self.balanced = BalancedLoss(partition, method, geometry=self.geometry)
+        self.turns = method.turns(tuple(self.model.encoders))
+        widths = getattr(self.model, "widths", {})
+        setup = Setup(partition, self.target, widths, self.surveyor.trained)
+        balancer = Balancer(method, partition, seed=self.config.seed, setup=setup)
+        self.balanced = BalancedLoss(partition, balancer, geometry=self.geometry)
         self.accumulated = None
         if self.config.accumulate > 1:
-            accumulation = Accumulation(partition, method, geometry=self.geometry)
+            accumulation = Accumulation(partition, balancer, geometry=self.geometry)
             self.accumulated = AccumulatedLoss(accumulation, self.config.accumulate)
+
+    @property
+    def balancer(self) -> Balancer:
+        """The method at work; no submodule, since it is no part of the model."""
+        assert isinstance(self.balanced.method, Balancer)
+        return self.balanced.method
+
+    def on_fit_start(self) -> None:
+        """Moves what the method remembers to where the model is."""
+        self.balancer.to(self.device)
 
     @property
     def report(self) -> StepReport:
@@ -91,11 +111,20 @@ class BalancedModule(lightning.LightningModule):
         """Forgets the losses of the epoch before."""
         self.losses = MeanLosses(self.model.encoders, self.device)
         self.first_step = self.global_step
+        if overrides(self.config.method, "survey"):
+            if self.trainer.world_size > 1:  # or processes would see different features
+                spread(self.model.buffers())
+            survey = self.surveyor.at(self.current_epoch, self.model, self.balanced.partition)
+            self.balancer.survey(survey)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """A loss whose backward pass is one balanced gradient, averaged over all processes."""
         self._check_share(batch)
-        losses = objectives(self.target, self.model, batch)
+        if len(self.turns) > 1:
+            number = batch_idx // self.config.accumulate
+            batch = select_modalities(batch, self.turns[number % len(self.turns)])
+        view = view_of(self.target, self.model, batch, self.current_epoch)
+        losses = self.balancer.observe(view)
         self.losses.add(losses, batch)
         if not losses:  # the other processes make a step all the same
             sums = [parameter.sum() for parameter in self.model.parameters()]
@@ -145,12 +174,14 @@ class BalancedModule(lightning.LightningModule):
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps what the geometry remembers, on which the next steps depend."""
+        """Keeps what geometry and method remember, on which the next steps depend."""
         checkpoint["geometry"] = self.geometry.state_dict()
+        checkpoint["balancer"] = self.balancer.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Continues with what the geometry remembered."""
+        """Continues with what geometry and method remembered."""
         self.geometry.load_state_dict(checkpoint["geometry"])
+        self.balancer.load_state_dict(checkpoint["balancer"])
 
     def on_validation_start(self) -> None:
         """Checks the losses, and shares the first process's statistics of batch norm, as DDP."""

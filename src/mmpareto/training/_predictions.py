@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmpareto.balancing import View
 from mmpareto.data import Batch
 from mmpareto.errors import MMParetoError
-from mmpareto.models import MultimodalModel
+from mmpareto.models import MultimodalModel, Output
 from mmpareto.partition import JOINT
 from mmpareto.specs import Target
 from mmpareto.training._device import SCORED
@@ -28,6 +29,39 @@ def predicted(model: MultimodalModel, batch: Batch) -> dict[str, Tensor]:
     if not inputs:
         return {}
     output = model(inputs, rows) if rows else model(inputs)
+    return _of_rows(output, rows)
+
+
+def view_of(target: Target, model: MultimodalModel, batch: Batch, epoch: int = 0) -> View:
+    """What a method sees of a batch.
+
+    Args:
+        target: What is predicted.
+        model: The model.
+        batch: A batch of a loader.
+        epoch: Number of the epoch.
+    """
+    inputs, rows, label = batch["inputs"], batch["rows"], batch["label"]
+    if not inputs:
+        return View(label, {}, _nothing, target=target, epoch=epoch)
+    output = model(inputs, rows) if rows else model(inputs)
+    within = {modality: rows[modality] for modality in output.features if modality in rows}
+
+    def fuse(features: Mapping[str, Tensor]) -> Tensor:
+        chosen = {modality: within[modality] for modality in features if modality in within}
+        return model.fuse(features, chosen or None)
+
+    losses: dict[str, Tensor] = {}
+    for name, prediction in _of_rows(output, rows).items():
+        losses[name] = target.loss(prediction, label[rows[name]] if name in rows else label)
+    return View(label, output.features, fuse, output.logits, losses, rows, inputs, target, epoch)
+
+
+def _nothing(features: Mapping[str, Tensor]) -> Tensor:
+    raise MMParetoError("A batch should have a modality for a joint prediction. Found none.")
+
+
+def _of_rows(output: Output, rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
     joint = output.joint.index_select(0, rows[JOINT]) if JOINT in rows else output.joint
     return {JOINT: joint, **output.unimodal}
 
@@ -37,11 +71,7 @@ def objectives(target: Target, model: MultimodalModel, batch: Batch) -> dict[str
 
     Each is the mean over the samples that can have it.
     """
-    label, rows = batch["label"], batch["rows"]
-    losses: dict[str, Tensor] = {}
-    for name, prediction in predicted(model, batch).items():
-        losses[name] = target.loss(prediction, label[rows[name]] if name in rows else label)
-    return losses
+    return dict(view_of(target, model, batch).losses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,34 +122,6 @@ class Predictions:
             label = self.label[self.rows[name]]
             scores[f"{name}_{target.metric}"] = target.score(values, label)
         return scores
-
-
-def averaged(alone: Mapping[str, Predictions], target: Target) -> Predictions:
-    """Joins models of one modality each: the joint prediction is the mean of what they expect.
-
-    Args:
-        alone: For each modality the predictions of its model, all of the same samples; their joint
-            ones count.
-        target: What they predict.
-
-    Returns:
-        By modality what its model expects; the joint expectation of a sample is the mean over the
-        modalities it has.
-    """
-    values: dict[str, Tensor] = {}
-    rows: dict[str, Tensor] = {}
-    for modality, predictions in alone.items():
-        values[modality] = target.expectation(predictions.values[JOINT])
-        rows[modality] = predictions.rows[JOINT]
-    label = next(iter(alone.values())).label
-    like = next(iter(values.values()))
-    total, count = like.new_zeros(len(label), like.shape[1]), like.new_zeros(len(label), 1)
-    for modality, samples in rows.items():
-        total.index_add_(0, samples, values[modality])
-        count[samples] += 1
-    counted = count[:, 0].nonzero()[:, 0]
-    joint = total[counted] / count[counted]
-    return Predictions({JOINT: joint, **values}, {JOINT: counted, **rows}, label)
 
 
 class Collector:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import lightning
@@ -12,16 +13,18 @@ from lightning.pytorch.callbacks import Timer
 from torch.utils.data import DataLoader
 
 from mmpareto._storage._csv import write_records
-from mmpareto._storage._files import make_folder, write_json
-from mmpareto._storage._seal import seal
+from mmpareto._storage._files import write_json
+from mmpareto._storage._folders import make_folder
+from mmpareto._storage._seal import SEAL, seal
 from mmpareto.data import Batch, Splits
 from mmpareto.diagnostics import GeometryRow
 from mmpareto.training._building import build_model
-from mmpareto.training._checkpoint_file import choose_checkpoint
+from mmpareto.training._checkpoint_file import resumed_from
 from mmpareto.training._class_weights import learned_target
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity
 from mmpareto.training._evaluation import as_in_training, evaluate, load_model
+from mmpareto.training._first import check_alone, save_members, train_first
 from mmpareto.training._folder import (
     CHECKPOINT,
     FINISHED,
@@ -35,8 +38,11 @@ from mmpareto.training._folder import (
     stored_metrics,
 )
 from mmpareto.training._geometry_callback import GeometryCallback
+from mmpareto.training._held_out import learning_parts
 from mmpareto.training._loading import evaluation_loader, training_loader
+from mmpareto.training._model import check_strategy
 from mmpareto.training._module import BalancedModule
+from mmpareto.training._survey import Surveyor
 from mmpareto.training._switches import quiet
 from mmpareto.training._trainer import make_trainer
 
@@ -81,16 +87,22 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
         timer, recorder = Timer(), GeometryCallback()
         trainer = make_trainer(config, out, [timer, recorder], progress)
         metrics = stored_metrics(out)
-        if metrics is None:
+        if metrics is None or not (out / SEAL).exists():  # which is made last
             splits = config.data.load()
             # What is wrong is found before the folder is taken.
+            check_alone(config)
             module, loaders = _prepare(config, splits, trainer)
             if trainer.is_global_zero:
                 claim(config, make_folder(out))
-            _fit(trainer, module, loaders, choose_checkpoint(out, training))
+            trained, seconds = train_first(config, out, partial(run, progress=progress))
+            module.surveyor.trained.update(trained)
+            if config.method.trains:
+                _fit(trainer, module, loaders, resumed_from(out, training))
+            else:
+                save_members(config, trained, out / CHECKPOINT)
             if trainer.is_global_zero:
                 metrics = _results(config, out, splits, recorder)
-                metrics["train"]["seconds"] = timer.time_elapsed("train")
+                metrics["train"]["seconds"] = seconds + timer.time_elapsed("train")
                 write_json(out / METRICS, metrics)
                 seal(out, FINISHED)
                 for name in (LAST, PREVIOUS):
@@ -116,11 +128,19 @@ def _prepare(
     config: RunConfig, splits: Splits, trainer: lightning.Trainer
 ) -> tuple[BalancedModule, Loaders]:
     lightning.seed_everything(config.seed, workers=True, verbose=False)
+    check_strategy(config)
     model = build_model(config)
-    module = BalancedModule(model, learned_target(config, splits.train), config)
+    learned, held_out = learning_parts(config, splits.train)
+    surveyor = Surveyor(config, learned, held_out)
+    module = BalancedModule(model, learned_target(config, learned), config, surveyor)
     pin = trainer.strategy.root_device.type == "cuda"
     train = training_loader(
-        splits.train, config, rank=trainer.global_rank, processes=trainer.world_size, pin=pin
+        learned,
+        config,
+        rank=trainer.global_rank,
+        processes=trainer.world_size,
+        pin=pin,
+        turns=len(config.method.turns(tuple(config.shapes))),
     )
     # Every process evaluates all of it: shares of different lengths would need different numbers of
     # forward passes, and where parameters are sharded each of those waits for all processes.

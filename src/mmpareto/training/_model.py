@@ -1,0 +1,85 @@
+"""A model and a method that fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmpareto.balancing import AT_WORK, Method, overrides
+from mmpareto.errors import MMParetoError
+from mmpareto.models import MultimodalModel, Output, can_split
+from mmpareto.specs import Target
+from mmpareto.training._config import RunConfig
+
+
+def adapt(model: MultimodalModel, config: RunConfig) -> None:
+    """Makes a new model one that a training's method can train.
+
+    Raises:
+        MMParetoError: If there is no way.
+    """
+    check_fits(config.method, model, config.data.target)
+    config.method.adapt(model)
+    if overrides(config.method, "combine"):
+        model.register_forward_hook(_Combined(config.method), with_kwargs=True)
+
+
+def check_fits(method: Method, model: nn.Module, target: Target) -> None:
+    """Raises unless a model and a target have what a method relies on."""
+    if "fuse" in method.relies_on and not can_split(model):
+        raise MMParetoError(
+            f"Parameter `model` should be split into encoders and what fuses their features: "
+            f"{method.name} asks what some modalities alone predict. Found "
+            f"{type(model).__name__}, whose encoders exchange something before they end. Choose a "
+            "late-fusion model, or another method."
+        )
+    if "confidence" in method.relies_on and type(target).confidence is Target.confidence:
+        raise MMParetoError(
+            f"Parameter `method` should be one for numbers. Found {method.name}, which asks how "
+            "likely a prediction makes the truth. Choose another method."
+        )
+
+
+def check_strategy(config: RunConfig) -> None:
+    """Raises if a method does in a step what sharded parameters or scaled losses do not allow."""
+    if config.strategy == "fsdp" and overrides(config.method, *AT_WORK):
+        raise MMParetoError(
+            f"Parameter `strategy` should be ddp for {config.method.name}, which reads features or "
+            "changes gradients: with fsdp no process has whole parameters. Found fsdp."
+        )
+    if config.precision == "16-mixed" and overrides(config.method, "additions"):
+        raise MMParetoError(
+            f"Parameter `precision` should be bf16-mixed or 32-true for {config.method.name}, "
+            "which adds to gradients: with 16-mixed these are scaled by a factor that it does not "
+            "know. Found 16-mixed."
+        )
+
+
+class _Combined:
+    """Replaces the joint prediction in evaluation by what a method makes of all predictions."""
+
+    def __init__(self, method: Method) -> None:
+        self._method = method
+
+    def __call__(
+        self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Output
+    ) -> Output | None:
+        if model.training:
+            return None
+        rows = kwargs.get("rows", args[1] if len(args) > 1 else None) or {}
+        unimodal = {}
+        for modality, prediction in output.unimodal.items():
+            unimodal[modality] = _spread(prediction, rows, modality, len(output.joint))
+        return replace(output, joint=self._method.combine(output.joint, unimodal))
+
+
+def _spread(prediction: Tensor, rows: Mapping[str, Tensor], modality: str, size: int) -> Tensor:
+    """Predictions [B, outputs], NaN for samples that lack the modality."""
+    if modality not in rows:
+        return prediction
+    absent = torch.full_like(prediction[:1], torch.nan).repeat(size, 1)
+    return absent.index_copy(0, rows[modality], prediction)
