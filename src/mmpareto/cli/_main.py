@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mmpareto.cli import _commands
+from mmpareto.cli import _commands, _evaluation, _serving
 from mmpareto.cli._data import data_command
 from mmpareto.cli._listing import list_command
 from mmpareto.cli._options import make_parser
@@ -70,8 +70,11 @@ def _warner() -> Callable[..., None]:
 
 _COMMANDS = {
     "train": _commands.train,
-    "evaluate": _commands.evaluate,
+    "evaluate": _evaluation.evaluate,
+    "predict": _serving.predict,
+    "export": _serving.export,
     "compare": _commands.compare,
+    "tune": _commands.tune,
     "list": list_command,
     "data": data_command,
 }

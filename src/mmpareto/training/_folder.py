@@ -17,8 +17,13 @@ from mmpareto.training._config_file import describe, load_config, save_config
 CONFIG, CHECKPOINT = "config.yaml", "best.ckpt"
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 METRICS, GEOMETRY, DATA = "metrics.json", "geometry.csv", "data_fingerprint.txt"
+WEIGHTS, INTERFACE = "model.safetensors", "model.json"
+TEST_PREDICTIONS = "test_predictions.csv"
 FINISHED = (CONFIG, CHECKPOINT, GEOMETRY, METRICS)
 """What a finished training has, and what belongs together."""
+SERVED = (CONFIG, WEIGHTS, INTERFACE, METRICS)
+"""What using its model needs, without its data."""
+_MORE = (WEIGHTS, INTERFACE, TEST_PREDICTIONS)
 LOGS = ("csv", "tensorboard")
 SPLITS = ("train", "val", "test")
 
@@ -63,6 +68,11 @@ def check_unchanged(folder: Path, name: str) -> None:
             f"{folder / name} should be the file that the training wrote. Found: {changes[0]}. "
             "Delete the folder to repeat the training, or bring its files back."
         )
+
+
+def written(folder: Path) -> list[str]:
+    """The files of a finished training that are never changed again."""
+    return [*FINISHED, *(name for name in _MORE if (folder / name).exists())]
 
 
 def _numbers(metrics: Any) -> Metrics:

@@ -124,6 +124,14 @@ def training_loader(
     return _loader(dataset, batches, config.shapes, config.workers, pin)
 
 
+def batch_size(shapes: Mapping[str, Shape]) -> int:
+    """Samples of a batch in evaluation, which fits into memory."""
+    numbers = 0
+    for shape in shapes.values():
+        numbers += shape.length if isinstance(shape, Text) else math.prod(shape)
+    return max(1, min(_SAMPLES, _NUMBERS // numbers))
+
+
 def evaluation_loader(
     dataset: MultimodalDataset, shapes: Mapping[str, Shape], *, workers: int = 0, pin: bool = False
 ) -> DataLoader[Batch]:
@@ -137,10 +145,7 @@ def evaluation_loader(
         workers: Processes that load.
         pin: Whether batches are in pinned memory.
     """
-    numbers = 0
-    for shape in shapes.values():
-        numbers += shape.length if isinstance(shape, Text) else math.prod(shape)
-    size = max(1, min(_SAMPLES, _NUMBERS // numbers))
+    size = batch_size(shapes)
     indices = list(range(len(dataset)))
     batches = [indices[start : start + size] for start in range(0, len(dataset), size)]
     return _loader(dataset, batches, shapes, workers, pin)
