@@ -120,3 +120,11 @@ every_exported_method = pytest.mark.parametrize("method", METHODS.values(), ids=
 with_and_without_geometry = pytest.mark.parametrize(
     "geometry", [MEASURED, None], ids=["geometry", "no-geometry"]
 )
+
+
+def weighted(method: mp.Method, objectives: list[str]) -> list[str]:
+    """The objectives that have a part in an encoder whatever their gradients are."""
+    if not isinstance(method, balancing.LossWeighting):
+        return objectives
+    weights = method.loss_weights(objectives)
+    return [name for name, weight in zip(objectives, weights, strict=True) if weight != 0]
