@@ -5,6 +5,7 @@ from mmpareto.balancing._aligned_mtl import AlignedMTL as AlignedMTL
 from mmpareto.balancing._balancer import AT_WORK as AT_WORK
 from mmpareto.balancing._balancer import Balancer as Balancer
 from mmpareto.balancing._cagrad import CAGrad as CAGrad
+from mmpareto.balancing._cggm import CGGM as CGGM
 from mmpareto.balancing._conflict_free import ConFIG as ConFIG
 from mmpareto.balancing._dgl import DGL as DGL
 from mmpareto.balancing._dualproj import DualProj as DualProj
@@ -13,6 +14,7 @@ from mmpareto.balancing._evidence import Evidence as Evidence
 from mmpareto.balancing._facts import Facts as Facts
 from mmpareto.balancing._facts import Range as Range
 from mmpareto.balancing._g_blending import GBlending as GBlending
+from mmpareto.balancing._gradnorm import GradNorm as GradNorm
 from mmpareto.balancing._hooks import Method as Method
 from mmpareto.balancing._hooks import overrides as overrides
 from mmpareto.balancing._imtlg import IMTLG as IMTLG
@@ -38,6 +40,7 @@ from mmpareto.balancing._ogm_ge import OGMGE as OGMGE
 from mmpareto.balancing._opm import OPM as OPM
 from mmpareto.balancing._pcgrad import PCGrad as PCGrad
 from mmpareto.balancing._pmr import PMR as PMR
+from mmpareto.balancing._reconboost import ReconBoost as ReconBoost
 from mmpareto.balancing._relearning import Relearning as Relearning
 from mmpareto.balancing._role import Part as Part
 from mmpareto.balancing._role import Role as Role

@@ -114,7 +114,10 @@ class BalancedModule(lightning.LightningModule):
         if overrides(self.config.method, "survey"):
             if self.trainer.world_size > 1:  # or processes would see different features
                 spread(self.model.buffers())
-            survey = self.surveyor.at(self.current_epoch, self.model, self.balanced.partition)
+            restart = self.trainer.optimizers[0].state.clear
+            survey = self.surveyor.at(
+                self.current_epoch, self.model, self.balanced.partition, restart
+            )
             self.balancer.survey(survey)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
