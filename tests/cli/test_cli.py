@@ -64,7 +64,7 @@ def test_a_warning_is_one_line_and_shown_once(
         ),
         (
             ["train", "--method", "nonsense", "--out", "x"],
-            "scaled-uniform, uniform, upgrad. Found 'nonsense'",
+            "scaled-uniform, umt, uniform, upgrad. Found 'nonsense'",
         ),
         (
             ["train", "--model=nonsense", "--out", "x"],
@@ -325,7 +325,7 @@ def test_help_fits_a_screen_of_eighty_columns_and_hides_internals(command: str) 
     assert max(map(len, shown.splitlines())) <= 80
     assert "class_path" not in shown
     if command == "train":
-        assert "scaled-uniform, uniform, upgrad" in " ".join(shown.split())
+        assert "scaled-uniform, umt, uniform, upgrad" in " ".join(shown.split())
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
