@@ -2,6 +2,9 @@
 
 from mmpareto.balancing._agm import AGM as AGM
 from mmpareto.balancing._aligned_mtl import AlignedMTL as AlignedMTL
+from mmpareto.balancing._as_method import as_method as as_method
+from mmpareto.balancing._as_method import check_required as check_required
+from mmpareto.balancing._as_method import describe as describe
 from mmpareto.balancing._balancer import AT_WORK as AT_WORK
 from mmpareto.balancing._balancer import Balancer as Balancer
 from mmpareto.balancing._cagrad import CAGrad as CAGrad
@@ -25,9 +28,6 @@ from mmpareto.balancing._method import CustomWeighting as CustomWeighting
 from mmpareto.balancing._method import GradientIntegration as GradientIntegration
 from mmpareto.balancing._method import GramianWeighting as GramianWeighting
 from mmpareto.balancing._method import LossWeighting as LossWeighting
-from mmpareto.balancing._method import as_method as as_method
-from mmpareto.balancing._method import check_required as check_required
-from mmpareto.balancing._method import describe as describe
 from mmpareto.balancing._mgda import MGDA as MGDA
 from mmpareto.balancing._mla import MLA as MLA
 from mmpareto.balancing._mlb import MLB as MLB

@@ -10,25 +10,12 @@ from mmpareto.balancing._checks import check_not_negative
 from mmpareto.balancing._evidence import Evidence
 from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
-from mmpareto.balancing._setup import Names, Setup
+from mmpareto.balancing._setup import Setup
+from mmpareto.balancing._task_weights import TaskWeights, squared_lengths
 from mmpareto.balancing._view import View
 from mmpareto.partition import JOINT
 
 _SMALLEST = 0.1  # of a weight: at 0 a loss would teach nothing for good
-
-
-class _Weights(Names):
-    """For each modality the weights [M, 2] of the joint loss and its own, and their first values.
-
-    The first losses are 0 until they are known.
-    """
-
-    def __init__(self, setup: Setup) -> None:
-        super().__init__(setup.encoders)
-        self.weights: Tensor
-        self.first: Tensor
-        self.register_buffer("weights", setup.zeros(len(self.modalities), 2) + 1)
-        self.register_buffer("first", setup.zeros(len(self.modalities), 2))
 
 
 @dataclass(frozen=True)
@@ -83,7 +70,7 @@ class GradNorm(LossWeighting):
         check_not_negative(alpha=self.alpha, rate=self.rate)
 
     def memory(self, setup: Setup) -> nn.Module:
-        return _Weights(setup)
+        return TaskWeights(setup)
 
     def width(self, memory: nn.Module) -> tuple[int, ...]:
         return (4,)
@@ -96,14 +83,14 @@ class GradNorm(LossWeighting):
             columns = [
                 view.target.losses(joint, truth),
                 view.target.losses(view.logits[modality], truth),
-                view.having(modality, _squares(view, JOINT, feature)),
-                view.having(modality, _squares(view, modality, feature)),
+                view.having(modality, squared_lengths(view, JOINT, feature)),
+                view.having(modality, squared_lengths(view, modality, feature)),
             ]
             shown[modality] = torch.stack(columns, 1)
         return shown
 
     def objectives(self, view: View, evidence: Evidence, memory: nn.Module) -> Mapping[str, Tensor]:
-        assert isinstance(memory, _Weights)
+        assert isinstance(memory, TaskWeights)
         losses = dict(view.losses)
         for modality, (joint, unimodal) in zip(memory.modalities, memory.weights, strict=True):
             if modality in losses:
@@ -111,7 +98,7 @@ class GradNorm(LossWeighting):
         return losses
 
     def scales(self, evidence: Evidence, memory: nn.Module) -> Mapping[str, Tensor]:
-        assert isinstance(memory, _Weights)
+        assert isinstance(memory, TaskWeights)
         before = memory.weights.clone()
         columns = torch.stack(list(evidence.values()))
         losses, squares = columns[:, :2], columns[:, 2:]
@@ -131,16 +118,3 @@ class GradNorm(LossWeighting):
         """The lengths [..., 2] to aim at, from those of now and the losses over their first."""
         relative = ratios / ratios.mean(-1, keepdim=True).clamp(min=torch.finfo(ratios.dtype).tiny)
         return pulls.mean(-1, keepdim=True) * relative**self.alpha
-
-
-def _squares(view: View, objective: str, feature: Tensor) -> Tensor:
-    """Squared lengths [B] of the gradients of each sample's loss at the features [B, ...]."""
-    if not feature.requires_grad:
-        return feature.new_zeros(len(feature))
-    samples = len(view.having(objective, view.label))
-    with torch.enable_grad():
-        total = samples * view.losses[objective]
-    (gradient,) = torch.autograd.grad(total, feature, retain_graph=True, allow_unused=True)
-    if gradient is None:
-        return feature.new_zeros(len(feature))
-    return gradient.flatten(1).square().sum(1)
