@@ -34,8 +34,11 @@ bench: venv  ## measure what a step costs; QUICK=1 for a short look, OUT=folder 
 test: check  ## prove that it is right
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
 
-faults: venv  ## inject faults at length: a thousand hostile configurations
-	$(BIN)/python -m pytest -m faults --numprocesses 2
+faults: export MMPARETO_FAULTS = build/faults
+faults: venv  ## inject faults at length, and write the figures into docs/reliability.md
+	rm -rf $(MMPARETO_FAULTS) && mkdir -p $(MMPARETO_FAULTS)
+	$(BIN)/python -m pytest -m faults --numprocesses 2 --dist worksteal
+	PYTHONPATH=tests $(BIN)/python -m faults.table $(MMPARETO_FAULTS)
 
 # Without this variable the tests hide all devices: what is compared to the bit is the processor's.
 gpu: export CUDA_VISIBLE_DEVICES ?= $(shell nvidia-smi --query-gpu=index --format=csv,noheader 2>/dev/null | paste -sd,)

@@ -1,5 +1,6 @@
 """Balanced multimodal learning: one call in place of ``loss.backward()``."""
 
+from mmpareto._load import load as load
 from mmpareto.balancing import AGM as AGM
 from mmpareto.balancing import CGGM as CGGM
 from mmpareto.balancing import DGL as DGL

@@ -18,7 +18,7 @@ from rich.console import Console
 from mmpareto import __main__ as entry
 from mmpareto import __version__, data, recipes
 from mmpareto._catalogue import catalogue
-from mmpareto.cli import _commands, _main, main
+from mmpareto.cli import _main, _printing, main
 from mmpareto.cli._parser import expand
 from mmpareto.data import DatasetRecipe
 from mmpareto.errors import MMParetoError
@@ -55,7 +55,11 @@ def test_a_warning_is_one_line_and_shown_once(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nonsense"], "'nonsense' (choose from 'train', 'evaluate', 'compare', 'list', 'data')"),
+        (
+            ["nonsense"],
+            "'nonsense' (choose from 'train', 'evaluate', 'predict', 'export', 'compare', 'tune', "
+            "'list', 'data')",
+        ),
         ([], '"command" to be one of'),
         (
             ["train", "--data", "nonsense", "--out", "x"],
@@ -136,9 +140,9 @@ def test_a_wrong_command_ends_with_one_line_and_code_two(
 
 def test_names_are_no_markup_and_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     name = "left[/eye]\x1b]0;taken\x07[red]"
-    table = _commands._scores(recipes.cg_digits(), {"test": {f"{name}_accuracy": 0.5}})
+    table = _printing.scores_table(recipes.cg_digits(), {"test": {f"{name}_accuracy": 0.5}})
     Console(width=100).print(table)
-    _commands._say(f"Results are in {name}")
+    _printing.say(f"Results are in {name}")
     captured = capsys.readouterr().out
     assert captured.count("left[/eye]\\x1b]0;taken\\x07[red]") == 2
     assert refused(["train", "--data", f"{name}\n", "--out", "x"], capsys).isascii()

@@ -4,12 +4,19 @@ import math
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 
 from compare.synthetic import results as synthetic_results
 from mmpareto import MMParetoError
 from mmpareto.compare._results import Result, values
-from mmpareto.compare._statistics import half_width, paired_difference, spread
+from mmpareto.compare._statistics import (
+    Difference,
+    half_width,
+    paired_difference,
+    seeds_to_resolve,
+    spread,
+)
 from mmpareto.compare._summary import attribution, table_rows
 from mmpareto.compare._wording import attribution_sentences, headline, verdict
 
@@ -245,7 +252,8 @@ def test_sentences_say_what_is_resolved_and_what_is_not():
         "95% interval +2.7 to +3.3, 5 seeds; resolved: higher joint accuracy."
     ).replace("+2.7 to +3.3", interval_by_scipy(magnitude))
     assert "+0.0 points" in common
-    assert common.endswith("5 seeds; not resolved: a gain and a loss are both compatible with it.")
+    assert "5 seeds; not resolved: a gain and a loss are both compatible with it; one as" in common
+    assert common.endswith(" seeds to be resolved with 80% power.")
     assert total.startswith("Total (mmpareto minus uniform): +3.0 points")
 
 
@@ -315,3 +323,27 @@ def test_headline_where_uniform_is_best():
 
 def test_headline_without_results():
     assert headline_of([]) == "No training has a test accuracy yet: there is nothing to compare."
+
+
+@pytest.mark.parametrize(("size", "comparisons"), [(0.5, 1), (1.0, 1), (1.0, 6), (3.0, 1)])
+def test_so_many_seeds_resolve_four_in_five_times(size: float, comparisons: int) -> None:
+    seen = Difference(0, -1, 1, 1, (0, 1), sd=1.0, comparisons=comparisons)
+    count = seeds_to_resolve(size, seen)
+    assert count is not None
+    random = np.random.default_rng(0)
+    shares = []
+    for number in (count - 1, count):
+        draws = random.normal(size, 1, (20_000, max(number, 2)))
+        t = draws.mean(1) / (draws.std(1, ddof=1) / math.sqrt(draws.shape[1]))
+        quantile = scipy.special.stdtrit(draws.shape[1] - 1, 1 - 0.05 / comparisons / 2)
+        shares.append((t > quantile).mean())
+    error = 4 * math.sqrt(0.8 * 0.2 / 20_000)
+    assert shares[1] >= 0.8 - error
+    assert shares[0] <= 0.8 + error or count == 2
+    assert seeds_to_resolve(-size, seen) == count
+
+
+def test_seeds_that_nobody_has_are_no_number() -> None:
+    seen = Difference(0, -1, 1, 1, (0, 1), sd=1.0)
+    assert seeds_to_resolve(0.01, seen) is None
+    assert seeds_to_resolve(1e6, seen) == 2

@@ -19,12 +19,10 @@ from mmpareto.errors import MMParetoError
 TESTS = Path(__file__).parents[1]
 
 SCRIPT = """
-import logging, sys
+import sys
 from pathlib import Path
 from data.caches import Counting, Source, cached, texts
 if __name__ == "__main__":
-    logging.basicConfig()
-    logging.getLogger("filelock").setLevel("DEBUG")  # says when it waits
     files, calls, workers = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     paths = sorted(files.iterdir(), key=lambda path: int(path.stem))
     sources = [Source(path.name, path) for path in paths]
@@ -113,7 +111,7 @@ def test_of_two_processes_one_decodes_and_the_other_waits(
 def waits(process: subprocess.Popen[str]) -> bool:
     """Reads what a script tells until it waits for a lock; False if it ends without doing so."""
     assert process.stderr is not None
-    return any("not acquired" in line for line in process.stderr)
+    return any("Waiting for process" in line for line in process.stderr)
 
 
 def test_a_process_that_ends_while_it_decodes_is_no_riddle(folder: Folder) -> None:

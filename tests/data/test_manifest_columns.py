@@ -131,10 +131,10 @@ def test_a_tokenizer_of_hugging_face_is_taken_from_its_folder(tmp_path: Path) ->
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]").save_pretrained(tmp_path)
-    tokens = Pretrained(str(tmp_path))
+    tokens = Pretrained.named(str(tmp_path))
     assert tokens.vocabulary == 5
     assert tokens.numbers("good day sunshine") == [3, 4, 2]  # one more each: 0 is for what fills up
     with pytest.raises(
         MMParetoError, match=r"`data\.tokenizer` should be a folder .* Found 'no/such'"
     ):
-        Pretrained("no/such")
+        Pretrained.named("no/such")

@@ -79,8 +79,42 @@ def test_three_commands_lead_from_a_table_to_a_report(pets: Path) -> None:
     assert "left out" not in compared.stderr
 
 
+def test_the_model_serves_new_rows(pets: Path) -> None:
+    (new,), (code,) = blocks("text"), blocks("python")
+    (pets / "new_pets.csv").write_text(new, encoding="utf-8")
+    train, predict, export = commands(blocks("console")[1])
+    trained = run(pets, train)
+    assert trained.returncode == 0, trained.stderr
+    predicted = run(pets, predict)
+    assert predicted.returncode == 1, predicted.stderr
+    with (pets / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == ["n1", "n2", "n3", "n4"]
+    assert [row["missing"] for row in rows] == [
+        "",
+        "photo; voice",
+        "photo; voice; note; table",
+        "photo",
+    ]
+    assert [row["problems"] for row in rows] == [
+        "",
+        "column `age`: 'old' is no number",
+        "column `photo`: no file photos/n3.png",
+        "",
+    ]
+    assert [row["prediction"] in ("cat", "dog") for row in rows] == [True, True, False, True]
+    pytest.importorskip("onnxruntime")
+    exported = run(pets, export)
+    assert exported.returncode == 0, exported.stderr
+    assert (pets / "MODEL_CARD.md").exists()
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=pets, capture_output=True, text=True, check=True
+    )
+    assert "[['photo', 'voice'], ['photo', 'note', 'table']]" in done.stdout
+
+
 def test_types_and_tables_are_taken_from_a_file(pets: Path) -> None:
-    (command,) = commands(blocks("console")[1])
+    (command,) = commands(blocks("console")[2])
     checked = run(pets, command)
     assert checked.returncode == 0, checked.stderr
     for fact in (

@@ -14,6 +14,7 @@ import mmpareto as mp
 from mmpareto.errors import MMParetoError
 from mmpareto.models import LateFusionCNN
 from mmpareto.models._resnet import ResNet18
+from mmpareto.models._sequence import SequenceEncoder
 from mmpareto.models._small_cnn import small_cnn
 from mmpareto.models._text import TextEncoder
 from mmpareto.specs import Shape, Text
@@ -147,7 +148,8 @@ def test_resnet18_encodes_images_spectrograms_and_frames() -> None:
 @pytest.mark.parametrize(
     ("shape", "encoder", "said"),
     [
-        ((3, 5), "small", r"'m' should be images or spectrograms .* Found \(3, 5\)"),
+        ((2,) * 5, "small", r"'m' should be images or spectrograms .* Found \(2, 2, 2, 2, 2\)"),
+        ((0, 5), "small", r"sequences \[length, channels\].* Found \(0, 5\)"),
         ((3, 0, 8, 8), "small", r"Found \(3, 0, 8, 8\)"),
         ((1, 32, 32), "resnet18", r"more than 32 pixels .* Found \(1, 32, 32\)\. Use small"),
     ],
@@ -159,6 +161,21 @@ def test_shapes_that_no_encoder_takes_are_refused(
         LateFusionCNN(encoder=encoder).build({"m": shape}, CLASSES)
 
 
+def test_a_sequence_is_known_by_the_mean_of_what_its_places_show() -> None:
+    torch.manual_seed(0)
+    encoder = SequenceEncoder(channels=3, width=8).double().eval()
+    short = torch.randn(2, 20, 3, dtype=torch.float64)
+    maps = encoder.layers(short.transpose(1, 2))
+    assert maps.shape == (2, 8, 20)
+    assert torch.equal(encoder(short), maps.mean(2))
+    # A pattern between zeros is the same wherever it stands, but for the ends.
+    line = torch.zeros(2, 60, 3, dtype=torch.float64)
+    line[0, 15:20], line[1, 30:35] = short[0, :5], short[0, :5]
+    first, second = encoder(line)
+    assert torch.allclose(first, second, rtol=1e-12)
+    assert not torch.allclose(first, encoder(line.flip(1))[0])
+
+
 def test_resnet18_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MMParetoError, match=r"pip install 'mmpareto\[encoders\]'"):
@@ -168,7 +185,7 @@ def test_resnet18_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "recipe", [recipe for recipe in RECIPES.values() if recipe.dense], ids=lambda r: r.name
 )
-@pytest.mark.parametrize("shape", [(5,), TEXT, (2, 3, 8, 8)], ids=str)
+@pytest.mark.parametrize("shape", [(5,), (9, 5), TEXT, (2, 3, 8, 8)], ids=str)
 def test_models_with_dense_interaction_take_images_alone(recipe: Any, shape: Shape) -> None:
     with pytest.raises(
         MMParetoError, match=r"Modality 'm' should be images \[channels, height, width\]"

@@ -83,6 +83,7 @@ PARTS_OF_PATHS = {
     "cell.name",  # made by run_name
     "run",  # made by run_name
     "f'{name}.png'",  # of the report's own figures
+    "f'version_{number}'",  # of a start of a training
     "name",  # of the files of a training, in _seal and _claimed_run
 }
 """What stands behind a slash besides constants, in modules that know names from data."""

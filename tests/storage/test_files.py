@@ -6,11 +6,13 @@ import os
 import secrets
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mmpareto._storage._files import clear_leftovers, make_folder, write_atomically
+from mmpareto._storage._files import clear_leftovers, open_to_continue, write_atomically
+from mmpareto._storage._folders import make_folder, make_inside
 from mmpareto.errors import MMParetoError
 
 
@@ -118,3 +120,28 @@ def test_a_folder_is_not_made_through_the_link_of_another_user(
     with pytest.raises(MMParetoError, match=r"Found the link .*runs, which another user"):
         make_folder(tmp_path / "runs" / "other")
     assert not (tmp_path / "elsewhere" / "other").exists()
+
+
+def test_a_folder_of_results_is_not_made_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "precious").mkdir()
+    assert make_inside(tmp_path / "out", "runs", "first").is_dir()
+    (tmp_path / "out" / "logs").symlink_to(tmp_path / "precious")
+    with pytest.raises(MMParetoError, match=r"out/logs should be a folder\. Found a link"):
+        make_inside(tmp_path / "out", "logs", "csv")
+    assert not list((tmp_path / "precious").iterdir())
+
+
+@pytest.mark.parametrize("plant", [Path.symlink_to, Path.hardlink_to])
+def test_what_is_continued_is_a_file_of_ones_own(
+    plant: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    with open_to_continue(tmp_path / "file") as file:
+        file.write(b"some")
+    with open_to_continue(tmp_path / "file") as file:
+        file.write(b" more")
+    assert (tmp_path / "file").read_bytes() == b"some more"
+    plant(tmp_path / "planted", tmp_path / "file")
+    with pytest.raises(MMParetoError, match=r"planted should be a file that this program wrote"):
+        open_to_continue(tmp_path / "planted")
+    assert (tmp_path / "file").read_bytes() == b"some more"

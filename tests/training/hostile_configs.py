@@ -1,7 +1,8 @@
 """Configurations that try to run something, and a process that reads them under an audit hook.
 
 Run as ``python hostile_configs.py FOLDER SEED COUNT READER``, it prints what it saw as JSON. The
-reader is ``stored`` (what a folder holds) or ``command`` (what ``train --config`` takes).
+reader is ``stored`` (what a folder holds), ``command`` (what ``train --config`` takes), ``served``
+(what a folder holds of the data, for `mmpareto.load`) or ``tuned`` (what a tuning chose).
 """
 
 from __future__ import annotations
@@ -15,23 +16,42 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from copy import deepcopy
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import yaml
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from mmpareto import balancing, data, models, recipes
 from mmpareto._catalogue import catalogue
 from mmpareto.balancing import Method
 from mmpareto.cli._options import make_parser
 from mmpareto.cli._parser import expand
+from mmpareto.compare._cell import Cell, check_methods, configuration
+from mmpareto.compare._tuned import Choice, Tuned, read_tuned
 from mmpareto.data import DatasetRecipe
+from mmpareto.data.media._array import ArrayDecoder
+from mmpareto.data.media._audio import SpectrogramDecoder
+from mmpareto.data.media._image import ImageDecoder
+from mmpareto.data.media._video import VideoDecoder
+from mmpareto.data.samples._augment import Frames, Spectrogram
+from mmpareto.data.tables._arrays import unchanged
+from mmpareto.data.tables._file_inputs import ArrayInput, FileInput, FileSource, SoundInput
+from mmpareto.data.tables._gray import GrayDecoder
+from mmpareto.data.tables._inputs import TableInput, TextInput, VectorInput
+from mmpareto.data.tables._reader import Reader
+from mmpareto.data.tables._tabular import OneHot, Standardised
+from mmpareto.data.tables._text import Pretrained, Trigrams
 from mmpareto.errors import MMParetoError
 from mmpareto.models import ModelRecipe
 from mmpareto.optimizers import AdamW, TorchOptimizer
+from mmpareto.specs import Classes, Labels, Number, Text
 from mmpareto.training import RunConfig, describe, load_config
+from mmpareto.training._interface import Interface, load_interface
 from mmpareto.training._known_classes import CATALOGUES
 
 PATHS = (
@@ -143,7 +163,7 @@ WATCHED = ("subprocess.py", "canary.py", "mock.py", f"{os.sep}torch{os.sep}nn{os
 FORBIDDEN = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn")
 CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate")
 NETWORK = ("socket.connect", "socket.getaddrinfo", "urllib.Request")
-PLAIN = (bool, int, float, str, Path, type(None))
+PLAIN = (bool, int, float, str, Path, type(None), np.ndarray)
 
 
 def honest() -> list[dict[str, Any]]:
@@ -160,6 +180,13 @@ def honest() -> list[dict[str, Any]]:
     return configs
 
 
+def honest_choices() -> list[dict[str, Any]]:
+    """Choices of a tuning, as they are stored."""
+    settings = {"optimizer.lr": 0.01, "method.gamma": 2.0}
+    choices = {"mmpareto": Choice(3, 0.9, settings), "uniform": Choice(0, 0.8, {})}
+    return [asdict(Tuned("cg-digits", 4, 2, choices))]
+
+
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Where in nested settings something can be put in place of something else."""
     if path:
@@ -170,7 +197,33 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(part, (*path, key))
 
 
-def mutate(config: dict[str, Any], draws: random.Random) -> str:
+def interfaces() -> list[dict[str, Any]]:
+    """What a folder holds of the data, with inputs of every kind."""
+    flat, words = unchanged(2), Tokenizer(WordLevel({"[UNK]": 0, "a": 1}, unk_token="[UNK]"))
+    pictures = (Frames(1, 8), FileSource("photo", "cache"))
+    numbers = [Standardised(1.0, 2.0, -1.0), OneHot(("red", "blue"))]
+    inputs = {
+        "table": TableInput((5,), ["age", "coat"], numbers),
+        "note": TextInput(Text(4, 99), "note", Trigrams(99)),
+        "title": TextInput(Text(4, 3), "title", Pretrained(words.to_str())),
+        "list": VectorInput((2,), "list", flat, False),
+        "photo": FileInput((3, 8, 8), pictures[1], ImageDecoder(8), pictures[0]),
+        "scan": FileInput((3, 8, 8), pictures[1], GrayDecoder(8, 0.0, 1.0), pictures[0]),
+        "clip": FileInput((3, 2, 8, 8), pictures[1], VideoDecoder(1.0, 8), Frames(2, 8)),
+        "sound": SoundInput((1, 9, 9), pictures[1], SpectrogramDecoder(800, 1.0), Spectrogram()),
+        "array": ArrayInput((2,), pictures[1], ArrayDecoder((2,)), flat, False),
+    }
+    targets = (Classes(("a", "b")), Labels(("a", "b")), Number("age", 1.0, 2.0))
+    contents = []
+    for target in targets:
+        reader = Reader("id", ("NA",), inputs, {"sound": "clip"}, {"age": True})
+        about = Interface(reader.shapes, target, "drawn", {"train": 3}, 0.5)
+        table = {"table": describe(reader, paths=False)}
+        contents += [describe(about) | table, describe(about)]
+    return contents
+
+
+def mutate(config: dict[str, Any], draws: random.Random, *, is_json: bool = False) -> str:
     """The text of a configuration with one to three attacks in it."""
     config = deepcopy(config)
     marked: list[str] = []
@@ -196,8 +249,10 @@ def mutate(config: dict[str, Any], draws: random.Random) -> str:
             parent[last] = f"ATTACK{len(marked)}"
             marked.append(draws.choice(TEXTS))
     text: str = yaml.dump(config, Dumper=Plain, sort_keys=False)
+    if is_json:
+        text = json.dumps(config).replace('"ATTACK', "ATTACK")
     for number, attack_text in enumerate(marked):
-        text = text.replace(f"ATTACK{number}", attack_text)
+        text = text.replace(f'ATTACK{number}"' if is_json else f"ATTACK{number}", attack_text)
     return text
 
 
@@ -218,7 +273,9 @@ def strangers(value: Any) -> Iterator[str]:
     known: set[type] = {RunConfig}
     for parent, package in CATALOGUES.items():
         known.update(catalogue(package, parent).values())
-    if type(value) in known or (is_dataclass(value) and type(value).__module__ in OF_CONFIG):
+    if type(value) in known or (
+        is_dataclass(value) and type(value).__module__.startswith(OF_CONFIG)
+    ):
         for field in fields(value):
             yield from strangers(getattr(value, field.name))
     elif isinstance(value, dict):
@@ -231,7 +288,17 @@ def strangers(value: Any) -> Iterator[str]:
         yield type(value).__qualname__
 
 
-OF_CONFIG = ("mmpareto.training._geometry_settings", "mmpareto.optimizers._schedule")
+NAMES = {"tuned": "tuned.yaml"}
+OF_CONFIG = (
+    "mmpareto.compare._tuned",
+    "mmpareto.training._geometry_settings",
+    "mmpareto.training._interface",
+    "mmpareto.optimizers._schedule",
+    "mmpareto.specs.",
+    "mmpareto.data.tables.",
+    "mmpareto.data.media.",
+    "mmpareto.data.samples.",
+)
 
 
 class Watch:
@@ -273,11 +340,15 @@ class Watch:
 
 
 def main(folder: Path, seed: int, count: int, reader: str) -> None:
-    path, watch, outcomes, source = folder / "config.yaml", Watch(folder), Counter(), honest()
-    read = {"stored": read_stored, "command": read_command}[reader]
+    path, watch, outcomes = folder / NAMES.get(reader, "config.yaml"), Watch(folder), Counter()
+    is_json = reader == "served"
+    sources = {"served": interfaces, "tuned": honest_choices}
+    readers = {"stored": read_stored, "command": read_command, "served": read_served}
+    source = sources.get(reader, honest)()
+    read = (readers | {"tuned": read_choices})[reader]
     for config in source:  # imports what the readers of honest configurations need
-        path.write_text(yaml.safe_dump(config))
-        read(path)
+        path.write_text(json.dumps(config) if is_json else yaml.safe_dump(config))
+        assert read(path) is not None
     path.write_text("epochs: many")
     read(path)
     "".encode("unicode_escape")  # messages may need this part of the standard library
@@ -285,7 +356,7 @@ def main(folder: Path, seed: int, count: int, reader: str) -> None:
     draws = random.Random(seed)
     failures = []
     for number in range(count):
-        path.write_text(mutate(draws.choice(source), draws))
+        path.write_text(mutate(draws.choice(source), draws, is_json=is_json))
         before = len(watch.seen)
         try:
             result = watch.run(lambda: read(path))
@@ -306,6 +377,15 @@ def read_stored(path: Path) -> RunConfig | None:
         return None
 
 
+def read_served(path: Path) -> tuple[Interface, Reader | None] | None:
+    try:
+        return load_interface(path)
+    except MMParetoError as error:
+        if "\n" in str(error):
+            raise
+        return None
+
+
 def read_command(path: Path) -> RunConfig | None:
     parser = make_parser()
     try:
@@ -315,6 +395,19 @@ def read_command(path: Path) -> RunConfig | None:
         return RunConfig(**{field.name: settings[field.name] for field in fields(RunConfig)})
     except (MMParetoError, SystemExit):
         return None
+
+
+def read_choices(path: Path) -> Tuned | None:
+    """The choices, after they have been given to trainings."""
+    base = recipes.cg_digits()
+    try:
+        tuned = read_tuned(path.parent)
+        for method in tuned.choices:
+            check_methods([method])
+            configuration(base, Cell(method, 0, settings=tuned.settings(method)))
+    except MMParetoError:
+        return None
+    return tuned
 
 
 if __name__ == "__main__":

@@ -238,3 +238,15 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     assert kept is not None
     assert read_checkpoint(kept, NAME)["state_dict"]["a"].equal(torch.ones(3))
     assert [file.name for file in tmp_path.iterdir()] == [kept.name]
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, Path.unlink])
+def test_without_the_best_epoch_so_far_a_training_starts_again(
+    damage: Callable[[Path], None], interrupted: Path, finished: Path
+) -> None:
+    damage(interrupted / "best.ckpt")
+    with pytest.warns(
+        UserWarning, match=r"best\.ckpt is damaged or gone\. The training starts again"
+    ):
+        run(CONFIG, interrupted, progress=False)
+    assert (interrupted / "best.ckpt").read_bytes() == (finished / "best.ckpt").read_bytes()

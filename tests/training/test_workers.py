@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import torch
 from made_data import SHAPES, Made
 
 from mmpareto.balancing import MMPareto
+from mmpareto.data import Batch, MultimodalDataset
 from mmpareto.errors import MMParetoError
 from mmpareto.models import LateFusionCNN
 from mmpareto.training import RunConfig, check_same, save_config
@@ -44,6 +47,25 @@ def training_step(self, batch, batch_idx):
 
 BalancedModule.training_step = training_step
 run(load_config(Path(sys.argv[1])), Path(sys.argv[2]), progress=False)
+"""
+
+HELD = """
+import fcntl, os, signal, sys
+from torch.utils.data import Dataset
+from mmpareto.training._loading import _loader
+
+class Held(Dataset):
+    def __len__(self):
+        return 1
+
+    def pending(self, index):
+        self.file = open(sys.argv[1], "w")
+        fcntl.flock(self.file, fcntl.LOCK_EX)
+        os.kill(os.getppid(), signal.SIGKILL)
+        signal.pause()
+
+if __name__ == "__main__":
+    next(iter(_loader(Held(), [[0]], ["a"], 2, False)))
 """
 
 
@@ -145,3 +167,51 @@ def test_the_number_of_workers_makes_no_other_training(finished: Path) -> None:
         check_same(replace(CONFIG, workers=7, threads=2), finished)
     with pytest.raises(MMParetoError, match="`workers` should be at least 0"):
         replace(CONFIG, workers=-1)
+
+
+def test_workers_end_when_the_program_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "held.py").write_text(HELD)
+    command = [sys.executable, "-W", "ignore", tmp_path / "held.py", tmp_path / "lock"]
+    assert subprocess.run(command, check=False).returncode == -9
+    # Never gets the lock, and fails at the limit, if the worker that holds it lives on.
+    take = "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX)"
+    subprocess.run([sys.executable, "-c", take, tmp_path / "lock"], check=True, timeout=60)
+
+
+@dataclass(frozen=True, eq=False)
+class Failing(MultimodalDataset):
+    """Samples that end the worker that asks for them, or that it cannot give."""
+
+    fails: Callable[[], None]
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: Any) -> Batch:
+        self.fails()
+        raise AssertionError
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGBUS)  # as where shared memory is too small
+
+
+def refuse() -> None:
+    raise MMParetoError("The cache should be there. Found none.")
+
+
+@pytest.mark.parametrize(
+    ("fails", "message"),
+    [
+        (
+            die,
+            r"`workers` should be processes that stay alive\. Found 1 of which one died.*/dev/shm",
+        ),
+        (refuse, r"^The cache should be there\. Found none\.$"),
+    ],
+)
+def test_what_befalls_a_worker_is_one_line(fails: Callable[[], None], message: str) -> None:
+    loader = training_loader(Failing(fails), replace(CONFIG, batch_size=4, workers=1))
+    with pytest.raises(MMParetoError, match=message) as raised:
+        list(loader)
+    assert "\n" not in str(raised.value)

@@ -125,8 +125,22 @@ def write_records(path: Path, kind: type[Record], records: Iterable[Record]) -> 
     Raises:
         MMParetoError: If the file cannot be written.
     """
-    lines = [_line(field.name for field in fields(kind))]
-    lines += [_line(map(_cell, astuple(record))) for record in records]
+    write_rows(path, [field.name for field in fields(kind)], map(astuple, records))
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Writes a header and rows as CSV, replacing the file in one step; cells as `write_records`.
+
+    Args:
+        path: The file, in a folder that exists.
+        header: Names of the columns.
+        rows: The cells of each row.
+
+    Raises:
+        MMParetoError: If the file cannot be written.
+    """
+    lines = [_line(map(_cell, header))]
+    lines += [_line(map(_cell, row)) for row in rows]
     write_atomically(path, "".join(lines))
 
 

@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 import secrets
-import tempfile
+import stat
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mmpareto.errors import MMParetoError
 
@@ -53,6 +53,35 @@ def _write_new(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def open_to_continue(path: Path) -> BinaryIO:
+    """Opens a file of one's own to append to what an earlier process may have left in it.
+
+    Args:
+        path: The file, made if there is none; what is made is the user's alone.
+
+    Raises:
+        OSError: If it cannot be opened.
+        MMParetoError: If it is a link, or has an owner or a name that others may have planted.
+    """
+    if path.is_symlink():  # where the system cannot refuse to follow it
+        raise _planted(path)
+    file = open(os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o600), "r+b")  # noqa: PTH123, SIM115
+    state = os.fstat(file.fileno())
+    is_ours = os.name != "posix" or state.st_uid == os.geteuid()
+    if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1 or not is_ours:
+        file.close()
+        raise _planted(path)
+    file.seek(0, os.SEEK_END)
+    return file
+
+
+def _planted(path: Path) -> MMParetoError:
+    return MMParetoError(
+        f"{path} should be a file that this program wrote. Found a link, or a file of another "
+        "user. Delete it."
+    )
 
 
 def _sync_folder(folder: Path) -> None:
@@ -103,38 +132,3 @@ def digest(files: Iterable[Path]) -> str:
 def write_json(path: Path, content: Any) -> None:
     """Writes `content` as indented JSON, atomically."""
     write_atomically(path, json.dumps(content, indent=2) + "\n")
-
-
-def make_folder(path: Path) -> Path:
-    """Makes `path` a folder that can be written to; what is made is the user's alone.
-
-    Returns:
-        The folder.
-
-    Raises:
-        MMParetoError: If that is not possible, or if the path leads through a link that another
-            user made.
-    """
-    try:
-        for part in (*reversed(path.parents), path):
-            _check_link(part)
-            if not part.exists():
-                part.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        found = f"{path}: {error.strerror}"
-        raise MMParetoError(
-            f"Parameter `out` should be a folder to write to. Found {found}."
-        ) from error
-    return path
-
-
-def _check_link(path: Path) -> None:
-    if os.name == "posix" and path.is_symlink():
-        owner = path.lstat().st_uid
-        if owner not in (0, os.geteuid()):
-            raise MMParetoError(
-                f"Parameter `out` should be a folder to write to. Found the link {path}, which "
-                f"another user (number {owner}) made. Delete it, or choose another folder."
-            )

@@ -105,11 +105,15 @@ def _await(other: Holder, holder: Holder, folder: Path) -> None:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     except OSError as error:
         raise MMParetoError(
             f"{path} should be a file that can be written. Found: {error.strerror}."
         ) from error
+    if os.fstat(descriptor).st_nlink > 1:
+        os.close(descriptor)
+        raise MMParetoError(f"{path} should be the only name of a file. Found others. Delete it.")
+    return descriptor
 
 
 def _is_free(path: Path, descriptor: int, holder: Holder) -> bool:
@@ -130,13 +134,13 @@ def _lock_file(descriptor: int) -> bool | None:
     """Takes the system's lock on a file. Returns None where the system has no such locks."""
     if sys.platform == "win32":
         return None
-    import fcntl
-
     try:
+        import fcntl
+
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # some network file systems
+    except (OSError, ImportError):  # some network file systems
         return None
     return True
 

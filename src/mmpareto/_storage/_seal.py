@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmpareto._storage._files import digest, read_text, write_json
@@ -12,7 +12,7 @@ from mmpareto.errors import MMParetoError
 SEAL = "checksums.json"
 
 
-def seal(folder: Path, names: Sequence[str]) -> None:
+def seal(folder: Path, names: Iterable[str]) -> None:
     """Records what the files of a finished folder hold.
 
     Args:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mmpareto._storage._files import clear_leftovers, make_folder
+from mmpareto._storage._files import clear_leftovers
+from mmpareto._storage._folders import make_folder
 from mmpareto._storage._lock import locked
 
 

@@ -53,6 +53,6 @@ class Ensemble(LossWeighting):
 def each_alone(config: Any) -> dict[str, Any]:
     """Trainings of one modality each, by modality."""
     alone = {}
-    for modality in config.shapes:
+    for modality in config.modalities or config.shapes:  # the latter may read the data
         alone[modality] = replace(config, method=Joint(), modalities=(modality,))
     return alone

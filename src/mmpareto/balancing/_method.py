@@ -87,4 +87,9 @@ class CustomWeighting(GradientIntegration):
                 f"Parameter `method`, a callable, should return a tensor of {len(gramian)} weights "
                 f"for a Gramian of shape {tuple(gramian.shape)}. Found {found}."
             )
+        if weights.is_complex():
+            raise MMParetoError(
+                "Parameter `method`, a callable, should return real weights. Found "
+                f"{weights.dtype}."
+            )
         return weights

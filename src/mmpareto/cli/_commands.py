@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
@@ -12,10 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
 
-from mmpareto._storage._names import printable
 from mmpareto.balancing import MMPareto
+from mmpareto.cli._printing import plain, say, scores_table
 from mmpareto.training import RunConfig
 
 
@@ -27,35 +25,16 @@ def train(settings: Any) -> int:
     config.check_data()  # before a folder is made
     metrics = run_claimed(config, settings.out, progress=sys.stderr.isatty())
     if metrics:  # of several processes the first has them
-        Console().print(_scores(config, {"test": metrics["test"]}))
-        _say(f"Results are in {settings.out}")
+        Console().print(scores_table(config, {"test": metrics["test"]}))
+        say(f"Results are in {settings.out}")
     return 0
-
-
-def evaluate(settings: Any) -> int:
-    """Computes stored test numbers again."""
-    from mmpareto import training
-
-    config, model = training.load_run(settings.run)
-    stored = (training.stored_metrics(settings.run) or {}).get("test", {})
-    predictions = training.predict(model, config.data.load().test, config)
-    computed = predictions.scores(config.data.target)
-    Console().print(_scores(config, {"stored": stored, "computed": computed}))
-    if json.dumps(stored) == json.dumps(computed):  # of which NaN equals NaN
-        _say("The checkpoint gives the stored numbers.")
-        return 0
-    Console(stderr=True).print("The checkpoint does not give the stored numbers.", style="bold")
-    return 1
 
 
 def compare(settings: Any) -> int:
     """Compares methods."""
     from mmpareto import compare as comparison
 
-    base = RunConfig(method=MMPareto(), **_run_settings(settings))
-    methods = list(map(str.strip, settings.methods.split(",")))
-    if methods == ["all"]:
-        methods = comparison.method_names()
+    base, methods = _base(settings), _methods(settings.methods)
     console = Console()
     with _grid_progress(console, len(methods) * settings.seeds) as listener:
         failures = comparison.compare(
@@ -66,13 +45,63 @@ def compare(settings: Any) -> int:
             jobs=settings.jobs,
             notes=settings.notes,
             listener=listener,
+            tuned=settings.tuned,
         )
     report = comparison.write_report(settings.out)
     comparison.print_table(settings.out)
-    _say(f"\nReport: {report.resolve().as_uri()}")
+    say(f"\nReport: {report.resolve().as_uri()}")
+    return _say_failures(failures)
+
+
+def tune(settings: Any) -> int:
+    """Chooses the settings of methods."""
+    from mmpareto import compare as comparison
+
+    base, methods = _base(settings), _methods(settings.methods)
+    console = Console()
+    total = len(methods) * settings.budget * settings.seeds
+    with _grid_progress(console, total) as listener:
+        failures = comparison.tune(
+            base,
+            methods,
+            settings.space,
+            settings.out,
+            budget=settings.budget,
+            seeds=settings.seeds,
+            jobs=settings.jobs,
+            listener=listener,
+        )
+    report = comparison.write_tuning_report(settings.out)
+    heading, *rows = comparison.tuning_rows(settings.out)
+    table = Table(title="Validation scores (%)", title_justify="left", box=None)
+    for name in heading:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*map(plain, row))
+    console.print(table)
+    say(f"Report: {report.resolve().as_uri()}")
+    say(f"To compare: mmpareto compare --tuned {settings.out}, with the same data and settings")
+    return _say_failures(failures)
+
+
+def _base(settings: Any) -> RunConfig:
+    """The training of a grid, but for what its cells say."""
+    return RunConfig(method=MMPareto(), **_run_settings(settings))
+
+
+def _methods(names: str) -> list[str]:
+    """Names of methods out of the option."""
+    from mmpareto.compare import method_names
+
+    methods = list(map(str.strip, names.split(",")))
+    return method_names() if methods == ["all"] else methods
+
+
+def _say_failures(failures: Sequence[Any]) -> int:
+    """Names the cells of a grid that failed; returns the exit code."""
     for failure in failures:
         line = f"Failed: {failure.method}, seed {failure.seed}: {failure.error}"
-        Console(stderr=True).print(_text(line), style="bold", soft_wrap=True)
+        Console(stderr=True).print(plain(line), style="bold", soft_wrap=True)
     return 1 if failures else 0
 
 
@@ -97,32 +126,7 @@ def _grid_progress(console: Console, total: int) -> Iterator[Callable[[Any, str]
         def listener(cell: Any, outcome: str) -> None:
             bar.advance(task)
             done = int(bar.tasks[0].completed)
-            line = f"[{done}/{total}] {cell.method}, seed {cell.seed}: {outcome}"
-            console.print(_text(line), soft_wrap=True)
+            line = f"[{done}/{total}] {cell.title}, seed {cell.seed}: {outcome}"
+            console.print(plain(line), soft_wrap=True)
 
         yield listener
-
-
-def _scores(config: RunConfig, columns: dict[str, dict[str, float]]) -> Table:
-    """A table of scores in percent, a row per metric."""
-    target = config.data.target
-    table = Table(f"{target.title} (%)", title=config.method.name, title_justify="left")
-    for heading in columns:
-        table.add_column(heading, justify="right")
-    for metric in next(iter(columns.values())):
-        cells = [_percent(scores.get(metric)) for scores in columns.values()]
-        table.add_row(_text(metric.removesuffix(f"_{target.metric}")), *cells)
-    return table
-
-
-def _say(line: str) -> None:
-    Console().print(_text(line), soft_wrap=True)
-
-
-def _text(text: str) -> Text:
-    """Text in which brackets are no markup and control characters are written out."""
-    return Text(printable(text))
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.2f}"

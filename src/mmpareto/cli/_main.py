@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mmpareto.cli import _commands
+from mmpareto.cli import _commands, _evaluation, _serving
 from mmpareto.cli._data import data_command
 from mmpareto.cli._listing import list_command
 from mmpareto.cli._options import make_parser
@@ -36,11 +36,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parsed = parser.parse_args(expand(expand_name(given)))
             settings = parser.instantiate(parsed)[parsed.command]
             return _COMMANDS[parsed.command](settings)
-    except (MMParetoError, OSError) as error:
+    except MMParetoError as error:
         fail(str(error))
+    except OSError as error:
+        fail(_refused(error))
     except KeyboardInterrupt:
         say("interrupted; the same command continues where it stopped")
         return 130
+
+
+def _refused(error: OSError) -> str:
+    """What the system refused, and what helps."""
+    if error.filename is None:
+        return f"the system refused: {error}. Make room for files, or choose another folder."
+    return (
+        f"{error.filename} should be a file or folder that can be used. Found: {error.strerror}. "
+        "Make room, or allow it; the same command continues."
+    )
 
 
 def _warner() -> Callable[..., None]:
@@ -58,8 +70,11 @@ def _warner() -> Callable[..., None]:
 
 _COMMANDS = {
     "train": _commands.train,
-    "evaluate": _commands.evaluate,
+    "evaluate": _evaluation.evaluate,
+    "predict": _serving.predict,
+    "export": _serving.export,
     "compare": _commands.compare,
+    "tune": _commands.tune,
     "list": list_command,
     "data": data_command,
 }

@@ -11,7 +11,8 @@ from mmpareto import __version__, recipes
 from mmpareto.cli._config_file import section
 from mmpareto.cli._listing import KINDS
 from mmpareto.cli._parser import Parser
-from mmpareto.compare import ROLES, SET_BY_GRID
+from mmpareto.cli._serving import export_parser, predict_parser
+from mmpareto.compare import DEFAULT_SPACE, ROLES, SET_BY_GRID
 from mmpareto.data import DatasetRecipe
 from mmpareto.training import RunConfig, describe
 
@@ -23,10 +24,17 @@ def make_parser() -> Parser:
     )
     commands = parser.add_subcommands(dest="command")
     commands.add_subcommand("train", _train(), help="train one model")
-    commands.add_subcommand("evaluate", _evaluate(), help="compute a training's test numbers again")
+    commands.add_subcommand(
+        "evaluate", _evaluate(), help="say in detail what a training's model is worth"
+    )
+    commands.add_subcommand("predict", predict_parser(), help="predict for new rows of a table")
+    commands.add_subcommand(
+        "export", export_parser(), help="write a model for ONNX or torch.export"
+    )
     commands.add_subcommand(
         "compare", _compare(), help="train methods with several seeds, and report"
     )
+    commands.add_subcommand("tune", _tune(), help="choose settings, at equal budgets")
     commands.add_subcommand("list", _list(), help="name methods, data sets, models")
     data = Parser(description="Lists, describes, prepares and checks data sets.")
     commands.add_subcommand("data", data, help="describe, prepare and check data sets")
@@ -61,7 +69,8 @@ def _add_settings(parser: Parser, skip: Collection[str] = ()) -> None:
 
 def _evaluate() -> Parser:
     parser = Parser(
-        description="Computes the stored test numbers of a training again, from its checkpoint."
+        description="Computes the stored test numbers of a training again, from its checkpoint, "
+        "and those of each class; says what guessing scores, and what each modality adds."
     )
     parser.add_argument("run", type=Path, help="Folder that `mmpareto train` wrote.")
     return parser
@@ -72,6 +81,35 @@ def _compare() -> Parser:
         description="Trains methods with several seeds and reports what their differences are "
         "worth."
     )
+    parser.add_argument("--seeds", type=int, default=5, help="Number of trainings per method.")
+    help_tuned = "Folder of `mmpareto tune`, whose choice of settings each method takes."
+    parser.add_argument("--tuned", type=Path | None, help=help_tuned)
+    parser.add_argument(
+        "--notes", type=list[str] | None, help="Caveats for the report; by default the data set's."
+    )
+    _add_grid(parser)
+    return parser
+
+
+def _tune() -> Parser:
+    parser = Parser(
+        description="Trains every method at the same points, the defaults among them, and chooses "
+        "one for each on the validation part, for `compare --tuned`."
+    )
+    parser.add_argument("--budget", type=int, default=16, help="Points per method.")
+    parser.add_argument("--seeds", type=int, default=3, help="Number of trainings at each point.")
+    parser.add_argument(
+        "--space",
+        type=dict[str, Any],
+        default=DEFAULT_SPACE,
+        help="Intervals, log or linear; of other settings of a method the interval is its own.",
+    )
+    _add_grid(parser)
+    return parser
+
+
+def _add_grid(parser: Parser) -> None:
+    """Adds what all grids have: files, methods, trainings at a time, and settings of these."""
     _add_files(parser)
     parser.add_argument(
         "--methods",
@@ -79,17 +117,12 @@ def _compare() -> Parser:
         default=",".join(ROLES),
         help="Names of methods, separated by commas, or all.",
     )
-    parser.add_argument("--seeds", type=int, default=5, help="Number of trainings per method.")
     parser.add_argument("--jobs", type=int, default=_cores(), help="Trainings at a time.")
-    parser.add_argument(
-        "--notes", type=list[str] | None, help="Caveats for the report; by default the data set's."
-    )
     _add_settings(parser, SET_BY_GRID)
     defaults = _defaults()
     for setting in SET_BY_GRID:
         del defaults[setting]
     parser.set_defaults(defaults)
-    return parser
 
 
 def _list() -> Parser:

@@ -21,6 +21,7 @@ from mmpareto.cli._optimizers import name_torch_optimizer, settings_of_optimizer
 from mmpareto.errors import MMParetoError
 
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
+_ARCHIVE = ".npz"
 _FLAGS = ("-h", "--help", "--print_config")
 _NOUNS = {"out": "--out", "run": "the folder of a training", "data": "the name of a data set"}
 """Required options, as messages name them."""
@@ -103,6 +104,8 @@ def expand(arguments: Sequence[str]) -> list[str]:
         ['train', '--data=mmpareto.data.CGMNIST', '--data.root', 'mnist.npz']
         >>> expand(["train", "--data", "my.csv"])
         ['train', '--data=mmpareto.data.Manifest', '--data.path', 'my.csv']
+        >>> expand(["train", "--data", "my.npz"])
+        ['train', '--data=mmpareto.data.Arrays', '--data.path', 'my.npz']
     """
     reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     reader.add_argument("--config", action="append", default=[])
@@ -142,12 +145,15 @@ def expand(arguments: Sequence[str]) -> list[str]:
 
 
 def _name_table(given: argparse.Namespace, others: list[str]) -> None:
-    """A table in place of a data set's name, or a path of one alone, is a manifest."""
+    """A table in place of a data set's name, or a path of one alone, is a manifest.
+
+    An archive of arrays is one's own arrays.
+    """
     if given.data is None and not given.config and any(map(_is_path_of_table, others)):
         given.data = "manifest"
     elif given.data is not None and _is_table(given.data):
         others += ["--data.path", given.data]
-        given.data = "manifest"
+        given.data = "arrays" if given.data.lower().endswith(_ARCHIVE) else "manifest"
 
 
 def _is_path_of_table(argument: str) -> bool:
@@ -156,7 +162,7 @@ def _is_path_of_table(argument: str) -> bool:
 
 def _is_table(name: str) -> bool:
     """Whether a file is given in place of a data set's name; the manifest says if it is none."""
-    return name.lower().endswith(_TABLES) or Path(name).is_file()
+    return name.lower().endswith((*_TABLES, _ARCHIVE)) or Path(name).is_file()
 
 
 def expand_name(arguments: Sequence[str]) -> list[str]:
@@ -189,4 +195,5 @@ def expand_name(arguments: Sequence[str]) -> list[str]:
         raise MMParetoError(
             f"A data set should be given by its name or as a file. Found no file {name}."
         )
-    return [*command, "--data", "manifest", *options, "--data.path", name]
+    kind = "arrays" if name.lower().endswith(_ARCHIVE) else "manifest"
+    return [*command, "--data", kind, *options, "--data.path", name]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mmpareto import balancing
 from mmpareto._catalogue import catalogue, find
 from mmpareto.balancing import Method, TorchJD
-from mmpareto.compare._claimed_run import is_finished, run_claimed
+from mmpareto.compare._claimed_run import run_claimed
 from mmpareto.compare._comparison import run_name
+from mmpareto.compare._dotted import adjusted
 from mmpareto.errors import MMParetoError
-from mmpareto.training import Metrics, RunConfig, check_same, stored_metrics
+from mmpareto.training import Metrics, RunConfig, check_same, is_finished, stored_metrics
 
 SET_BY_GRID = ("method", "seed", "modalities", "devices", "num_nodes", "strategy")
 """Settings of a training that the grid sets; its trainings have a process each."""
@@ -28,15 +29,24 @@ class Cell:
     Args:
         method: Its method.
         seed: Its seed.
+        point: Number of the point of a tuning that it tries; None in a comparison.
+        settings: Numbers that are set otherwise than in the grid, by dotted name.
     """
 
     method: str
     seed: int
+    point: int | None = None
+    settings: tuple[tuple[str, float], ...] = field(default=(), compare=False)
+
+    @property
+    def title(self) -> str:
+        """What it trains, in words."""
+        return self.method if self.point is None else f"{self.method}, point {self.point}"
 
     @property
     def name(self) -> str:
         """Name of its folder."""
-        return run_name(self.method, self.seed)
+        return run_name(self.method, self.seed, self.point)
 
 
 def method_names() -> list[str]:
@@ -70,7 +80,7 @@ def _method(name: str) -> Method:
 def configuration(base: RunConfig, cell: Cell) -> RunConfig:
     """The training of a cell."""
     method = base.method if base.method.name == cell.method else _method(cell.method)
-    return replace(base, method=method, seed=cell.seed)
+    return adjusted(replace(base, method=method, seed=cell.seed), cell.settings)
 
 
 def finished(base: RunConfig, cell: Cell, folder: Path) -> Metrics | None:

@@ -8,12 +8,18 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from mmpareto._storage._seal import SEAL, faults, seal
+from mmpareto._storage._seal import SEAL, faults
 from mmpareto._storage._workplace import workplace
-from mmpareto.training import METRICS, NOT_IN_RESULT, Metrics, RunConfig, check_same, describe
+from mmpareto.training import (
+    FINISHED,
+    METRICS,
+    NOT_IN_RESULT,
+    Metrics,
+    RunConfig,
+    check_same,
+    describe,
+)
 
-FINISHED = ("config.yaml", "best.ckpt", METRICS)
-"""What a finished training has, and what belongs together."""
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")  # as Lightning looks for them
 
 
@@ -40,21 +46,13 @@ def run_claimed(config: RunConfig, out: Path, *, progress: bool) -> Metrics:
     with workplace(out, work_of(describe(config))):
         check_same(config, out)  # what is of another training stays as it is
         _discard_unsound(out)
-        metrics = run(config, out, progress=progress)
-        if not (out / SEAL).exists():
-            seal(out, FINISHED)
-    return metrics
+        return run(config, out, progress=progress)
 
 
 def work_of(settings: dict[str, Any]) -> str:
     """What trainings with these settings do: all of them but those that change no result."""
     deciding = {name: value for name, value in settings.items() if name not in NOT_IN_RESULT}
     return json.dumps(deciding, sort_keys=True)
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether a training's folder has all that belongs to a finished one, unchanged."""
-    return not faults(folder, FINISHED)
 
 
 def _discard_unsound(folder: Path) -> None:

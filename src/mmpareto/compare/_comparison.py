@@ -14,6 +14,7 @@ from mmpareto._storage._names import file_name
 from mmpareto._storage._yaml import parse_yaml
 from mmpareto.compare._results import Result, methods, read_results
 from mmpareto.compare._roles import REFERENCE, SUBJECT
+from mmpareto.compare._tuned import Tuned, stored_tuned
 from mmpareto.diagnostics import GeometryRow
 from mmpareto.errors import MMParetoError
 
@@ -65,6 +66,7 @@ class Comparison:
         config: Text of ``config.yaml``.
         notes: Its key ``notes``.
         environment: Content of ``environment.json``.
+        tuned: Choices of ``tuned.yaml``; None where all methods have the same settings.
     """
 
     results: Sequence[Result]
@@ -75,11 +77,13 @@ class Comparison:
     config: str
     notes: Sequence[str]
     environment: dict[str, Any]
+    tuned: Tuned | None = None
 
 
-def run_name(method: str, seed: int) -> str:
-    """Name of the folder of a training."""
-    return f"{file_name(method)}-seed{seed}"
+def run_name(method: str, seed: int, point: int | None = None) -> str:
+    """Name of the folder of a training; in a tuning, with the number of the point."""
+    tried = "" if point is None else f"-point{point:02d}"
+    return f"{file_name(method)}{tried}-seed{seed}"
 
 
 def read_comparison(out: Path) -> Comparison:
@@ -109,7 +113,8 @@ def read_comparison(out: Path) -> Comparison:
         failures=read_failures(out / "failures.json"),
         config=config,
         notes=_notes(out / "config.yaml", config),
-        environment=_read_json(out / "environment.json", dict, {}),
+        environment=read_environment(out),
+        tuned=stored_tuned(out),
     )
 
 
@@ -146,6 +151,12 @@ def _read_json(path: Path, kind: type, default: Any) -> Any:
         raise MMParetoError(
             f"{path} should hold a {kind.__name__}. Found a {type(content).__name__}."
         )
+    return content
+
+
+def read_environment(out: Path) -> dict[str, Any]:
+    """Content of a folder's ``environment.json``; empty without that file."""
+    content: dict[str, Any] = _read_json(out / "environment.json", dict, {})
     return content
 
 

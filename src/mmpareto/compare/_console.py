@@ -15,7 +15,7 @@ from mmpareto._storage._names import printable
 from mmpareto.compare._comparison import Failure, read_comparison
 from mmpareto.compare._results import Result
 from mmpareto.compare._table import ComparisonTable, build_table
-from mmpareto.compare._wording import MINUS, NONE
+from mmpareto.compare._wording import MINUS, NONE, settings_sentences
 
 _PLAIN_WIDTH = 100
 _ASCII = str.maketrans({"±": "+-", MINUS: "-", NONE: "-"})
@@ -38,9 +38,11 @@ def print_table(
             sets.
     """
     failures: Sequence[Failure] = ()
+    settings: Sequence[str] = ()
     if isinstance(out_or_results, str | Path):
         comparison = read_comparison(Path(out_or_results))
         out_or_results, failures = comparison.results, comparison.failures
+        settings = settings_sentences(comparison.tuned)
     if console is None:
         console = Console()
         console = console if console.is_terminal else Console(width=_PLAIN_WIDTH)
@@ -52,7 +54,7 @@ def print_table(
         console.print(part)
         console.print()
     console.print(_text(f"{table.caption} {table.notes}", console, "dim"), end="\n\n")
-    for sentence in table.attribution:
+    for sentence in (*settings, *table.attribution):
         console.print(_text(sentence, console))
 
 

@@ -16,7 +16,9 @@ from mmpareto.compare._cell import SET_BY_GRID, Cell
 from mmpareto.compare._comparison import Failure, Magnitude, read_failures
 from mmpareto.compare._environment import environment
 from mmpareto.compare._results import Result, read_results, write_results
-from mmpareto.compare._roles import ENSEMBLE, REFERENCE
+from mmpareto.compare._roles import REFERENCE
+from mmpareto.compare._trials import holds_trials
+from mmpareto.compare._tuned import Tuned, check_same_choice, write_tuned
 from mmpareto.errors import MMParetoError
 from mmpareto.training import (
     NOT_IN_RESULT,
@@ -24,7 +26,9 @@ from mmpareto.training import (
     RunConfig,
     check_data,
     describe,
+    is_finished,
     magnitudes,
+    stored_metrics,
     unchanged,
 )
 
@@ -39,6 +43,7 @@ class Record:
         cells: The cells of this grid.
         earlier: Results in the folder that are of other cells.
         earlier_failures: Failures in the folder that are of other cells.
+        tuned: The tuning that chose the methods' settings; None where they have those of `base`.
         done: Metrics of the cells of this grid that are trained.
         failures: The cells of this grid that failed.
     """
@@ -48,6 +53,7 @@ class Record:
     cells: Sequence[Cell]
     earlier: Sequence[Result]
     earlier_failures: Sequence[Failure]
+    tuned: Tuned | None = None
     done: dict[Cell, Metrics] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
 
@@ -55,8 +61,13 @@ class Record:
         """Folder of a cell."""
         return self.out / "runs" / cell.name
 
-    def write_description(self, notes: Sequence[str]) -> None:
-        """Writes what is compared, as `mmpareto compare --config` takes it."""
+    def write_description(self, notes: Sequence[str], tuning: Path | None = None) -> None:
+        """Writes what is compared, as `mmpareto compare --config` takes it.
+
+        Args:
+            notes: Caveats for the report.
+            tuning: Folder of the tuning, if there is one.
+        """
         methods: dict[str, int] = {}
         entries: list[Result | Cell] = [*self.earlier, *self.cells]
         for entry in entries:
@@ -67,6 +78,9 @@ class Record:
             **common_settings(self.base),
             "notes": list(notes),
         }
+        if tuning is not None and self.tuned is not None:
+            config["tuned"] = str(tuning.absolute())
+            write_tuned(self.out, self.tuned)
         write_atomically(
             self.out / "config.yaml", yaml.safe_dump(config, sort_keys=False, width=100)
         )
@@ -88,14 +102,12 @@ class Record:
     def write_magnitudes(self) -> None:
         """Writes the lengths of gradients at one trained model, for figure 1(d).
 
-        It is uniform's, where both gradients act as they are, if that is trained. What an earlier
-        grid has written of uniform stays.
+        It is uniform's, where both gradients act as they are, if that is trained.
         """
-        cell = min(self.done, key=self._rank, default=None)
-        if cell is None or cell.method == ENSEMBLE:
-            return
-        written = self.earlier and (self.out / "magnitudes.csv").exists()
-        if written and cell.method != REFERENCE:
+        cells = {Cell(row.method, row.seed): None for row in self.earlier} | self.done
+        trained = [cell for cell in cells if is_finished(self.folder(cell))]
+        cell = min(trained, key=_rank, default=None)
+        if cell is None:
             return
         rows = []
         for row in magnitudes(self.folder(cell)):
@@ -103,10 +115,10 @@ class Record:
                 rows.append(Magnitude(cell.method, row.modality, objective, row.step, norm))
         write_records(self.out / "magnitudes.csv", Magnitude, rows)
 
-    def _rank(self, cell: Cell) -> tuple[bool, bool, int, int]:
-        """The place of a cell among those whose gradients may be shown."""
-        is_other, is_ensemble = cell.method != REFERENCE, cell.method == ENSEMBLE
-        return is_ensemble, is_other, cell.seed, self.cells.index(cell)
+
+def _rank(cell: Cell) -> tuple[bool, int]:
+    """The place of a cell among those whose gradients may be shown."""
+    return cell.method != REFERENCE, cell.seed
 
 
 def _results(dataset: str, cell: Cell, metrics: Metrics) -> list[Result]:
@@ -122,8 +134,16 @@ def common_settings(base: RunConfig) -> dict[str, Any]:
     return {key: value for key, value in describe(base).items() if key not in SET_BY_GRID}
 
 
-def open_record(base: RunConfig, cells: Sequence[Cell], out: Path) -> Record:
+def open_record(
+    base: RunConfig, cells: Sequence[Cell], out: Path, tuned: Tuned | None = None
+) -> Record:
     """The record of a new grid in a folder that may hold earlier ones.
+
+    Args:
+        base: The training, but for its method and seed.
+        cells: The cells of the new grid.
+        out: The folder.
+        tuned: The tuning that chose the methods' settings, if there is one.
 
     Raises:
         MMParetoError: If the folder's results come from other trainings than `base`, or from data
@@ -131,26 +151,50 @@ def open_record(base: RunConfig, cells: Sequence[Cell], out: Path) -> Record:
     """
     results: list[Result] = []
     failures: list[Failure] = []
+    if holds_trials(out):
+        raise MMParetoError(
+            "Parameter `out` should be a new folder, or one with this very comparison. Found in "
+            f"{out} a tuning, whose choices --tuned takes. Choose another folder."
+        )
     if (out / "config.yaml").exists() and (out / "results.csv").exists():
         _check_settings(base, out)
+        check_same_choice(out, tuned)
         results = read_results(out / "results.csv")
         failures = read_failures(out / "failures.json")
     earlier = [result for result in results if Cell(result.method, result.seed) not in cells]
     for cell in dict.fromkeys(Cell(result.method, result.seed) for result in earlier):
         check_data(base, out / "runs" / cell.name)
+        metrics = stored_metrics(out / "runs" / cell.name)
+        if metrics is not None:  # they are sealed; rows of a table are not
+            earlier = [row for row in earlier if Cell(row.method, row.seed) != cell]
+            earlier.extend(_results(base.data.name, cell, metrics))
     others = [failure for failure in failures if Cell(failure.method, failure.seed) not in cells]
-    return Record(base, out, cells, earlier, others)
+    return Record(base, out, cells, earlier, others, tuned)
 
 
 def _check_settings(base: RunConfig, out: Path) -> None:
-    settings = common_settings(base)
-    stored = {name: settings[name] for name in unchanged(base)} | read_yaml(out / "config.yaml")
-    changes = []
-    for key, value in settings.items():
-        if value != stored.get(key) and key not in NOT_IN_RESULT:
-            changes.append(f"{key} {stored.get(key)} there, {value} now")
+    changes = changed_settings(base, out)
     if changes:
         raise MMParetoError(
             "Parameter `out` should be a new folder, or one with this very comparison. Found in "
             f"{out} another ({'; '.join(changes)}). Choose another folder."
         )
+
+
+def changed_settings(base: RunConfig, folder: Path) -> list[str]:
+    """What differs between the trainings of a grid's folder and others, as far as results go.
+
+    Args:
+        base: The others.
+        folder: The folder, with ``config.yaml``.
+
+    Raises:
+        MMParetoError: If the file is malformed.
+    """
+    settings = common_settings(base)
+    stored = {name: settings[name] for name in unchanged(base)} | read_yaml(folder / "config.yaml")
+    changes = []
+    for key, value in settings.items():
+        if value != stored.get(key) and key not in NOT_IN_RESULT:
+            changes.append(f"{key} {stored.get(key)} there, {value} now")
+    return changes

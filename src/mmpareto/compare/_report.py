@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import yaml
-
-from mmpareto._storage._files import make_folder, write_atomically
-from mmpareto._storage._names import printable
-from mmpareto._storage._yaml import parse_yaml
+from mmpareto._storage._files import write_atomically
+from mmpareto._storage._folders import make_inside
 from mmpareto.compare._comparison import Comparison, read_comparison
 from mmpareto.compare._disclosure import shareable
+from mmpareto.compare._page import render, shareable_failures, where_measured
 from mmpareto.compare._results import modalities, score_of
 from mmpareto.compare._table import build_table
-from mmpareto.compare._wording import datasets
+from mmpareto.compare._wording import datasets, settings_sentences
 
 if TYPE_CHECKING:
     from mmpareto.compare._illustrations import Illustration
@@ -50,7 +44,7 @@ def write_report(out: str | Path) -> Path:
     comparison = read_comparison(out)
     pictures = illustrations(comparison)
     page = _page(comparison, pictures)
-    make_folder(out / "figures")
+    make_inside(out, "figures")
     for name, picture in pictures.items():
         write_atomically(out / "figures" / f"{name}.png", picture.png)
     write_atomically(out / "report.html", page)
@@ -58,52 +52,17 @@ def write_report(out: str | Path) -> Path:
 
 
 def _page(comparison: Comparison, pictures: dict[str, Illustration]) -> str:
-    import jinja2
-
-    jinja = jinja2.Environment(
-        autoescape=True,
-        finalize=_show,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-    environment = shareable(comparison.environment)
-    command = environment.pop("command", None)
-    images, alts = {}, {}
-    for name, picture in pictures.items():
-        images[name] = base64.b64encode(picture.png).decode()
-        alts[name] = picture.alt
-    return jinja.from_string(page).render(
-        comparison=_shareable_comparison(comparison),
+    return render(
+        "report.html",
+        pictures,
+        **where_measured(comparison.config, comparison.environment),
+        failures=shareable_failures(comparison.failures),
+        run=comparison.run,
+        encoders=comparison.magnitudes[0].method if comparison.magnitudes else "",
+        caveats=shareable(comparison.notes),
         dataset=datasets(comparison.results),
         modalities=modalities(comparison.results),
         table=build_table(comparison.results, comparison.failures),
+        settings=settings_sentences(comparison.tuned),
         score=score_of(comparison.results).title,
-        images=images,
-        alts=alts,
-        command=command,
-        environment={name: _text(value) for name, value in environment.items()},
     )
-
-
-def _show(value: Any) -> Any:
-    """Text without control characters; what is HTML already stays."""
-    is_text = isinstance(value, str) and not hasattr(value, "__html__")
-    return printable(value) if is_text else value
-
-
-def _shareable_comparison(comparison: Comparison) -> Comparison:
-    """The comparison as it may be sent to anyone."""
-    failures = [replace(failure, error=shareable(failure.error)) for failure in comparison.failures]
-    settings = parse_yaml(comparison.config, "config.yaml")
-    config = comparison.config
-    if isinstance(settings, dict):
-        config = yaml.safe_dump(shareable(settings), sort_keys=False, width=100)
-    return replace(comparison, failures=failures, config=config, notes=shareable(comparison.notes))
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -139,7 +139,12 @@ def score_of(results: Iterable[Result]) -> Score:
         if objective == JOINT and metric:
             metrics.append(metric)
     metric = min(metrics, key=len, default=Classes.metric)  # a modality may be called joint_eyes
-    return Score(metric, _TITLES.get(metric, metric))
+    return Score(metric, title_of(metric))
+
+
+def title_of(metric: str) -> str:
+    """The name in sentences of a score that has this name in files."""
+    return _TITLES.get(metric, metric)
 
 
 def scores(results: Sequence[Result], method: str, objective: str = JOINT) -> dict[int, float]:

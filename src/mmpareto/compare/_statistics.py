@@ -7,9 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import nctdtr, stdtr, stdtrit
 
 LEVEL = 0.95
+POWER = 0.8
+"""Probability with which a difference that is there should be resolved."""
+MOST_SEEDS = 1000
+"""Seeds beyond which nobody asks how many more."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Difference:
             without interval.
         seeds: The common seeds, ascending.
         reason: Why there is no interval; empty where there is one.
+        sd: Sample standard deviation of the paired differences; NaN where there is no interval.
+        comparisons: Number of differences whose intervals hold together.
     """
 
     mean: float
@@ -49,6 +55,8 @@ class Difference:
     p_value: float
     seeds: tuple[int, ...]
     reason: str = ""
+    sd: float = math.nan
+    comparisons: int = 1
 
     @property
     def resolved(self) -> bool:
@@ -128,9 +136,36 @@ def paired_difference(
     if reason:
         return Difference(sample.mean, math.nan, math.nan, math.nan, seeds, reason)
     half = half_width(sample, comparisons)
+    low, high = sample.mean - half, sample.mean + half
     t = sample.mean / (sample.sd / math.sqrt(sample.count))
     p_value = min(1.0, comparisons * 2 * float(stdtr(sample.count - 1, -abs(t))))
-    return Difference(sample.mean, sample.mean - half, sample.mean + half, p_value, seeds)
+    return Difference(sample.mean, low, high, p_value, seeds, sd=sample.sd, comparisons=comparisons)
+
+
+def seeds_to_resolve(size: float, difference: Difference) -> int | None:
+    """How many seeds would resolve a difference of some size with a probability of 80%.
+
+    It is the least number for which the paired t test has that power, with the level of the
+    intervals and the spread that was seen. This is itself an estimate, from few seeds a rough one.
+
+    Args:
+        size: The difference, not 0, in the units of the values.
+        difference: What was seen, with an interval.
+
+    Returns:
+        The number; None if it is more than `MOST_SEEDS`.
+
+    Example:
+        >>> seen = paired_difference({0: 0.8, 1: 0.83, 2: 0.79}, {0: 0.7, 1: 0.72, 2: 0.7})
+        >>> seeds_to_resolve(seen.mean, seen), seeds_to_resolve(1e-6, seen)
+        (3, None)
+    """
+    counts = np.arange(2, MOST_SEEDS + 1)
+    quantiles = stdtrit(counts - 1, 1 - (1 - LEVEL) / difference.comparisons / 2)
+    shifts = abs(size) / difference.sd * np.sqrt(counts)
+    missed = np.nan_to_num(nctdtr(counts - 1, shifts, quantiles))  # 0 where it is far out
+    enough = counts[1 - missed >= POWER]
+    return int(enough[0]) if len(enough) else None
 
 
 def _no_interval(pairs: np.ndarray[tuple[int, int], np.dtype[np.float64]], sample: Spread) -> str:

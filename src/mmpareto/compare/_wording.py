@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from mmpareto.compare._comparison import Failure
 from mmpareto.compare._results import Result, measured, score_of
 from mmpareto.compare._roles import REFERENCE, in_order
-from mmpareto.compare._statistics import Difference, Spread
+from mmpareto.compare._statistics import MOST_SEEDS, Difference, Spread, seeds_to_resolve
 from mmpareto.compare._summary import Contribution, MethodSummary
+from mmpareto.compare._tuned import Tuned, describe_settings
 
 MINUS, NONE = "\N{MINUS SIGN}", "\N{EN DASH}"
 
@@ -70,8 +71,21 @@ def verdict(difference: Difference, title: str) -> str:
         f"{points(difference.high)}, {seeds(len(difference.seeds))}"
     )
     if not difference.resolved:
-        return f"{numbers}; not resolved: a gain and a loss are both compatible with it"
+        return (
+            f"{numbers}; not resolved: a gain and a loss are both compatible with it; "
+            f"{needed(difference)}"
+        )
     return f"{numbers}; resolved: {'higher' if difference.mean > 0 else 'lower'} joint {title}"
+
+
+def needed(difference: Difference) -> str:
+    """How many seeds would resolve a difference that is not resolved, as part of a sentence."""
+    parts = []
+    for size, name in ((difference.mean, "as large as seen"), (0.01, "of 1 point")):
+        count = seeds_to_resolve(size, difference) if size else None
+        number = f"more than {MOST_SEEDS:,}" if count is None else f"about {count}"
+        parts.append(f"one {name} would take {number} seeds")
+    return f"{' and '.join(parts)} to be resolved with 80% power"
 
 
 def headline(results: Sequence[Result], rows: Sequence[MethodSummary]) -> str:
@@ -122,6 +136,17 @@ def failed_sentence(failures: Sequence[Failure]) -> str:
         noun = "seed" if len(by_method[name]) == 1 else "seeds"
         parts.append(f"{name} ({noun} {', '.join(by_method[name])})")
     return f"Failed and in no number here: {', '.join(parts)}."
+
+
+def settings_sentences(tuned: Tuned | None) -> list[str]:
+    """How the methods' settings were chosen, and which they are; empty where nothing was tuned."""
+    if tuned is None:
+        return []
+    sentences = [tuned.sentence]
+    for name in in_order(set(tuned.choices)):
+        choice = tuned.choices[name]
+        sentences.append(f"{name}: {describe_settings(choice.settings)} (point {choice.point}).")
+    return sentences
 
 
 def attribution_sentences(

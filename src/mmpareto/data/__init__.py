@@ -3,6 +3,7 @@
 What this package exports is the catalogue.
 """
 
+from mmpareto.data._arrays import Arrays as Arrays
 from mmpareto.data._av_digits import AVDigits as AVDigits
 from mmpareto.data._cg_digits import CGDigits as CGDigits
 from mmpareto.data._cg_mnist import CGMNIST as CGMNIST
@@ -12,8 +13,11 @@ from mmpareto.data._dataset import EpochIndices as EpochIndices
 from mmpareto.data._dataset import MultimodalDataset as MultimodalDataset
 from mmpareto.data._dataset import Splits as Splits
 from mmpareto.data._kinetics_sounds import KineticsSounds as KineticsSounds
+from mmpareto.data._leaves100 import Leaves100 as Leaves100
 from mmpareto.data._manifest import Manifest as Manifest
+from mmpareto.data._mfeat import MFeat as MFeat
 from mmpareto.data._modelnet40 import ModelNet40 as ModelNet40
+from mmpareto.data._omniglot import Omniglot as Omniglot
 from mmpareto.data._recipe import DatasetRecipe as DatasetRecipe
 from mmpareto.data._recipe import Finding as Finding
 from mmpareto.data._recipe import Findings as Findings

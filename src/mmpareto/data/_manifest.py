@@ -3,21 +3,25 @@
 # Annotations are not postponed: CONTRIBUTING.md says why.
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mmpareto._storage._files import digest
+from mmpareto.data._dataset import MultimodalDataset
 from mmpareto.data._recipe import DatasetRecipe, Findings, Progress, Splits
 from mmpareto.data.tables._settings import TableSettings
 from mmpareto.errors import MMParetoError
 from mmpareto.specs import Shape, Target
 
 if TYPE_CHECKING:  # these need pyarrow
+    from mmpareto.data.samples._cached import CachedDataset
     from mmpareto.data.tables._contents import Contents
     from mmpareto.data.tables._inputs import Input
     from mmpareto.data.tables._open_table import OpenTable
+    from mmpareto.data.tables._reader import Reader
 
 _READ = ("table", "fingerprint")
 
@@ -99,6 +103,16 @@ class Manifest(TableSettings, DatasetRecipe):
                 stacklevel=2,
             )
         return Splits(**decoded.datasets)
+
+    def reader(self, train: MultimodalDataset, modalities: Iterable[str]) -> "Reader":
+        """How a model that was trained on the data reads new rows.
+
+        Args:
+            train: The training part, loaded.
+            modalities: The modalities of the model.
+        """
+        columns = cast("CachedDataset", train).columns
+        return self.table.reader({name: columns[name].transform for name in modalities})
 
     def prepare(self, workers: int = 0, progress: Progress | None = None) -> None:
         self.table.decode(workers, progress)

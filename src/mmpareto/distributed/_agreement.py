@@ -17,6 +17,9 @@ Reach = Mapping[str, Sequence[Tensor]]
 """For each objective the leaves that its gradient reaches."""
 
 
+_STEP = "what a step consists of"
+
+
 @dataclass(frozen=True)
 class _Message:
     """What one process tells the others.
@@ -80,7 +83,7 @@ def announce(error: Exception, group: Group) -> None:
     """
     others = multi_process_group(group)
     if others is not None:
-        exchange(_Message({}, {}, False, "", _text(error)), others)
+        exchange(_Message({}, {}, False, "", _text(error)), others, _STEP)
 
 
 def unite(
@@ -123,7 +126,9 @@ def _agree_with_others(
         settings=repr(settings),
         error=_text(error),
     )
-    messages = exchange(mine, communicator.group)
+    objectives = ", ".join(f"'{name}'" for name in reach) or "none"
+    what = f"{_STEP} (here with the objectives {objectives})"
+    messages = exchange(mine, communicator.group, what)
     if error is not None:
         raise error
     _check_equal(messages, sharded=communicator.sharded)

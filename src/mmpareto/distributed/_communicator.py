@@ -128,16 +128,17 @@ class Communicator:
             parts[leaf] = None if gradient is None else local_part(gradient, leaf)
         return parts, []
 
-    def average(self, gradients: Gradients) -> Gradients:
+    def average(self, gradients: Gradients, objective: str = "") -> Gradients:
         """Mean over processes of an objective's gradients; one that lacks it counts as zero.
 
         Args:
             gradients: By leaf, in the order that was agreed on. Emptied by the call. What is
                 sharded has been averaged by its module.
+            objective: Its name, for messages; empty for a sum over objectives.
         """
-        return self.begin_average(gradients)()
+        return self.begin_average(gradients, objective)()
 
-    def begin_average(self, gradients: Gradients) -> Finish:
+    def begin_average(self, gradients: Gradients, objective: str = "") -> Finish:
         """Begins what `average` does; what is returned gives the mean."""
         if self.group is None:
             return lambda: gradients
@@ -145,7 +146,7 @@ class Communicator:
         begun = []
         for bucket in buckets(replicated):
             vector = flatten(bucket, gradients)
-            begun.append((bucket, begin_mean(vector, self.group)))
+            begun.append((bucket, begin_mean(vector, self.group, gradients_of(objective))))
 
         def finish() -> Gradients:
             averaged: Gradients = {}
@@ -197,3 +198,8 @@ class Communicator:
         for parameter, gradient in gradients.items():
             distributed[parameter] = as_distributed(gradient, parameter)
         accumulate(distributed)
+
+
+def gradients_of(objective: str) -> str:
+    """How messages name an objective's gradients; of all where the name is empty."""
+    return f"the gradients of objective '{objective}'" if objective else "gradients of all losses"

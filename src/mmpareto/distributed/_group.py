@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 from weakref import WeakKeyDictionary
 
@@ -22,6 +23,8 @@ Group: TypeAlias = Union["ProcessGroup", None]
 """A process group; None for the default one, if there is one."""
 
 Message = TypeVar("Message")
+
+_COMBINED = "their shares of the combined gradients"
 
 _hosts: WeakKeyDictionary[ProcessGroup, ProcessGroup] = (
     WeakKeyDictionary()
@@ -59,13 +62,36 @@ def sum_over(values: Tensor, group: Group) -> Tensor:
     return values if others is None else total(values, others)
 
 
+@contextmanager
+def awaiting(what: str, group: ProcessGroup) -> Iterator[None]:
+    """Says of a message that did not arrive who waited for it, and for what.
+
+    Args:
+        what: What the processes were to send.
+        group: The processes.
+
+    Raises:
+        MMParetoError: If the time limit of the group has passed, or another process has ended.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise MMParetoError(
+            f"All processes should send {what} within the time limit of their group. Found that "
+            f"rank {group.rank()} of {group.size()} waited in vain: {reason}. Look at what the "
+            "other ranks say: one has ended, or is at another step. No `.grad` was changed."
+        ) from error
+
+
 def total(values: Tensor, group: ProcessGroup) -> Tensor:
     """Sum over the processes, written into `values`."""
-    dist.all_reduce(values, group=group)
+    with awaiting("their parts of Gramians", group):
+        dist.all_reduce(values, group=group)
     return values
 
 
-def begin_mean(values: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
+def begin_mean(values: Tensor, group: ProcessGroup, what: str) -> Callable[[], Tensor]:
     """Begins the mean over the processes; what is returned gives it when it is there.
 
     On a processor, whose work the host does itself, the host waits.
@@ -73,12 +99,15 @@ def begin_mean(values: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
     Args:
         values: What this process has. Written to.
         group: The processes.
+        what: What the values are, for messages.
     """
     operation = _mean(values, group)
-    work = dist.all_reduce(values, operation, group, async_op=True)
+    with awaiting(what, group):
+        work = dist.all_reduce(values, operation, group, async_op=True)
 
     def finish() -> Tensor:
-        work.wait()
+        with awaiting(what, group):
+            work.wait()
         return values
 
     return finish
@@ -90,28 +119,34 @@ def spread(tensors: Iterable[Tensor]) -> None:
         dist.broadcast(values, 0)
 
 
-def begin_mean_share(values: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
+def begin_mean_share(values: Tensor, group: ProcessGroup, what: str) -> Callable[[], Tensor]:
     """Begins the mean over the processes of which each keeps its share, the rank-th of equal parts.
 
     Args:
         values: What this process has, a vector of as many equal parts as there are processes.
             Written to.
         group: The processes; see `divides`.
+        what: What the values are, for messages.
     """
     if _backend(values.device, group) == "gloo":  # whose reduce-scatter is an all-reduce
         received = torch.empty_like(values)
-        sent = dist.all_to_all_single(received, values, group=group, async_op=True)
+        with awaiting(what, group):
+            sent = dist.all_to_all_single(received, values, group=group, async_op=True)
 
         def finish() -> Tensor:
-            sent.wait()
+            with awaiting(what, group):
+                sent.wait()
             return received.view(group.size(), -1).mean(0)
 
         return finish
     share = values.new_empty(len(values) // group.size())
-    work = _reduce_scatter(share, values, _mean(values, group), group, async_op=True)
+    operation = _mean(values, group)
+    with awaiting(what, group):
+        work = _reduce_scatter(share, values, operation, group, async_op=True)
 
     def finish_share() -> Tensor:
-        work.wait()
+        with awaiting(what, group):
+            work.wait()
         return share
 
     return finish_share
@@ -124,14 +159,17 @@ def begin_union(share: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
     if _backend(share.device, group) == "gloo":  # whose gathering copies once more
         parts = whole.view(group.size(), -1)
         parts[group.rank()].copy_(share)
-        for number, rank in enumerate(dist.get_process_group_ranks(group)):
-            works.append(dist.broadcast(parts[number], rank, group, async_op=True))
+        with awaiting(_COMBINED, group):
+            for number, rank in enumerate(dist.get_process_group_ranks(group)):
+                works.append(dist.broadcast(parts[number], rank, group, async_op=True))
     else:
-        works.append(_all_gather(whole, share, group, async_op=True))
+        with awaiting(_COMBINED, group):
+            works.append(_all_gather(whole, share, group, async_op=True))
 
     def finish() -> Tensor:
-        for work in works:
-            work.wait()
+        with awaiting(_COMBINED, group):
+            for work in works:
+                work.wait()
         return whole
 
     return finish
@@ -162,16 +200,23 @@ _reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_sc
 _all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 
 
-def exchange(mine: Message, group: ProcessGroup) -> list[Message]:
-    """The message of every rank; a single one where all are the same, which 16 bytes can tell."""
+def exchange(mine: Message, group: ProcessGroup, what: str) -> list[Message]:
+    """The message of every rank; a single one where all are the same, which 16 bytes can tell.
+
+    Args:
+        mine: The message of this rank.
+        group: The processes.
+        what: What it is about, for messages.
+    """
     host = _host(group)
     number = int.from_bytes(hashlib.blake2b(repr(mine).encode(), digest_size=7).digest())
     extremes = torch.tensor([number, -number])
-    dist.all_reduce(extremes, dist.ReduceOp.MAX, host)
-    if extremes[0] == -extremes[1]:
-        return [mine]
-    theirs: list[Message] = [mine] * host.size()
-    dist.all_gather_object(theirs, mine, host)
+    with awaiting(what, host):
+        dist.all_reduce(extremes, dist.ReduceOp.MAX, host)
+        if extremes[0] == -extremes[1]:
+            return [mine]
+        theirs: list[Message] = [mine] * host.size()
+        dist.all_gather_object(theirs, mine, host)
     return theirs
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mmpareto.distributed._averaging import buckets, flatten, unflatten
-from mmpareto.distributed._communicator import Communicator, Finish
+from mmpareto.distributed._communicator import Communicator, Finish, gradients_of
 from mmpareto.distributed._group import begin_mean_share, begin_union, divides
 from mmpareto.gradients import Gradients
 
@@ -98,27 +98,28 @@ class Shares:
             for bucket in filled:
                 self._divisions.append(divide(bucket, group.rank(), group.size()))
 
-    def begin_average(self, gradients: Gradients) -> Finish:
+    def begin_average(self, gradients: Gradients, objective: str) -> Finish:
         """Begins the mean over processes of an objective's gradients.
 
         Args:
             gradients: By leaf. Emptied by the call.
+            objective: Its name, for messages.
 
         Returns:
             What gives the mean when it is there: this process's share of it where it is divided, as
             a vector, else the whole.
         """
+        group, what = self._communicator.group, gradients_of(objective)
         begun = []
         for division in self._divisions:
             if division.parameters[0] in gradients:
-                assert self._communicator.group is not None
+                assert group is not None
                 vector = division.vector(gradients)
-                begun.append((division, begin_mean_share(vector, self._communicator.group)))
-        finish_whole = self._communicator.begin_average(gradients)
+                begun.append((division, begin_mean_share(vector, group, what)))
+        finish_whole = self._communicator.begin_average(gradients, objective)
         if not begun:
-            return (
-                finish_whole  # of one process `gradients` itself, so that who takes them frees them
-            )
+            # Of one process `gradients` itself, so that who takes them frees them.
+            return finish_whole
 
         def finish() -> Gradients:
             averaged: Gradients = {}

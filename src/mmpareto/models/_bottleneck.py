@@ -93,7 +93,7 @@ class BottleneckFusion(MultimodalModel):
         images = present(inputs, self.encoders)
         encoders = {modality: cast("TokenEncoder", self.encoders[modality]) for modality in images}
         tokens = apply_each(encoders, images)
-        batch_size = len(next(iter(images.values())))
+        batch_size = next(iter(images.values())).shape[0]
         shared = self.tokens.expand(batch_size, -1, -1)
         for number in range(self.layers):
             layers = {modality: encoder.layers[number] for modality, encoder in encoders.items()}

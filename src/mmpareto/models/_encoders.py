@@ -12,6 +12,7 @@ from mmpareto.models._encoder import Encoder
 from mmpareto.models._frames import FrameEncoder
 from mmpareto.models._mlp import mlp
 from mmpareto.models._resnet import resnet18
+from mmpareto.models._sequence import SequenceEncoder
 from mmpareto.models._small_cnn import small_cnn
 from mmpareto.models._text import TextEncoder
 from mmpareto.specs import Shape, Text
@@ -46,13 +47,16 @@ def make_encoders(
 def _encoder(modality: str, shape: Shape, width: int, images: str) -> Encoder:
     if isinstance(shape, Text):
         return Encoder(TextEncoder(shape, _PER_CHANNEL * width), _PER_CHANNEL * width)
-    if len(shape) not in (1, 3, 4) or min(shape) < 1:
+    if not 1 <= len(shape) <= 4 or min(shape) < 1:
         raise MMParetoError(
             f"Modality '{modality}' should be images or spectrograms [channels, height, width], "
-            f"videos [channels, frames, height, width], arrays [width] or texts. Found {shape}."
+            "videos [channels, frames, height, width], sequences [length, channels], arrays "
+            f"[width] or texts. Found {shape}."
         )
     if len(shape) == 1:
         return mlp(shape[0], _PER_CHANNEL * width)
+    if len(shape) == 2:
+        return Encoder(SequenceEncoder(shape[1], _PER_CHANNEL * width), _PER_CHANNEL * width)
     frame = (shape[0], *shape[-2:])
     encoder = resnet18(frame) if images == "resnet18" else small_cnn(frame, width)
     return encoder if len(shape) == 3 else Encoder(FrameEncoder(encoder.module), encoder.width)

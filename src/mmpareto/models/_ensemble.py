@@ -33,6 +33,8 @@ class Ensemble(MultimodalModel):
         [1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
+    joint_is_expected = True
+
     def __init__(self, members: Mapping[str, MultimodalModel], target: Target) -> None:
         super().__init__()
         self.members = nn.ModuleDict(members)
@@ -61,8 +63,8 @@ class Ensemble(MultimodalModel):
             unimodal[modality] = select_present(output.joint, own)
             features[modality] = output.features[modality]
             expectation = self.target.expectation(unimodal[modality])
-            expected.append(scatter_present(expectation, own, len(values)))
+            expected.append(scatter_present(expectation, own, values.shape[0]))
             ones = torch.ones_like(expectation[:, :1])
-            counts.append(scatter_present(ones, own, len(values)))
+            counts.append(scatter_present(ones, own, values.shape[0]))
         count = torch.stack(counts).sum(0).clamp(min=1)  # of no modality: a row that nobody reads
         return Output(torch.stack(expected).sum(0) / count, unimodal, features)

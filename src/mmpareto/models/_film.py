@@ -73,8 +73,8 @@ def _total(values: Mapping[str, Tensor], modalities: list[str]) -> Tensor:
 
 def _has(feature: Tensor, rows: Tensor | None) -> Tensor:
     """For each sample [B, 1] one if it has the modality, else zero."""
-    count = len(feature) if rows is None else len(rows)
-    return scatter_present(feature.new_ones(count, 1), rows, len(feature))
+    count = (feature if rows is None else rows).shape[0]
+    return scatter_present(feature.new_ones(count, 1), rows, feature.shape[0])
 
 
 class FiLMFusionCNN(ProjectedFusion):

@@ -57,7 +57,7 @@ class Concatenation(Fusion):
         parts: list[Tensor] = []
         for modality, width in self.widths.items():
             missing = modality not in features
-            parts.append(like.new_zeros(len(like), width) if missing else features[modality])
+            parts.append(like.new_zeros(like.shape[0], width) if missing else features[modality])
         return torch.cat(parts, 1)
 
 
@@ -100,5 +100,5 @@ def project(
     for modality, feature in features.items():
         present = (rows or {}).get(modality)
         values = layers[modality](select_present(feature, present))
-        projected[modality] = scatter_present(values, present, len(feature))
+        projected[modality] = scatter_present(values, present, feature.shape[0])
     return projected

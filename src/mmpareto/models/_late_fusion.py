@@ -70,7 +70,7 @@ class LateFusion(MultimodalModel):
             # Encoders see the samples that have the modality alone: what stands in for the others
             # would enter the statistics of batch norm.
             feature = self.encoders[modality](select_present(values, rows.get(modality)))
-            features[modality] = scatter_present(feature, rows.get(modality), len(values))
+            features[modality] = scatter_present(feature, rows.get(modality), values.shape[0])
         return features
 
     def fuse(
@@ -100,7 +100,8 @@ class LateFusionCNN(ModelRecipe):
     """An encoder of its own kind for each type of modality; their features are concatenated.
 
     Images, spectrograms and the frames of videos go through small convolutional networks or
-    ResNet-18, arrays and tables through two linear layers, texts through a small transformer.
+    ResNet-18, sequences through convolutions along them, arrays and tables through two linear
+    layers, texts through a small transformer.
 
     Args:
         width: Channels of the small encoders' first convolution; hidden layers are eight times as

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from torch.export import register_dataclass
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,3 +32,7 @@ class Output:
     def logits(self) -> dict[str, Tensor]:
         """All logits by objective: ``"joint"`` and the modalities."""
         return {"joint": self.joint, **self.unimodal}
+
+
+# So that torch.export and others find the tensors in it.
+register_dataclass(Output, serialized_type_name="mmpareto.models.Output")

@@ -1,4 +1,8 @@
-"""Samples of a batch that have a modality, and samples that lack it."""
+"""Samples of a batch that have a modality, and samples that lack it.
+
+Models ask for the size of a batch by `shape`: `len` would fix it in a program that torch.export
+makes.
+"""
 
 from __future__ import annotations
 

@@ -18,9 +18,12 @@ class MultimodalModel(nn.Module, ABC):
         encoders: The encoders by modality. Their parameters are what the methods balance; what is
             in none of them (fusion, heads, exchanges) receives the plain sum of all objectives'
             gradients.
+        joint_is_expected: Whether the joint prediction is a probability or number to expect, in
+            place of what the target makes one of.
     """
 
     encoders: nn.ModuleDict
+    joint_is_expected: ClassVar[bool] = False
 
     def encode(
         self, inputs: Mapping[str, Tensor], rows: Mapping[str, Tensor] | None = None

@@ -38,9 +38,12 @@ class TextEncoder(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Features [B, dim] of tokens [B, length]."""
         x = torch.cat(
-            [self.summary.expand(len(tokens), -1, -1), self.embedding(tokens) + self.positions], 1
+            [self.summary.expand(tokens.shape[0], -1, -1), self.embedding(tokens) + self.positions],
+            1,
         )
-        padding = torch.cat([tokens.new_zeros(len(tokens), 1, dtype=torch.bool), tokens == 0], 1)
+        padding = torch.cat(
+            [tokens.new_zeros(tokens.shape[0], 1, dtype=torch.bool), tokens == 0], 1
+        )
         for transform in self.layers:
             x = transform(x, src_key_padding_mask=padding)
         features: Tensor = self.norm(x[:, 0])

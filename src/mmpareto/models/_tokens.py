@@ -65,4 +65,6 @@ class TokenEncoder(nn.Module):
         The first one is to summarize the others.
         """
         patches = self.patches(images).transpose(1, 2)
-        return torch.cat([self.summary.expand(len(images), -1, -1), patches], 1) + self.positions
+        return (
+            torch.cat([self.summary.expand(images.shape[0], -1, -1), patches], 1) + self.positions
+        )

@@ -20,5 +20,5 @@ class Text:
 
 
 Shape: TypeAlias = tuple[int, ...] | Text
-"""An image or spectrogram [channels, height, width], a video [channels, frames, height, width], an
-array [width]; or tokens."""
+"""An image or spectrogram [channels, height, width], a video [channels, frames, height, width], a
+sequence [length, channels], an array [width]; or tokens."""

@@ -83,7 +83,7 @@ def _averages(
         if fills_bucket(complete):
             begun.append(step.communicator.begin_average(complete))
             complete = {}
-        finish = shares.begin_average(gradients)
+        finish = shares.begin_average(gradients, name)
         if step.communicator.group is None:  # no second objective's gradients are held
             yield name, finish()
             continue

@@ -134,7 +134,8 @@ def _pass_above(step: Step, cut: _Cut, below: set[Tensor]) -> dict[str, _Upper]:
             retain_graph=step.retains(name),
         )
         at_edges[name] = dict(zip(edges, values, strict=True))
-        begun[name] = step.communicator.begin_average(gradients)  # while the next is differentiated
+        # While the next is differentiated.
+        begun[name] = step.communicator.begin_average(gradients, name)
     return {name: _Upper(finish(), at_edges[name]) for name, finish in begun.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 from mmpareto.errors import MMParetoError
 from mmpareto.models import Ensemble, LateFusion, MultimodalModel
+from mmpareto.specs import Shape, Target
 from mmpareto.training._config import RunConfig
 from mmpareto.training._model import adapt
 
@@ -20,14 +22,32 @@ def build_model(config: RunConfig) -> MultimodalModel:
         MMParetoError: If encoders are to be compiled that are not run as a whole, or the method
             cannot train the model.
     """
+    return make_model(config, config.shapes, config.data.target, compiled=config.compile)
+
+
+def make_model(
+    config: RunConfig, shapes: Mapping[str, Shape], target: Target, *, compiled: bool = False
+) -> MultimodalModel:
+    """The model of a training for data that are not asked.
+
+    Args:
+        config: The training, which names its modalities if its method trains others first.
+        shapes: For each modality the shape of one sample.
+        target: What is predicted.
+        compiled: Whether encoders are compiled.
+
+    Raises:
+        MMParetoError: See `build_model`.
+    """
     if not config.method.trains:
         members: dict[str, MultimodalModel] = {}
         for name, training in config.method.trainings(config).items():
-            members[name] = build_model(training)
-        return Ensemble(members, config.data.target)
-    model = config.model.build(config.shapes, config.data.target.outputs)
-    adapt(model, config)
-    if config.compile:
+            mine = {modality: shapes[modality] for modality in training.modalities or shapes}
+            members[name] = make_model(training, mine, target, compiled=compiled)
+        return Ensemble(members, target)
+    model = config.model.build(shapes, target.outputs)
+    adapt(model, config.method, target)
+    if compiled:
         if not isinstance(model, LateFusion):
             raise MMParetoError(
                 "Parameter `compile` should be false for a model that runs its encoders part by "

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from mmpareto.errors import MMParetoError
-from mmpareto.training._folder import LAST, PREVIOUS
+from mmpareto.training._folder import CHECKPOINT, LAST, PREVIOUS
 
 IDENTITY = "configuration"
 """Under which key a checkpoint says which training it is of."""
@@ -80,6 +80,26 @@ def choose_checkpoint(folder: Path, identity: str) -> Path | None:
     if damaged is not None:
         raise damaged
     return None
+
+
+def resumed_from(folder: Path, identity: str) -> Path | None:
+    """As `choose_checkpoint`; but all begins again where the best epoch so far is damaged or gone.
+
+    No later epoch would bring it back. The checkpoints are deleted then, and a warning says so.
+    """
+    path = choose_checkpoint(folder, identity)
+    if path is None:
+        return None
+    try:
+        read_checkpoint(folder / CHECKPOINT, identity)
+    except DamagedCheckpointError:
+        warnings.warn(
+            f"{folder / CHECKPOINT} is damaged or gone. The training starts again.", stacklevel=2
+        )
+        for name in (LAST, PREVIOUS):
+            (folder / name).unlink(missing_ok=True)
+        return None
+    return path
 
 
 def _check_sums(path: Path) -> None:

@@ -8,6 +8,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import numpy as np
+
 from mmpareto._storage._files import write_atomically
 from mmpareto.errors import MMParetoError
 from mmpareto.optimizers import SGD
@@ -40,6 +42,8 @@ def describe(value: Any, *, paths: bool = True) -> Any:
     for kind in (bool, int, float, str):  # numpy's numbers and the like are made plain
         if isinstance(value, kind):
             return kind(value)
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     if value is None or isinstance(value, Path):
         return None if value is None else str(value)
     raise MMParetoError(

@@ -57,7 +57,7 @@ def predict(model: MultimodalModel, dataset: MultimodalDataset, config: RunConfi
             batch = on_device(loaded, target, device)
             with autocast(config, device):
                 collector.add(predicted(model, batch), batch)
-    predictions = collector.result()
+    predictions = replace(collector.result(), joint_is_expected=model.joint_is_expected)
     predictions.check_finite("of the model")
     return predictions
 
@@ -72,10 +72,17 @@ def evaluate(
         splits: The data.
         config: The model's training.
     """
-    scores: dict[str, dict[str, float]] = {}
-    for part, dataset in (("val", splits.val), ("test", splits.test)):
-        scores[part] = predict(model, dataset, config).scores(config.data.target)
-    return scores
+    target = config.data.target
+    predictions = predict_parts(model, splits, config)
+    return {part: of_part.scores(target) for part, of_part in predictions.items()}
+
+
+def predict_parts(
+    model: MultimodalModel, splits: Splits, config: RunConfig
+) -> dict[str, Predictions]:
+    """Predictions for the validation and the test part, as `predict` makes them."""
+    parts = {"val": splits.val, "test": splits.test}
+    return {part: predict(model, dataset, config) for part, dataset in parts.items()}
 
 
 def load_run(folder: Path) -> tuple[RunConfig, MultimodalModel]:

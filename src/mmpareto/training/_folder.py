@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmpareto._storage._files import clear_leftovers, read_text, write_atomically
-from mmpareto._storage._seal import faults
+from mmpareto._storage._folders import make_inside
+from mmpareto._storage._seal import SEAL, faults
 from mmpareto.errors import MMParetoError
 from mmpareto.training._config import NOT_IN_RESULT, RunConfig
 from mmpareto.training._config_file import describe, load_config, save_config
@@ -15,8 +17,14 @@ from mmpareto.training._config_file import describe, load_config, save_config
 CONFIG, CHECKPOINT = "config.yaml", "best.ckpt"
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 METRICS, GEOMETRY, DATA = "metrics.json", "geometry.csv", "data_fingerprint.txt"
+WEIGHTS, INTERFACE = "model.safetensors", "model.json"
+TEST_PREDICTIONS = "test_predictions.csv"
 FINISHED = (CONFIG, CHECKPOINT, GEOMETRY, METRICS)
 """What a finished training has, and what belongs together."""
+SERVED = (CONFIG, WEIGHTS, INTERFACE, METRICS)
+"""What using its model needs, without its data."""
+_MORE = (WEIGHTS, INTERFACE, TEST_PREDICTIONS)
+LOGS = ("csv", "tensorboard")
 SPLITS = ("train", "val", "test")
 
 Metrics = dict[str, dict[str, float]]
@@ -43,6 +51,11 @@ def stored_metrics(folder: Path) -> Metrics | None:
     return metrics
 
 
+def is_finished(folder: Path, names: Sequence[str] = FINISHED) -> bool:
+    """Whether a folder has all files that belong together, sealed and unchanged."""
+    return (folder / SEAL).exists() and not faults(folder, names)
+
+
 def check_unchanged(folder: Path, name: str) -> None:
     """Checks that a file of a finished training is the one that it wrote.
 
@@ -55,6 +68,11 @@ def check_unchanged(folder: Path, name: str) -> None:
             f"{folder / name} should be the file that the training wrote. Found: {changes[0]}. "
             "Delete the folder to repeat the training, or bring its files back."
         )
+
+
+def written(folder: Path) -> list[str]:
+    """The files of a finished training that are never changed again."""
+    return [*FINISHED, *(name for name in _MORE if (folder / name).exists())]
 
 
 def _numbers(metrics: Any) -> Metrics:
@@ -107,6 +125,8 @@ def check_data(config: RunConfig, folder: Path) -> None:
 def claim(config: RunConfig, folder: Path) -> None:
     """Makes `folder` that of this training, and clears what a killed one left half-written."""
     clear_leftovers(folder)
+    for log in LOGS:
+        make_inside(folder, "logs", log)
     if not (folder / CONFIG).exists():
         write_atomically(folder / DATA, config.data.fingerprint)
         save_config(config, folder / CONFIG)

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mmpareto.data import Batch, MultimodalDataset
+from mmpareto.data.caching._workers import end_with_parent
+from mmpareto.errors import MMParetoError
 from mmpareto.partition import JOINT
 from mmpareto.specs import Shape, Text
 from mmpareto.training._config import RunConfig
@@ -19,6 +21,9 @@ from mmpareto.training._epoch_batches import EpochBatches
 
 # Of a batch in evaluation, at most: samples, and numbers in its inputs.
 _SAMPLES, _NUMBERS = 500, 2**24
+
+
+_ERROR = f"{MMParetoError.__module__}.{MMParetoError.__qualname__}"
 
 
 class _Loader(DataLoader[Batch]):
@@ -29,7 +34,18 @@ class _Loader(DataLoader[Batch]):
     """
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        yield from super().__iter__()
+        try:
+            yield from super().__iter__()
+        except MMParetoError as error:  # of a worker, behind the lines of its traceback
+            raise MMParetoError(str(error).rpartition(f"{_ERROR}: ")[2].strip()) from error
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise MMParetoError(
+                f"Parameter `workers` should be processes that stay alive. Found {self.num_workers}"
+                f" of which one died: {' '.join(str(error).split())}. Memory, or the shared memory "
+                "in /dev/shm, may be too small: take fewer workers, smaller batches, or 0 workers."
+            ) from error
 
 
 class _Pending(Dataset[Batch]):
@@ -55,6 +71,7 @@ def _loader(
     """
     settings: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0}
     settings["pin_memory"] = pin
+    settings["worker_init_fn"] = _start_worker
     # Torch would draw from its global generator, which would then depend on the workers.
     generator = torch.Generator().manual_seed(0)
     select = partial(select_modalities, modalities=tuple(modalities))
@@ -66,6 +83,10 @@ def _loader(
         generator=generator,
         **settings,
     )
+
+
+def _start_worker(number: int) -> None:
+    end_with_parent()
 
 
 def training_loader(
@@ -103,6 +124,14 @@ def training_loader(
     return _loader(dataset, batches, config.shapes, config.workers, pin)
 
 
+def batch_size(shapes: Mapping[str, Shape]) -> int:
+    """Samples of a batch in evaluation, which fits into memory."""
+    numbers = 0
+    for shape in shapes.values():
+        numbers += shape.length if isinstance(shape, Text) else math.prod(shape)
+    return max(1, min(_SAMPLES, _NUMBERS // numbers))
+
+
 def evaluation_loader(
     dataset: MultimodalDataset, shapes: Mapping[str, Shape], *, workers: int = 0, pin: bool = False
 ) -> DataLoader[Batch]:
@@ -116,10 +145,7 @@ def evaluation_loader(
         workers: Processes that load.
         pin: Whether batches are in pinned memory.
     """
-    numbers = 0
-    for shape in shapes.values():
-        numbers += shape.length if isinstance(shape, Text) else math.prod(shape)
-    size = max(1, min(_SAMPLES, _NUMBERS // numbers))
+    size = batch_size(shapes)
     indices = list(range(len(dataset)))
     batches = [indices[start : start + size] for start in range(0, len(dataset), size)]
     return _loader(dataset, batches, shapes, workers, pin)

@@ -16,16 +16,16 @@ from mmpareto.specs import Target
 from mmpareto.training._config import RunConfig
 
 
-def adapt(model: MultimodalModel, config: RunConfig) -> None:
-    """Makes a new model one that a training's method can train.
+def adapt(model: MultimodalModel, method: Method, target: Target) -> None:
+    """Makes a new model one that a method can train for a target.
 
     Raises:
         MMParetoError: If there is no way.
     """
-    check_fits(config.method, model, config.data.target)
-    config.method.adapt(model)
-    if overrides(config.method, "combine"):
-        model.register_forward_hook(_Combined(config.method), with_kwargs=True)
+    check_fits(method, model, target)
+    method.adapt(model)
+    if overrides(method, "combine"):
+        model.register_forward_hook(_Combined(method), with_kwargs=True)
 
 
 def check_fits(method: Method, model: nn.Module, target: Target) -> None:
@@ -73,7 +73,7 @@ class _Combined:
         rows = kwargs.get("rows", args[1] if len(args) > 1 else None) or {}
         unimodal = {}
         for modality, prediction in output.unimodal.items():
-            unimodal[modality] = _spread(prediction, rows, modality, len(output.joint))
+            unimodal[modality] = _spread(prediction, rows, modality, output.joint.shape[0])
         return replace(output, joint=self._method.combine(output.joint, unimodal))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -82,11 +82,15 @@ class Predictions:
         values: Predictions by objective, [n, outputs].
         rows: Numbers of the samples that they belong to, by objective, int64 [n].
         label: Labels of all N samples.
+        ids: Names of all samples, where they are known.
+        joint_is_expected: See `MultimodalModel`.
     """
 
     values: Mapping[str, Tensor]
     rows: Mapping[str, Tensor]
     label: Tensor
+    ids: Sequence[str] = ()
+    joint_is_expected: bool = False
 
     def check_finite(self, source: str) -> None:
         """Checks that there are no infinite ones, and none that are no numbers.
@@ -141,6 +145,7 @@ class Collector:
         for modality in modalities:
             self._values[modality], self._rows[modality] = [], []
         self._labels: list[Tensor] = []
+        self._ids: list[str] = []
         self._size = 0
 
     def add(self, predictions: Mapping[str, Tensor], batch: Batch) -> None:
@@ -150,6 +155,8 @@ class Collector:
             self._values[name].append(values.float().cpu())
             self._rows[name].append(self._size + rows.get(name, torch.arange(len(label))).cpu())
         self._labels.append(label)
+        ids = batch.get("id", ())
+        self._ids += map(str, ids.tolist() if isinstance(ids, Tensor) else ids)
         self._size += len(label)
 
     def result(self) -> Predictions:
@@ -161,4 +168,4 @@ class Collector:
         for name, batches in self._values.items():
             values[name] = torch.cat(batches) if batches else no_values
             rows[name] = torch.cat(self._rows[name]) if batches else no_rows
-        return Predictions(values, rows, label)
+        return Predictions(values, rows, label, self._ids)

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from mmpareto.errors import MMParetoError
 from mmpareto.optimizers import SGD, Optimizer
 from mmpareto.training._known_classes import CATALOGUES, known_classes
@@ -42,6 +44,9 @@ def restore(annotation: Any, value: Any, where: str) -> Any:
         return _restore_choice(annotation, value, where)
     if is_dataclass(annotation):
         return restore_fields(annotation, value, where)
+    if annotation is np.ndarray:
+        with np.errstate(over="ignore"):
+            return np.array(_restore_list((float,), value, where), np.float32)
     restore_kind = _BY_ORIGIN.get(get_origin(annotation))
     if restore_kind is not None:
         return restore_kind(get_args(annotation), value, where)

@@ -10,7 +10,7 @@ import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import ModelParallelStrategy, ParallelStrategy, Strategy
 
 from mmpareto.errors import MMParetoError
@@ -19,6 +19,7 @@ from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity
 from mmpareto.training._device import choose_device
 from mmpareto.training._folder import CHECKPOINT, LAST
+from mmpareto.training._tensorboard import TensorBoardFile
 
 
 def make_trainer(
@@ -59,7 +60,7 @@ def make_trainer(
             use_distributed_sampler=False,  # each process takes its share of every batch itself
             callbacks=[*callbacks, best, last],
             plugins=[AtomicCheckpoints(identity(config))],
-            logger=[CSVLogger(out / "logs", "csv"), TensorBoardLogger(out / "logs", "tensorboard")],
+            logger=[CSVLogger(out / "logs", "csv"), TensorBoardFile(out / "logs" / "tensorboard")],
             log_every_n_steps=1,
             num_sanity_val_steps=0,
             enable_progress_bar=progress,

@@ -13,45 +13,53 @@ from lightning.pytorch.callbacks import Timer
 from torch.utils.data import DataLoader
 
 from mmpareto._storage._csv import write_records
-from mmpareto._storage._files import make_folder, write_json
-from mmpareto._storage._seal import seal
+from mmpareto._storage._files import write_json
+from mmpareto._storage._folders import make_folder
+from mmpareto._storage._seal import SEAL, seal
 from mmpareto.data import Batch, Splits
 from mmpareto.diagnostics import GeometryRow
 from mmpareto.training._building import build_model
-from mmpareto.training._checkpoint_file import choose_checkpoint
+from mmpareto.training._checkpoint_file import resumed_from
 from mmpareto.training._class_weights import learned_target
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity
-from mmpareto.training._evaluation import as_in_training, evaluate, load_model
+from mmpareto.training._evaluation import as_in_training, load_model, predict_parts
 from mmpareto.training._first import check_alone, save_members, train_first
 from mmpareto.training._folder import (
     CHECKPOINT,
-    FINISHED,
     GEOMETRY,
+    INTERFACE,
     LAST,
     METRICS,
     PREVIOUS,
+    TEST_PREDICTIONS,
+    WEIGHTS,
     Metrics,
     check_same,
     claim,
     stored_metrics,
+    written,
 )
 from mmpareto.training._geometry_callback import GeometryCallback
 from mmpareto.training._held_out import learning_parts
+from mmpareto.training._interface import save_interface
 from mmpareto.training._loading import evaluation_loader, training_loader
 from mmpareto.training._model import check_strategy
 from mmpareto.training._module import BalancedModule
+from mmpareto.training._predicted_rows import save_test_predictions
 from mmpareto.training._survey import Surveyor
 from mmpareto.training._switches import quiet
 from mmpareto.training._trainer import make_trainer
+from mmpareto.training._weights import save_weights
 
 
 def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
     """Trains one model and tests the epoch with the best joint score on the validation part.
 
     The folder then holds ``config.yaml``, ``data_fingerprint.txt``, ``best.ckpt``,
-    ``metrics.json``, ``geometry.csv``, ``checksums.json`` and ``logs/``. Called again it returns
-    what is there; after an interruption it continues with the epoch that was interrupted.
+    ``metrics.json``, ``geometry.csv``, ``test_predictions.csv``, ``checksums.json`` and ``logs/``;
+    and ``model.safetensors`` and ``model.json``, which `mmpareto.load` takes. Called again it
+    returns what is there; after an interruption it continues with the epoch that was interrupted.
 
     With several devices, Lightning starts the same program once more for each, unless a launcher
     did. The first process alone writes to the folder.
@@ -86,7 +94,7 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
         timer, recorder = Timer(), GeometryCallback()
         trainer = make_trainer(config, out, [timer, recorder], progress)
         metrics = stored_metrics(out)
-        if metrics is None:
+        if metrics is None or not (out / SEAL).exists():  # which is made last
             splits = config.data.load()
             # What is wrong is found before the folder is taken.
             check_alone(config)
@@ -96,14 +104,14 @@ def run(config: RunConfig, out: Path, *, progress: bool = True) -> Metrics:
             trained, seconds = train_first(config, out, partial(run, progress=progress))
             module.surveyor.trained.update(trained)
             if config.method.trains:
-                _fit(trainer, module, loaders, choose_checkpoint(out, training))
+                _fit(trainer, module, loaders, resumed_from(out, training))
             else:
                 save_members(config, trained, out / CHECKPOINT)
             if trainer.is_global_zero:
                 metrics = _results(config, out, splits, recorder)
                 metrics["train"]["seconds"] = seconds + timer.time_elapsed("train")
                 write_json(out / METRICS, metrics)
-                seal(out, FINISHED)
+                seal(out, written(out))
                 for name in (LAST, PREVIOUS):
                     (out / name).unlink(missing_ok=True)
     return metrics if metrics and trainer.is_global_zero else {}
@@ -114,9 +122,13 @@ def _results(config: RunConfig, out: Path, splits: Splits, recorder: GeometryCal
     conflicts: dict[str, float] = {}
     for modality, rate in recorder.geometry.conflict_rates().items():
         conflicts[f"conflict_rate/{modality}"] = rate
-    model = load_model(config, out / CHECKPOINT)
-    scores = evaluate(model, splits, config)
+    model, target = load_model(config, out / CHECKPOINT), config.data.target
+    predictions = predict_parts(model, splits, config)
+    scores = {part: of_part.scores(target) for part, of_part in predictions.items()}
     write_records(out / GEOMETRY, GeometryRow, recorder.geometry.rows())
+    save_test_predictions(predictions["test"], target, out / TEST_PREDICTIONS)
+    if save_interface(config, splits, out / INTERFACE):
+        save_weights(model, out / WEIGHTS, identity(config))
     return {"train": conflicts, **scores}
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from mmpareto.data.caching._decoding import Decoder, Outcome, Source
 from mmpareto.data.caching._journal import Entry, Store
-from mmpareto.data.caching._place import remove_unless_held
+from mmpareto.data.caching._place import make_private, remove, remove_unless_held
 from mmpareto.data.caching._workers import decode_all
 from mmpareto.data.caching._writer import Writer
 
@@ -49,7 +48,7 @@ def build(
         tell: Called with the number of sources that are done.
     """
     part = Store(store.folder.with_suffix(".part"))
-    part.folder.mkdir(exist_ok=True)
+    make_private(part.folder)
     others = _stores_beside(part)
     _fill(part, others, sources, states, decoder, workers, tell)
     old = store.folder.with_suffix(".old")
@@ -62,7 +61,7 @@ def build(
 def _stores_beside(part: Store) -> list[Store]:
     """All stores in the folder of `part`, but for `part` itself."""
     folders = [path for path in part.folder.parent.iterdir() if path.is_dir()]
-    return [Store(path) for path in folders if path != part.folder]
+    return [Store(path) for path in folders if path != part.folder and not path.is_symlink()]
 
 
 def _fill(
@@ -110,8 +109,8 @@ def _decoded_before(stores: Iterable[Store], states: Sequence[str]) -> dict[str,
 
 def _replace(folder: Path, part: Path, old: Path) -> None:
     """Moves `part` to `folder`; what was there is `old` for a moment, and then removed."""
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
+    remove(old)
+    if folder.exists() or folder.is_symlink():
         folder.rename(old)  # whoever has it open finds the same items in the new one
     part.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)

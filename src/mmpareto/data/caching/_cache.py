@@ -19,7 +19,7 @@ from mmpareto.data.caching._decoding import DecodingFailure, attempt
 from mmpareto.data.caching._decoding import Source as Source
 from mmpareto.data.caching._decoding import Unreadable as Unreadable
 from mmpareto.data.caching._journal import Entry, Store
-from mmpareto.data.caching._place import alone, hold
+from mmpareto.data.caching._place import alone, hold, make_private
 from mmpareto.data.caching._place import cache_folder as cache_folder
 from mmpareto.errors import MMParetoError
 
@@ -138,6 +138,7 @@ def cached(
     if complete is not None:
         return complete
     with alone(folder):
+        make_private(folder)
         # Another process may have built it, while this one waited.
         complete = _open_complete(store, sources, states, decoder)
         if complete is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmpareto._storage._files import open_to_continue
 from mmpareto.data._recipe import Progress
 from mmpareto.data.caching._place import alone
 from mmpareto.errors import MMParetoError
@@ -51,6 +52,8 @@ def download(
         for mirror in mirrors:
             try:
                 return _retrieve(mirror + name, sha256, folder, downloader)
+            except MMParetoError:  # which is about this machine
+                raise
             except (ValueError, requests.RequestException) as error:
                 failures.append(f"{mirror}: {_reason(error)}")
     raise MMParetoError(
@@ -82,8 +85,8 @@ def _retrieve(address: str, sha256: str, folder: Path, downloader: _Resuming) ->
     continued = downloader.part.exists()
     try:
         return retrieve()
-    except ValueError:
-        if not continued or downloader.part.exists():
+    except ValueError as error:
+        if isinstance(error, MMParetoError) or not continued or downloader.part.exists():
             raise
     # Two halves that do not fit say nothing about this mirror: again, from the start.
     return retrieve()
@@ -137,7 +140,10 @@ class _Resuming:
     def _receive(self, response: Any, arrived: int) -> None:
         """Appends an answer to what has arrived, or begins anew where that is nothing."""
         total = arrived + int(response.headers.get("Content-Length", 0))
-        with self.part.open("ab" if arrived else "wb") as file:
+        with open_to_continue(self.part) as file:
+            if not arrived:
+                file.truncate(0)
+                file.seek(0)
             for chunk in response.iter_content(1 << 16):
                 arrived += file.write(chunk)
                 if self.progress:

@@ -23,7 +23,7 @@ class Entry:
         reason: Why there is no array; empty if there is one.
         dtype: Data type of the array, as NumPy writes it.
         shape: Shape of the array.
-        checksum: CRC-32 of the array's bytes.
+        checksum: CRC-32 of the array's bytes and of all the above.
         temporary: Whether the reason may be gone the next time.
     """
 
@@ -49,6 +49,12 @@ class Entry:
         if min(entry.shape, default=0) < 0:
             raise ValueError
         return replace(entry, shape=tuple(entry.shape))
+
+    def sealed(self, content: bytes | memoryview) -> Entry:
+        """The entry with the checksum that it has if `content` are the array's bytes."""
+        described = repr((self.source, self.reason, self.dtype, self.shape, self.temporary))
+        checksum = zlib.crc32(described.encode(errors="surrogateescape"), zlib.crc32(content))
+        return replace(self, checksum=checksum)
 
     def line(self) -> bytes:
         """The line of a journal that `parse` reads."""
@@ -113,21 +119,29 @@ class Store:
     @property
     def size(self) -> int:
         """Bytes of the data file."""
-        return self.data.stat().st_size if self.data.exists() else 0
+        return _length(self.data)
 
     def is_complete(self, sources: Sequence[str]) -> bool:
-        """Whether it holds exactly these sources, and nothing is cut off."""
+        """Whether it holds exactly these sources, and every byte is the one that was written."""
         entries = self.entries()
         if [entry.source for entry in entries] != list(sources):
             return False
-        return self.size == sum(entry.size for entry in entries)
+        if self.size != sum(entry.size for entry in entries):
+            return False
+        if _length(self.journal) != sum(len(entry.line()) for entry in entries):
+            return False
+        return sum(1 for _ in self.intact()) == len(entries)
 
     def intact(self) -> Iterator[tuple[Entry, Outcome]]:
         """The first entries, as long as the arrays' bytes are those that were written."""
         content = self.content()
         for entry in self.entries():
             stored = content[: entry.size]
-            if len(stored) < entry.size or zlib.crc32(stored.data) != entry.checksum:
+            if len(stored) < entry.size or entry.sealed(stored.data) != entry:
                 return
             yield entry, entry.outcome(content)
             content = content[entry.size :]
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

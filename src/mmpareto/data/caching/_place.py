@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock
-
+from mmpareto._storage._folders import make_folder
+from mmpareto._storage._lock import locked
 from mmpareto.errors import MMParetoError
 
 try:
@@ -36,15 +36,36 @@ def alone(folder: Path) -> Iterator[None]:
         MMParetoError: If the folder cannot be written to.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        acquired = FileLock(folder / "lock").acquire()
-    except OSError as error:
-        raise MMParetoError(
-            f"The cache should be in a folder that can be written to. Found {folder}: "
-            f"{error.strerror}. Set the environment variable MMPARETO_CACHE to another folder."
-        ) from error
-    with acquired:
+        make_folder(folder, "The cache")
+    except MMParetoError as error:
+        remedy = "Set the environment variable MMPARETO_CACHE to another folder."
+        raise MMParetoError(f"{error} {remedy}") from error
+    with locked(folder, "cache"):
         yield
+
+
+def make_private(folder: Path) -> None:
+    """Makes a folder for the user alone.
+
+    Raises:
+        MMParetoError: If there is a link, a file or another user's folder, which may be planted.
+    """
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    is_ours = os.name != "posix" or folder.lstat().st_uid == os.geteuid()
+    if folder.is_symlink() or not folder.is_dir() or not is_ours:
+        raise MMParetoError(
+            f"{folder} should be a folder that this program made for you. Found something "
+            "else. Delete it, or set the environment variable MMPARETO_CACHE to another folder."
+        )
+
+
+def remove(folder: Path) -> None:
+    """Removes a folder, or a link in its place, if there is one."""
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def hold(file: Path) -> int | None:

@@ -79,11 +79,15 @@ def _start() -> None:
     torch.set_num_threads(1)
     # The process that waits for this one handles the interrupt.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
-def _end_with_parent() -> None:
-    """Ends this process when its parent ends, which may have been killed and cannot do so."""
+def end_with_parent() -> None:
+    """Has this process end when its parent ends, which may be killed and cannot do so then."""
+    Thread(target=_await_parent, daemon=True).start()
+
+
+def _await_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Sequence
+from typing import BinaryIO
 
-import numpy as np
-
+from mmpareto._storage._files import open_to_continue
 from mmpareto.data.caching._decoding import DecodingFailure, Outcome
 from mmpareto.data.caching._journal import Entry, Store
 
@@ -21,9 +20,10 @@ class Writer:
     """
 
     def __init__(self, store: Store, kept: Sequence[Entry]) -> None:
-        self._data, self._journal = store.data.open("ab"), store.journal.open("ab")
-        self._data.truncate(sum(entry.size for entry in kept))
-        self._journal.truncate(sum(len(entry.line()) for entry in kept))
+        self._data = open_to_continue(store.data)
+        self._journal = open_to_continue(store.journal)
+        _cut(self._data, sum(entry.size for entry in kept))
+        _cut(self._journal, sum(len(entry.line()) for entry in kept))
 
     def __enter__(self) -> Writer:
         return self
@@ -32,21 +32,23 @@ class Writer:
         """Adds what became of a source."""
         if isinstance(outcome, DecodingFailure):
             entry = Entry(source, reason=outcome.reason, temporary=outcome.temporary)
+            content = b""
         else:
-            entry = self._write(source, outcome)
-        self._journal.write(entry.line())
+            entry = Entry(source, dtype=outcome.dtype.str, shape=outcome.shape)
+            content = outcome.tobytes()
+            self._data.write(content)
+            self._data.flush()  # so that the journal never says more than there is
+        self._journal.write(entry.sealed(content).line())
         self._journal.flush()
-
-    def _write(self, source: str, array: np.ndarray) -> Entry:
-        """Adds an array to the data file."""
-        content = array.tobytes()
-        self._data.write(content)
-        self._data.flush()  # so that the journal never says more than there is
-        checksum = zlib.crc32(content)
-        return Entry(source, dtype=array.dtype.str, shape=array.shape, checksum=checksum)
 
     def __exit__(self, *error: object) -> None:
         with self._data, self._journal:
             for file in (self._data, self._journal):
                 file.flush()
                 os.fsync(file.fileno())
+
+
+def _cut(file: BinaryIO, size: int) -> None:
+    """Makes `size` bytes all that a file has, and writes on from there."""
+    file.truncate(size)
+    file.seek(size)

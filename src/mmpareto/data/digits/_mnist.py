@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -34,6 +35,9 @@ LAYOUT = (
 
 _MAGIC = {3: 0x0803, 1: 0x0801}
 """First bytes of an idx file: two zeros, 8 for uint8, and the number of dimensions."""
+
+_MOST = SIZES["train"] * 28 * 28
+"""Numbers in the largest array."""
 
 _UNREADABLE = (
     KeyError,
@@ -81,15 +85,35 @@ def read_mnist(root: Path) -> dict[str, Part]:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     """The four arrays in an .npz file."""
+    arrays = {}
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in IDX_FILES}
-    # A file that is no archive is taken for one array, which has no keys.
-    except (*_UNREADABLE, TypeError, IndexError, AttributeError) as error:
+        with zipfile.ZipFile(path) as archive:
+            for key in IDX_FILES:
+                arrays[key] = _read_member(archive, f"{key}.npy")
+    except (*_UNREADABLE, RuntimeError, SyntaxError, TypeError) as error:
         raise MMParetoError(
             f"{path} should be an .npz file with uint8 arrays {', '.join(IDX_FILES)}. Found: "
             f"{error or 'no content'}"
         ) from error
+    return arrays
+
+
+def _read_member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """An array in an archive, which may claim, and unpack to, any size.
+
+    Raises:
+        ValueError: If it claims more numbers than any array of MNIST has.
+    """
+    with archive.open(name) as member:
+        version = np.lib.format.read_magic(member)
+        header = {(1, 0): np.lib.format.read_array_header_1_0}
+        read_header = header.get(version, np.lib.format.read_array_header_2_0)
+        shape, _, dtype = read_header(member)
+    if math.prod(shape) > _MOST or dtype.hasobject or dtype.itemsize > 8:
+        raise ValueError(f"{name} claims to be {dtype} {list(shape)}")
+    with archive.open(name) as member:
+        array: np.ndarray = np.lib.format.read_array(member, allow_pickle=False)
+    return array
 
 
 def _idx_path(folder: Path, name: str) -> Path:

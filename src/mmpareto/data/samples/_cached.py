@@ -13,6 +13,7 @@ from torch.utils.data import default_collate, get_worker_info
 
 from mmpareto.data._dataset import Batch, EpochIndices, MultimodalDataset
 from mmpareto.data.caching._cache import Cache
+from mmpareto.data.caching._uncached import Uncached
 from mmpareto.data.samples._transform import FinishedOnArrival, PendingBatch
 from mmpareto.data.samples._transform import Transform as Transform
 from mmpareto.errors import MMParetoError
@@ -28,7 +29,7 @@ class Column:
         transform: From an item to a tensor.
     """
 
-    source: Cache | Tensor
+    source: Cache | Uncached | Tensor
     index: Tensor
     transform: Transform
 
@@ -41,7 +42,7 @@ class Column:
     def absent(self) -> list[int]:
         """Places in `index` where there is no item, or a damaged one, in order."""
         places = set(range(-1, len(self.source)))
-        if isinstance(self.source, Cache):
+        if not isinstance(self.source, Tensor):
             places -= self.source.damaged.keys()
         return sorted(set(self.index.tolist()) - places)
 

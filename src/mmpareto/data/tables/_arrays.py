@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mmpareto.data.samples._cached import Transform
+from mmpareto.errors import MMParetoError
 
 _LARGEST = 1e6
 
@@ -23,6 +24,9 @@ class Flat(Transform):
         mean: float32 [width].
         std: Positive, float32 [width].
 
+    Raises:
+        MMParetoError: If they are not.
+
     Example:
         >>> flat = Flat(np.zeros(2, np.float32), np.full(2, 2, np.float32))
         >>> flat(np.array([[4.0], [6.0]]), None)
@@ -31,6 +35,13 @@ class Flat(Transform):
 
     mean: np.ndarray
     std: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.mean.shape != self.std.shape or not (self.std > 0).all():
+            raise MMParetoError(
+                "Means and standard deviations should be equally many, and the latter positive. "
+                f"Found {len(self.mean)} and {len(self.std)}."
+            )
 
     def __call__(self, item: np.ndarray, random: np.random.Generator | None) -> Tensor:
         units = (item.reshape(-1).astype(np.float32) - self.mean) / self.std
@@ -73,16 +84,19 @@ def standardising(items: Iterable[np.ndarray], width: int) -> Flat:
     return Flat((first + total / count).astype(np.float32), std.astype(np.float32))
 
 
-def stacked(column: pyarrow.ListArray, places: np.ndarray) -> tuple[np.ndarray, dict[int, str]]:
+def stacked(
+    column: pyarrow.ListArray, places: np.ndarray, width: int | None = None
+) -> tuple[np.ndarray, dict[int, str]]:
     """Lists of numbers as rows of one array.
 
     Args:
         column: The lists.
         places: Which of them, int64 [N].
+        width: How many numbers each should have; None for as many as most have.
 
     Returns:
-        float32 [N, width], with the width that most have and zeros where a list cannot be used;
-        and why, by the number of its row.
+        float32 [N, width], with zeros where a list cannot be used; and why, by the number of its
+        row.
 
     Example:
         >>> lists = pyarrow.array([[1.0, 2.0], [3.0], [5.0, None], [4.0, 6.0]])
@@ -92,7 +106,8 @@ def stacked(column: pyarrow.ListArray, places: np.ndarray) -> tuple[np.ndarray, 
     """
     lists = column.take(pyarrow.array(places))
     lengths = np.diff(lists.offsets.to_numpy())
-    width = int(np.bincount(lengths[lengths > 0]).argmax()) if lengths.any() else 0
+    if width is None:
+        width = int(np.bincount(lengths[lengths > 0]).argmax()) if lengths.any() else 0
     rows = np.zeros((len(lists), width), np.float32)
     fits = lengths == width
     values = lists.filter(pyarrow.array(fits)).flatten().to_numpy(zero_copy_only=False)

@@ -18,6 +18,7 @@ from mmpareto.data.tables._findings import condensed
 from mmpareto.errors import MMParetoError
 
 _LARGEST_BLOCK = 2**31 - 1
+_EMPTY = "has no modality: all its cells are empty"
 
 
 @dataclass(eq=False)
@@ -33,6 +34,7 @@ class RawTable:
         lists: Places of the columns of lists of text.
         may_have_commas: Whether numbers may have decimal commas.
         unfit: For each column that cannot be read, by its place, what was found.
+        left_out: Why rows are not in the columns, by their numbers.
     """
 
     header: list[str]
@@ -43,6 +45,7 @@ class RawTable:
     lists: set[int] = field(default_factory=set)
     may_have_commas: bool = False
     unfit: dict[int, str] = field(default_factory=dict)
+    left_out: dict[int, str] = field(default_factory=dict)
 
 
 def read_csv(path: Path) -> RawTable:
@@ -53,12 +56,16 @@ def read_csv(path: Path) -> RawTable:
     """
     opened = open_csv(path)
     faults: dict[int, int] = {}
+    left_out: dict[int, str] = {}
 
     def skip(row: arrow_csv.InvalidRow) -> str:
+        number = row.number + opened.line - 1
         if row.text.strip(f' \r\n"{opened.delimiter}'):
-            faults[row.number + opened.line - 1] = row.actual_columns
+            faults[number] = row.actual_columns
         else:
-            blanks.append(row.number + opened.line - 1)
+            blanks.append(number)
+        if row.text.strip():  # else it is an empty line, and no row
+            left_out[number] = _EMPTY
         return "skip"
 
     blanks: list[int] = []
@@ -75,6 +82,10 @@ def read_csv(path: Path) -> RawTable:
     problems = [*_without_name(path, opened.header), *_wrong_width(opened, faults)]
     raw = RawTable(opened.header, list(columns), numbers[~is_blank], total, problems)
     raw.may_have_commas = opened.delimiter == ";"
+    if len(columns) > 1:
+        lines = _empty_lines(opened, count)
+        left_out |= dict.fromkeys(set(numbers[is_blank].tolist()) - lines, _EMPTY)
+    raw.left_out = left_out | {n: _width_fault(opened, width) for n, width in faults.items()}
     return raw
 
 
@@ -119,6 +130,17 @@ def _is_blank(columns: Sequence[pyarrow.Array]) -> np.ndarray:
     return blank
 
 
+def _empty_lines(opened: CsvFile, count: int) -> set[int]:
+    """Numbers of the lines in which there is no delimiter either: they are no rows.
+
+    They are not looked for where cells have lines of their own.
+    """
+    texts = opened.data.splitlines()
+    if len(texts) != count + 1:
+        return set()
+    return {number for number, text in enumerate(texts, opened.line) if not text.strip(b' "')}
+
+
 def _no_row(opened: CsvFile, faults: Mapping[int, int]) -> str:
     found = "no complete row"
     if faults:
@@ -143,6 +165,9 @@ def _without_name(path: Path, header: Sequence[str]) -> list[Finding]:
 def _wrong_width(opened: CsvFile, faults: Mapping[int, int]) -> list[Finding]:
     causes: dict[int, dict[int, str]] = {}
     for number, width in faults.items():
-        reason = f"has {width} cells where the header has {len(opened.header)}"
-        causes.setdefault(width, {})[number] = reason
+        causes.setdefault(width, {})[number] = _width_fault(opened, width)
     return condensed(opened.path, causes.values())
+
+
+def _width_fault(opened: CsvFile, width: int) -> str:
+    return f"has {width} cells where the header has {len(opened.header)}"

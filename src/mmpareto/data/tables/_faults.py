@@ -12,6 +12,7 @@ from mmpareto.data.media._types import FILES
 from mmpareto.data.tables._contents import Contents, Fault
 from mmpareto.data.tables._labels import names
 from mmpareto.data.tables._paths import Files
+from mmpareto.data.tables._table import Table
 
 
 def check_cells(contents: Contents) -> None:
@@ -33,23 +34,33 @@ def _faults_of(contents: Contents, column: str, files: Files) -> dict[int, Fault
     """What is wrong with the cells of one column."""
     kind, table = contents.types[column].kind, contents.table
     if kind == "number":
-        wrong = table.filled(column) & np.isnan(table.numbers(column))
-        return {place: _no_number(contents, column, place) for place in wrong.nonzero()[0].tolist()}
-    faults: dict[int, Fault] = {}
+        return number_faults(table, column)
     if kind in FILES and column not in table.vectors:
-        known: dict[str, Fault | None] = {}
-        for place, cell in enumerate(table.cells(column)):
-            if cell and cell not in known:
-                known[cell] = files.fault(column, cell)
-            fault = known.get(cell)
-            if fault is not None:
-                faults[place] = fault
+        return file_faults(table, column, files)
+    return {}
+
+
+def number_faults(table: Table, column: str) -> dict[int, Fault]:
+    """The cells of a column that hold no number, by their places."""
+    wrong = table.filled(column) & np.isnan(table.numbers(column))
+    faults: dict[int, Fault] = {}
+    for place in wrong.nonzero()[0].tolist():
+        reason = f"column `{column}`: '{table.columns[column][place]}' is no number"
+        faults[place] = Fault(reason, f"{column}: no number")
     return faults
 
 
-def _no_number(contents: Contents, column: str, place: int) -> Fault:
-    reason = f"column `{column}`: '{contents.cell(column, place)}' is no number"
-    return Fault(reason, f"{column}: no number")
+def file_faults(table: Table, column: str, files: Files) -> dict[int, Fault]:
+    """The cells of a column that name no file that may be read, by their places."""
+    faults: dict[int, Fault] = {}
+    known: dict[str, Fault | None] = {}
+    for place, cell in enumerate(table.cells(column)):
+        if cell and cell not in known:
+            known[cell] = files.fault(column, cell)
+        fault = known.get(cell)
+        if fault is not None:
+            faults[place] = fault
+    return faults
 
 
 def check_classes(contents: Contents) -> None:

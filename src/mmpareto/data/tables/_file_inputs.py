@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
 import numpy as np
 import torch
 
 from mmpareto.data._recipe import Progress
-from mmpareto.data.caching._cache import Decoder, Source, cached
+from mmpareto.data.caching._cache import Cache, Source, cached
+from mmpareto.data.caching._uncached import Uncached
+from mmpareto.data.media._array import ArrayDecoder
 from mmpareto.data.media._audio import SpectrogramDecoder
+from mmpareto.data.media._image import ImageDecoder
+from mmpareto.data.media._video import VideoDecoder
+from mmpareto.data.samples._augment import Frames, Spectrogram
 from mmpareto.data.samples._cached import Transform
-from mmpareto.data.tables._arrays import standardising
+from mmpareto.data.tables._arrays import Flat, standardising
+from mmpareto.data.tables._gray import GrayDecoder
 from mmpareto.data.tables._inputs import Input, Opened, Selection
 from mmpareto.data.tables._sounds import nothing_to_hear
 from mmpareto.data.tables._table import Table
@@ -32,7 +38,7 @@ class FileSource:
 
     column: str
     cache: str
-    root: Path
+    root: Path = Path()
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +52,16 @@ class FileInput(Input):
     """
 
     source: FileSource
-    decoder: Decoder
-    transform: Transform
+    decoder: ImageDecoder | GrayDecoder | VideoDecoder | SpectrogramDecoder | ArrayDecoder
+    transform: Frames | Spectrogram | Flat
+
+    @property
+    def cells(self) -> dict[str, str]:
+        return {self.source.column: "file"}
+
+    def beside(self, root: Path) -> Self:
+        """The input for files that are in another folder."""
+        return replace(self, source=replace(self.source, root=root))
 
     def open(self, table: Table, samples: Selection) -> Opened:
         cells = table.columns[self.source.column].take(samples.places).to_pylist()
@@ -55,19 +69,24 @@ class FileInput(Input):
         for cell in cells:
             if cell:
                 places.setdefault(cell, len(places))
-        cache = cached(
+        items = self._decoded([Source(cell, self.source.root / cell) for cell in places], samples)
+        index = [places.get(cell, -1) for cell in cells]
+        damaged: dict[int, str] = {}
+        for sample, place in enumerate(index):
+            if place in items.damaged:
+                damaged[sample] = items.damaged[place]
+        return Opened(items, torch.tensor(index), self.transform, damaged)
+
+    def _decoded(self, sources: Sequence[Source], samples: Selection) -> Cache | Uncached:
+        if not samples.cached:
+            return Uncached(sources, self.decoder)
+        return cached(
             self.source.cache,
-            [Source(cell, self.source.root / cell) for cell in places],
+            sources,
             self.decoder,
             workers=samples.workers,
             progress=self._progress(samples.progress),
         )
-        index = [places.get(cell, -1) for cell in cells]
-        damaged: dict[int, str] = {}
-        for sample, place in enumerate(index):
-            if place in cache.damaged:
-                damaged[sample] = cache.damaged[place]
-        return Opened(cache, torch.tensor(index), self.transform, damaged)
 
     def _progress(self, progress: Progress | None) -> Progress | None:
         """Tells the modality's name in place of the cache's."""
@@ -108,7 +127,11 @@ class ArrayInput(FileInput):
         standardise: Whether they are brought to the training part's units.
     """
 
+    transform: Flat
     standardise: bool
+
+    def fitted(self, transform: Transform) -> Self:
+        return replace(self, transform=cast("Flat", transform), standardise=False)
 
     def open(self, table: Table, samples: Selection) -> Opened:
         opened = super().open(table, samples)

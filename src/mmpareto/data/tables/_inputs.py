@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -13,12 +13,14 @@ from torch import Tensor
 
 from mmpareto.data._recipe import Progress
 from mmpareto.data.caching._cache import Cache
+from mmpareto.data.caching._uncached import Uncached
 from mmpareto.data.samples._augment import Plain
 from mmpareto.data.samples._cached import Transform
-from mmpareto.data.tables._arrays import stacked, standardising, unchanged
+from mmpareto.data.tables._arrays import Flat, stacked, standardising
 from mmpareto.data.tables._table import Table
-from mmpareto.data.tables._tabular import Feature, table_tensor
-from mmpareto.data.tables._text import Tokens, token_tensor
+from mmpareto.data.tables._tabular import OneHot, Standardised, table_tensor
+from mmpareto.data.tables._text import Pretrained, Trigrams, token_tensor
+from mmpareto.errors import MMParetoError
 from mmpareto.specs import Shape, Text
 
 
@@ -34,7 +36,7 @@ class Opened:
         absent: For each sample that has a file, but nothing of the modality in it, why.
     """
 
-    items: Cache | Tensor
+    items: Cache | Uncached | Tensor
     index: Tensor
     transform: Transform
     damaged: Mapping[int, str] = field(default_factory=dict)
@@ -50,12 +52,14 @@ class Selection:
         train: Which of them are for training, bool [N].
         workers: Processes that decode; 0 decodes in this one.
         progress: Called with the modality, and how many of its files are done of how many.
+        cached: Whether what is decoded is kept on the disk.
     """
 
     places: np.ndarray
     train: np.ndarray
     workers: int = 0
     progress: Progress | None = None
+    cached: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +76,19 @@ class Input(ABC):
     def open(self, table: Table, samples: Selection) -> Opened:
         """The modality of all samples, decoded if it has not been before."""
 
+    @property
+    @abstractmethod
+    def cells(self) -> dict[str, str]:
+        """The columns that it reads, and what is in them: number, category, text, file or list."""
+
+    def fitted(self, transform: Transform) -> Self:
+        """The input as it reads new rows.
+
+        Args:
+            transform: What `open` returned with the statistics of the training part.
+        """
+        return self
+
 
 @dataclass(frozen=True, eq=False)
 class VectorInput(Input):
@@ -79,20 +96,30 @@ class VectorInput(Input):
 
     Args:
         column: Their column.
-        standardise: Whether they are brought to the training part's units.
+        transform: What they are brought to their units by.
+        standardise: Whether these are the training part's, and not known yet.
     """
 
     column: str
+    transform: Flat
     standardise: bool
 
+    @property
+    def cells(self) -> dict[str, str]:
+        return {self.column: "list"}
+
+    def fitted(self, transform: Transform) -> Self:
+        return replace(self, transform=cast("Flat", transform), standardise=False)
+
     def open(self, table: Table, samples: Selection) -> Opened:
-        rows, damaged = stacked(table.vectors[self.column], samples.places)
+        (width,) = cast("tuple[int]", self.shape)
+        rows, damaged = stacked(table.vectors[self.column], samples.places, width)
         index = _index(table, [self.column], samples)
-        flat = unchanged(rows.shape[1])
+        flat = self.transform
         if self.standardise:
             usable = samples.train & (index.numpy() >= 0)
             usable[list(damaged)] = False
-            flat = standardising(rows[usable], rows.shape[1])
+            flat = standardising(rows[usable], width)
         return Opened(torch.from_numpy(rows), index, flat, damaged)
 
 
@@ -106,7 +133,11 @@ class TextInput(Input):
     """
 
     column: str
-    tokens: Tokens
+    tokens: Trigrams | Pretrained
+
+    @property
+    def cells(self) -> dict[str, str]:
+        return {self.column: "text"}
 
     def open(self, table: Table, samples: Selection) -> Opened:
         assert isinstance(self.shape, Text)
@@ -122,12 +153,30 @@ class TableInput(Input):
     Args:
         columns: Their columns.
         features: How each column becomes numbers.
-        kinds: Types of the columns.
+
+    Raises:
+        MMParetoError: If they do not fit each other.
     """
 
     columns: Sequence[str]
-    features: Sequence[Feature]
-    kinds: Sequence[str]
+    features: Sequence[Standardised | OneHot]
+
+    def __post_init__(self) -> None:
+        width = sum(feature.width for feature in self.features)
+        if self.shape != (width,) or len(self.columns) != len(self.features):
+            raise MMParetoError(
+                f"A table should have a feature for each of {len(self.columns)} columns and the "
+                f"shape {self.shape}. Found {len(self.features)} features with {width} numbers."
+            )
+
+    @property
+    def kinds(self) -> list[str]:
+        """Types of the columns."""
+        return ["number" if isinstance(f, Standardised) else "category" for f in self.features]
+
+    @property
+    def cells(self) -> dict[str, str]:
+        return dict(zip(self.columns, self.kinds, strict=True))
 
     def open(self, table: Table, samples: Selection) -> Opened:
         columns = []

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from mmpareto.data.caching._cache import Decoder
 from mmpareto.data.media._array import ArrayDecoder
 from mmpareto.data.media._audio import SpectrogramDecoder
 from mmpareto.data.media._image import ImageDecoder
@@ -51,18 +50,18 @@ def make_input(settings: TableSettings, contents: Contents, modality: str) -> In
         return _table_input(contents, columns, train)
     if modality in contents.table.vectors:
         rows, _ = stacked(contents.table.vectors[modality], train)
-        return VectorInput((rows.shape[1],), modality, settings.standardise)
+        width = rows.shape[1]
+        return VectorInput((width,), modality, unchanged(width), settings.standardise)
     return _file_input(settings, contents, modality, train)
 
 
 def _table_input(contents: Contents, columns: list[str], train: np.ndarray) -> TableInput:
-    features, kinds = [], []
+    features = []
     for column in columns:
         kind = contents.types[column].kind
-        kinds.append(kind)
         features.append(FEATURES[kind].fit(cells_of(contents.table, column, kind, train)))
     width = sum(feature.width for feature in features)
-    return TableInput((width,), columns, features, kinds)
+    return TableInput((width,), columns, features)
 
 
 def _file_input(
@@ -90,7 +89,7 @@ def _file_input(
     return ArrayInput((width,), source, array, unchanged(width), settings.standardise)
 
 
-def _image_decoder(settings: TableSettings, paths: Iterable[Path]) -> Decoder:
+def _image_decoder(settings: TableSettings, paths: Iterable[Path]) -> ImageDecoder | GrayDecoder:
     levels = common_range(paths)
     if levels is None:
         return ImageDecoder(settings.image_size)

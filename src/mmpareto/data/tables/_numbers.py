@@ -41,7 +41,7 @@ def plain_numbers(column: pyarrow.StringArray) -> np.ndarray:
     return numbers
 
 
-def written_numbers(column: pyarrow.StringArray) -> np.ndarray:
+def written_numbers(column: pyarrow.StringArray, decimal_comma: bool | None = None) -> np.ndarray:
     """The numbers in a column as people write them, too.
 
     That is with separators of thousands, a decimal comma, a percent sign, a currency, a unit, or
@@ -49,6 +49,7 @@ def written_numbers(column: pyarrow.StringArray) -> np.ndarray:
 
     Args:
         column: Text, N cells.
+        decimal_comma: Whether a comma is a decimal one; None to find out.
 
     Returns:
         float64 [N], as from `plain_numbers`.
@@ -59,14 +60,29 @@ def written_numbers(column: pyarrow.StringArray) -> np.ndarray:
         >>> written_numbers(pyarrow.array(["1.234,50", "3,5 %", "1,500"])).tolist()
         [1234.5, 3.5, 1.5]
     """
-    text = compute.replace_substring(column, "\N{MINUS SIGN}", "-")
-    text = compute.replace_substring_regex(text, _BEFORE, r"\1")
-    text = compute.replace_substring_regex(text, _BEHIND, "")
-    text = compute.replace_substring_regex(text, _GROUPING, r"\1")
-    if compute.any(compute.match_substring_regex(text, _DECIMAL_COMMA)).as_py():
+    text = _bare(column)
+    if has_decimal_comma(column) if decimal_comma is None else decimal_comma:
         text = compute.replace_substring_regex(text, r"\.(\d{3})", r"\1")
         text = compute.replace_substring(text, ",", ".")
     else:
         text = compute.replace_substring_regex(text, r",(\d{3})", r"\1")
     plain = plain_numbers(column)
     return np.where(np.isnan(plain), plain_numbers(text), plain)
+
+
+def has_decimal_comma(column: pyarrow.StringArray) -> bool:
+    """Whether a cell of a column can only be read with a decimal comma.
+
+    Example:
+        >>> has_decimal_comma(pyarrow.array(["1,500", "3,5 %"]))
+        True
+    """
+    return bool(compute.any(compute.match_substring_regex(_bare(column), _DECIMAL_COMMA)).as_py())
+
+
+def _bare(column: pyarrow.StringArray) -> pyarrow.StringArray:
+    """Cells without what people write around numbers."""
+    text = compute.replace_substring(column, "\N{MINUS SIGN}", "-")
+    text = compute.replace_substring_regex(text, _BEFORE, r"\1")
+    text = compute.replace_substring_regex(text, _BEHIND, "")
+    return compute.replace_substring_regex(text, _GROUPING, r"\1")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
 from mmpareto.data._recipe import Progress
+from mmpareto.data.samples._transform import Transform
 from mmpareto.data.tables._contents import Contents
 from mmpareto.data.tables._decoded import Decoded, decode
 from mmpareto.data.tables._inputs import Input
 from mmpareto.data.tables._labels import make_target
 from mmpareto.data.tables._make_input import make_input
+from mmpareto.data.tables._reader import Reader, make_reader
 from mmpareto.data.tables._review import read_contents
 from mmpareto.data.tables._settings import TableSettings
 from mmpareto.errors import MMParetoError
@@ -66,3 +69,7 @@ class OpenTable:
             MMParetoError: If nothing can be trained on.
         """
         return decode(self.contents, self.inputs, self.target, workers, progress)
+
+    def reader(self, transforms: Mapping[str, Transform]) -> Reader:
+        """How a model that was trained on the table reads new rows, see `make_reader`."""
+        return make_reader(self.settings, self.contents, self.inputs, transforms)

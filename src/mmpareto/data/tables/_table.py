@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +52,7 @@ class Table:
         lists: Columns of lists of text.
         empty: For each column which of its cells are empty, but do not say that they are missing.
         markers: For each column the words that are read as missing, and how often they occur.
+        left_out: Why rows of the file are not in the table, by their numbers.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class Table:
     lists: set[str] = field(default_factory=set)
     empty: dict[str, np.ndarray] = field(default_factory=dict)
     markers: dict[str, dict[str, int]] = field(default_factory=dict)
+    left_out: dict[int, str] = field(default_factory=dict)
 
     @cached_property
     def _numbers(self) -> dict[str, np.ndarray]:
@@ -80,10 +82,17 @@ class Table:
             self._numbers[name] = plain_numbers(self.columns[name])
         return self._numbers[name]
 
-    def read_as_written(self, name: str) -> None:
+    def read_as_written(self, name: str, decimal_comma: bool | None = None) -> None:
         """Takes for a column's numbers those that people write, see `written_numbers`."""
         if np.isnan(self.numbers(name)[self.filled(name)]).any():
-            self._numbers[name] = written_numbers(self.columns[name])
+            self._numbers[name] = written_numbers(self.columns[name], decimal_comma)
+
+    def clear(self, name: str, places: Iterable[int]) -> None:
+        """Empties cells of a column."""
+        emptied = np.zeros(len(self.rows), bool)
+        emptied[list(places)] = True
+        nothing = pyarrow.scalar(None, pyarrow.string())
+        self.columns[name] = compute.if_else(emptied, nothing, self.columns[name])
 
     def filled(self, name: str) -> np.ndarray:
         """Which rows have something in a column; bool [N]."""
@@ -120,7 +129,7 @@ def read_table(path: Path | str, missing: Sequence[str] = MISSING) -> Table:
             raise MMParetoError(
                 f"{path} should name each column once. Found `{name}` several times."
             )
-    table = Table(path, {}, raw.rows, raw.total, raw.problems)
+    table = Table(path, {}, raw.rows, raw.total, raw.problems, left_out=raw.left_out)
     for place, name in enumerate(raw.header):
         if name:
             _add(table, name, raw, place, missing)

@@ -6,7 +6,8 @@ import unicodedata
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -56,43 +57,82 @@ class Trigrams(Tokens):
         return [zlib.crc32(gram) % (self.vocabulary - 1) + 1 for gram in grams]
 
 
+@dataclass(frozen=True, eq=False)
 class Pretrained(Tokens):
-    """The tokens of a tokenizer in Hugging Face's format, from files on this machine.
+    """The tokens of a tokenizer in Hugging Face's format.
 
     Its numbers are raised by one, for tokenizers differ in what 0 is.
 
     Args:
-        name: Folder of the tokenizer, or the name of one that has been downloaded before.
+        definition: All of the tokenizer, as its file ``tokenizer.json`` has it.
 
     Raises:
-        MMParetoError: If there is no such tokenizer.
+        MMParetoError: If it is none.
     """
 
-    def __init__(self, name: str) -> None:
+    definition: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        assert self.tokenizer is not None
+
+    @classmethod
+    def named(cls, name: str) -> Pretrained:
+        """The tokens of a tokenizer from files on this machine, none of which is a program.
+
+        Args:
+            name: Folder of the tokenizer, or the name of one that has been downloaded before.
+
+        Raises:
+            MMParetoError: If there is no such tokenizer.
+        """
         try:
             from transformers import AutoTokenizer
         except ImportError as error:
-            install = "pip install 'mmpareto[encoders]'"
-            raise MMParetoError(
-                f"Parameter `data.tokenizer` needs transformers. Run: {install}"
-            ) from error
+            raise _not_installed("transformers") from error
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(name, local_files_only=True)
-        except (OSError, ValueError, KeyError) as error:
+            tokenizer = AutoTokenizer.from_pretrained(
+                name, local_files_only=True, trust_remote_code=False
+            )
+            return cls(tokenizer.backend_tokenizer.to_str())
+        except (OSError, ValueError, KeyError, AttributeError) as error:
             raise MMParetoError(
-                "Parameter `data.tokenizer` should be a folder with a tokenizer, or the name of "
-                f"one downloaded before. Found '{name}': {' '.join(str(error).split())}"
+                "Parameter `data.tokenizer` should be a folder with a fast tokenizer, or the name "
+                f"of one downloaded before. Found '{name}': {' '.join(str(error).split())}"
             ) from error
-        self.vocabulary = len(self.tokenizer) + 1
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer itself, which neither cuts nor fills up."""
+        try:
+            from tokenizers import Tokenizer
+        except ImportError as error:
+            raise _not_installed("tokenizers") from error
+        try:
+            tokenizer = Tokenizer.from_str(self.definition)
+        except Exception as error:  # the one type that it raises
+            raise MMParetoError(f"A tokenizer should be one. Found: {error}") from error
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    @property
+    def vocabulary(self) -> int:  # type: ignore[override]
+        """See `Tokens`."""
+        return int(self.tokenizer.get_vocab_size()) + 1
 
     def numbers(self, text: str) -> list[int]:
         """The tokens of a text, with those that the tokenizer puts around it."""
-        return [number + 1 for number in self.tokenizer(text, verbose=False)["input_ids"]]
+        return [number + 1 for number in self.tokenizer.encode(text).ids]
 
 
-def make_tokens(tokenizer: str | None) -> Tokens:
+def _not_installed(package: str) -> MMParetoError:
+    install = "pip install 'mmpareto[encoders]'"
+    return MMParetoError(f"Parameter `data.tokenizer` needs {package}. Run: {install}")
+
+
+def make_tokens(tokenizer: str | None) -> Trigrams | Pretrained:
     """The tokens of a tokenizer, or trigrams for None."""
-    return Trigrams() if tokenizer is None else Pretrained(tokenizer)
+    return Trigrams() if tokenizer is None else Pretrained.named(tokenizer)
 
 
 def token_tensor(texts: Sequence[str], tokens: Tokens, length: int) -> Tensor:

@@ -1,0 +1,1 @@
+"""Arrays of all samples, a file or a part of one for each modality."""
