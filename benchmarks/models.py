@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -58,8 +59,7 @@ class LateFusion(nn.Module):
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Losses by objective, the joint one first."""
-        device = batch["label"].device.type
-        with torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32):
+        with self._precision(batch["label"].device.type):
             features = {name: encoder(batch[name]) for name, encoder in self.encoders.items()}
             everything = {"joint": torch.cat(list(features.values()), 1), **features}
             return {
@@ -68,6 +68,11 @@ class LateFusion(nn.Module):
             }
 
     losses = forward
+
+    def _precision(self, device: str) -> AbstractContextManager[object]:
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(device, self.dtype)
 
 
 def mlp(shape: Shape, hidden: int = 512, width: int = 128) -> Encoder:

@@ -94,7 +94,7 @@ def test_launches(dtype: torch.dtype) -> None:
     assert counts["step"] - counts["passes"] <= 120
 
 
-@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+@pytest.mark.parametrize("mode", ["default", "max-autotune-no-cudagraphs"])
 def test_compiled_encoders(mode: str) -> None:
     import torch._functorch.config  # keeps buffers that a second pass needs
 
@@ -111,6 +111,16 @@ def test_compiled_encoders(mode: str) -> None:
                 mp.backward(m.losses(batch), partition, mp.MMPareto())
             for compiled, plain in zip(model.parameters(), eager.parameters(), strict=True):
                 torch.testing.assert_close(compiled.grad, plain.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_encoders_compiled_to_cuda_graphs_are_refused() -> None:
+    model, batch = model_on_device("audio", "visual")
+    for encoder in model.encoders.values():
+        encoder.compile(mode="reduce-overhead")
+    for _ in range(3):  # run as they are, recorded, replayed
+        torch.compiler.cudagraph_mark_step_begin()
+        with pytest.raises(mp.MMParetoError, match="no-cudagraphs"):
+            mp.backward(model.losses(batch), model.partition, mp.MMPareto())
 
 
 def on_nccl(rank: int, world: int) -> list[Tensor]:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 import mmpareto as mp
 from mmpareto.gradients import _torch_compat
+from mmpareto.gradients._graph import nodes
 from mmpareto.gradients._torch_compat import _copy_with_strides
 from networks import LateFusion
 from slow_step import COMPARED, apart
@@ -283,6 +284,65 @@ def test_parameters_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
         step(model, mp.MMPareto(), 6)
     assert copied
     assert not set(copied) & {p.untyped_storage().data_ptr() for p in model.parameters()}
+
+
+@pytest.mark.parametrize("kind", ["every", "probe"])
+def test_no_grad_is_a_buffer_of_a_compiled_pass(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """In a CUDA graph the next forward pass would overwrite it."""
+    handed_out: list[Tensor] = []  # kept, so that no address is used twice
+    differentiate = torch.autograd.grad
+
+    def grad(*arguments: object, **options: object) -> tuple[Tensor | None, ...]:
+        gradients = differentiate(*arguments, **options)
+        # The compiler calls this too, with tensors that have no memory.
+        handed_out.extend(gradient for gradient in gradients if type(gradient) is Tensor)
+        return gradients
+
+    monkeypatch.setattr(torch.autograd, "grad", grad)
+    model = both()[1]
+    probe = {name: encoder._orig_mod[-1] for name, encoder in model.encoders.items()}
+    geometry = mp.Geometry(every=2) if kind == "every" else mp.Geometry(probe=probe)
+    with torch._functorch.config.patch(donated_buffer=False):
+        for _ in range(2):
+            grads = step(model, mp.MMPareto(), 6, geometry=geometry).values()
+            written = {grad.data_ptr() for grad in grads if grad is not None}
+            assert handed_out
+            assert not written & {gradient.data_ptr() for gradient in handed_out}
+
+
+class Recorded:
+    """Stands for what PyTorch keeps of a CUDA graph: on a processor there is none."""
+
+    def __init__(self, loss: Tensor) -> None:
+        self.current_node = self
+        node = next(filter(_torch_compat.is_compiled, nodes(loss)))
+        self.storages = [saved.untyped_storage() for saved in node.saved_tensors]
+
+    def get_manager(self, index: int, *, create_if_none_exists: bool) -> Recorded:
+        assert index == 0
+        assert not create_if_none_exists
+        return self
+
+    def path_live_weakrefs(self) -> list[torch.UntypedStorage]:
+        return self.storages
+
+
+def test_a_cuda_graph_is_refused_where_it_is_passed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its backward pass expects in one place what is copied: it would be recorded for ever."""
+    model = both()[1]
+    losses = model.losses(model.batch(size=6))
+    trees = Recorded(losses["audio"])
+    monkeypatch.setitem(sys.modules, "torch._inductor.cudagraph_trees", trees)
+    refused(model, lambda: mp.backward(losses, model.partition, mp.MMPareto()), "no-cudagraphs")
+    mp.backward(losses, model.partition, mp.Uniform(), geometry=None)
+
+
+def test_a_cuda_graph_of_another_module_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, other = both()[1], both()[1]
+    trees = Recorded(other.losses(other.batch(size=6))["audio"])
+    monkeypatch.setitem(sys.modules, "torch._inductor.cudagraph_trees", trees)
+    with torch._functorch.config.patch(donated_buffer=False):
+        step(model, mp.MMPareto(), 6)
 
 
 def test_the_remedy_for_donated_buffers_runs() -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 import mmpareto as mp
 from families import SHAPES, gradients, step
+from mmpareto.gradients import conflict
 from networks import LateFusion, every_method
 
 
@@ -86,6 +87,19 @@ def test_cosine_is_the_smallest_of_any_two() -> None:
 @pytest.mark.parametrize("family", ["orthogonal", "opposite"])
 def test_no_positive_product_is_a_conflict(family: str) -> None:
     assert step(gradients(family, 2), mp.Uniform())[1]["m1"].conflict
+
+
+@pytest.mark.parametrize("squares", [(1e38, 1e38), (1e38, 1e-38), (1e-38, 1e-38)], ids=str)
+@pytest.mark.parametrize("cosine", [1e-6, -1e-6])
+def test_neither_long_nor_short_gradients_lose_their_sign(
+    squares: tuple[float, float], cosine: float
+) -> None:
+    product = cosine * squares[0] ** 0.5 * squares[1] ** 0.5
+    gramian = torch.tensor([[squares[0], product], [product, squares[1]]])
+    assert conflict(gramian) == (cosine < 0)
+    third = torch.full((3, 3), 1e-3)
+    third[:2, :2] = gramian
+    assert conflict(third) == (cosine < 0)
 
 
 @pytest.mark.parametrize("rows", [[], [0], [1], [0, 1]], ids=str)

@@ -103,4 +103,5 @@ def test_paths_are_built_from_constants_and_file_names(path: Path) -> None:
             part = node.right
             constant = isinstance(part, ast.Name) and part.id.isupper()
             constant |= isinstance(part, ast.Constant) and isinstance(part.value, str)
+            constant |= isinstance(part, ast.Call) and ast.unparse(part.func) == "file_name"
             assert constant or ast.unparse(part) in PARTS_OF_PATHS, ast.unparse(node)

@@ -78,9 +78,8 @@ def weights_in_conflict(gramian: Tensor) -> Tensor:
     """
     if len(gramian) > 2:
         return nonzero(gramian).sum() * min_norm_weights(gramian)
-    wide = _wide(gramian)
-    weights = wide.diagonal().flip(0) - wide[0, -1]
-    return (weights / weights.mean()).to(gramian.dtype)
+    weights = gramian.diagonal().flip(0) - gramian[0, -1]  # a sum of what is not negative
+    return weights / weights.mean()
 
 
 def _wide(gramian: Tensor) -> Tensor:

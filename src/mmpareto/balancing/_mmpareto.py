@@ -87,7 +87,7 @@ class MMPareto(GradientIntegration):
 
     def weights(self, gramians: Tensor) -> Tensor:
         gramian = whole(gramians)
-        a = weights_in_conflict(gramian).masked_fill(~conflict(gramian), 1.0)
+        a = torch.where(conflict(gramian), weights_in_conflict(gramian), 1.0)
         measured = gramian if self.granularity == "encoder" else gramians
         return self.gamma * _stretch(measured, a)[..., None] * a
 
@@ -100,10 +100,12 @@ def _stretch(gramian: Tensor, a: Tensor) -> Tensor:
         a: Tensor [m].
     """
     total = gramian.sum((-2, -1))
-    length = gramian @ a @ a
-    scale = gramian.diagonal(dim1=-2, dim2=-1) @ a.square()
-    # |h|^2 is a difference of terms as large as `scale`. Where it is below their rounding error the
-    # ratio is noise, infinite or NaN (as in the authors' code), and would make a step of any
+    products = gramian @ a
+    length = products @ a
+    # |h|^2 is a difference of terms as large as |a_i g_i|^2. Where it is below their rounding error
+    # the ratio is noise, infinite or NaN (as in the authors' code), and would make a step of any
     # length.
-    cancels = length <= 16 * torch.finfo(gramian.dtype).eps * scale
+    rounding = 16 * torch.finfo(gramian.dtype).eps
+    lengths = gramian.diagonal(dim1=-2, dim2=-1)
+    cancels = torch.addcmul(products, lengths, a, value=-rounding) @ a <= 0
     return (total / length).masked_fill(cancels, 1.0).clamp(min=1).sqrt()

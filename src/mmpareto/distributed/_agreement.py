@@ -43,7 +43,7 @@ def agree(
     communicator: Communicator,
     partition: Partition,
     describe: Callable[[], Graphs],
-    settings: object = None,
+    settings: Callable[[], object],
 ) -> Graphs:
     """Tells what the graphs of a step are on all processes together, in an order equal on all.
 
@@ -51,7 +51,7 @@ def agree(
         communicator: The processes.
         partition: The encoders.
         describe: Reads the graphs of this process.
-        settings: What has to be equal on all; its ``repr`` is compared.
+        settings: Gives what has to be equal on all; its ``repr`` is compared.
 
     Returns:
         For each objective of any process, the joint one first, the parameters of the model that it
@@ -69,7 +69,7 @@ def agree(
         ordered = {name: list(reach[name]) for name in _joint_first(reach)}
         agreed = Graphs(ordered, graphs.custom, graphs.zeros)
     else:
-        agreed = _agree_with_others(communicator, partition, describe, settings)
+        agreed = _agree_with_others(communicator, partition, describe, settings())
     _check_reached(agreed.reach, communicator)
     return agreed
 

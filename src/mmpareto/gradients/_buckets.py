@@ -82,7 +82,7 @@ def side_by_side(
         >>> [tensor.shape for tensor in buckets.apart(buckets.rows[0])]
         [torch.Size([2, 2]), torch.Size([2])]
     """
-    numbers = _packed(gradients, groups) if joined else []
+    numbers = _packed(gradients, groups) if joined and _may_be_joined(gradients) else []
     if len(numbers) in (0, len(groups)):
         rows = list(map(list, gradients))
         _empty(gradients)
@@ -116,6 +116,14 @@ def as_matrix(vectors: Sequence[Tensor | None]) -> Tensor | None:
     if first.dim() != 1 or any(vector is None or vector._base is not base for vector in vectors):
         return None
     return base.view(len(vectors), -1)
+
+
+def _may_be_joined(gradients: Sequence[Column]) -> bool:
+    """Whether a bucket has room at all, on the device of an encoder."""
+    for gradient in chain.from_iterable(gradients):
+        if gradient is not None:
+            return largest_bucket(gradient.device) > 0
+    return False
 
 
 def _packed(rows: Sequence[Column], groups: Sequence[object]) -> list[list[int]]:

@@ -12,6 +12,9 @@ from mmpareto.gradients._buckets import as_matrix, largest_bucket
 from mmpareto.gradients._collect import Gradients
 from mmpareto.gradients._torch_compat import run_accumulation_hooks
 
+_LITTLE = 2**16
+"""Bytes that cost less than a call, on any device."""
+
 
 def combine(gradients: list[list[Tensor | None]], weights: Tensor) -> list[Tensor | None]:
     """Weighted sum of several objectives' gradients on one encoder.
@@ -55,15 +58,16 @@ def _weighted_sum(
     for gradient, weight in zip(summands, weights, strict=True):
         if gradient is None:
             continue
-        wide = gradient.to(torch.promote_types(gradient.dtype, weight.dtype))
-        factor = weight.to(wide.dtype)
+        dtype, wide, factor = gradient.dtype, gradient, weight
+        if dtype != weight.dtype:
+            precise = torch.promote_types(dtype, weight.dtype)
+            wide, factor = gradient.to(precise), weight.to(precise)
         if total is None:
             total = wide * factor
         elif total.layout == torch.strided:
             total.addcmul_(wide, factor)
         else:  # nested tensors know no addcmul_
             total = total + wide * factor
-        dtype = gradient.dtype
     return None if total is None else total.to(dtype)
 
 
@@ -94,12 +98,13 @@ def _some(
     """As many of `gradients` as a bucket holds: those not in `total`, and those that are."""
     new: dict[Tensor, Tensor] = {}
     known: dict[Tensor, Tensor] = {}
-    size, largest = 0, 1
+    size, largest = 0, _LITTLE
     while gradients and size < largest:
         parameter, gradient = gradients.popitem()
         if gradient is not None:
             (known if parameter in total else new)[parameter] = gradient
-            size, largest = size + gradient.nbytes, largest_bucket(gradient.device)
+            size += gradient.nbytes
+            largest = max(_LITTLE, largest_bucket(gradient.device))
     return new, known
 
 

@@ -38,17 +38,20 @@ def gramians(gradients: Sequence[Sequence[Tensor | None]]) -> Tensor:
             if gradient is not None:
                 dtype = torch.promote_types(dtype, gradient.dtype)
                 device = gradient.device
-    zero = torch.zeros((), device=device, dtype=dtype)
-    products: list[Tensor] = []
+    products: list[Tensor | None] = []
     for tensors in zip(*gradients, strict=True):
-        products.extend(_products(tensors, dtype, zero))
-    return torch.stack(products).view(-1, len(gradients), len(gradients))
+        products.extend(_products(tensors, dtype))
+    complete = present(products)
+    if len(complete) < len(products):
+        zero = torch.zeros((), device=device, dtype=dtype)
+        complete = [zero if product is None else product for product in products]
+    return torch.stack(complete).view(-1, len(gradients), len(gradients))
 
 
-def _products(gradients: Sequence[Tensor | None], dtype: torch.dtype, zero: Tensor) -> list[Tensor]:
-    """All m x m inner products on one part, row by row, each computed once."""
+def _products(gradients: Sequence[Tensor | None], dtype: torch.dtype) -> list[Tensor | None]:
+    """All m x m inner products on one part, row by row, each computed once; None for zero."""
     m, matrix = len(gradients), as_matrix(gradients)
-    products = [zero] * (m * m)
+    products: list[Tensor | None] = [None] * (m * m)
     if matrix is not None:
         wide = matrix.to(dtype)
         for i in range(m):
@@ -90,9 +93,10 @@ def conflict(gramian: Tensor) -> Tensor:
     Returns:
         Boolean 0-d tensor.
     """
-    length = norms(gramian)
     # Of a zero gradient, and of one that is not finite, these are no numbers.
-    return (gramian / length[:, None] / length <= 0).any()
+    shares = gramian / gramian.diagonal()
+    pairs = torch.maximum(shares, shares.T) <= 0
+    return pairs[0, 1] if len(pairs) == 2 else pairs.any()
 
 
 def cosine(gramian: Tensor) -> Tensor:

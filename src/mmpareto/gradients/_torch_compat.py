@@ -5,8 +5,9 @@ Checked with torch 2.13. What is missing in another version turns a service off,
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
 
@@ -80,20 +81,53 @@ def copy_saved_tensors(node: Node) -> None:
     from inductor's cache on disk, which does not ask for the option. Further passes would be wrong
     then, without a word.
     """
-    kept: set[int] = set()
+    _check_no_cuda_graph(node)
+    leaves: list[Tensor] = []
     for child, _ in node.next_functions:
         leaf = None if child is None else leaf_of(child)
-        if leaf is not None and leaf.layout == torch.strided:
-            kept.add(leaf.untyped_storage().data_ptr())
+        if leaf is not None:
+            leaves.append(leaf)
+    kept = _addresses(leaves)
 
     def copy_unless_kept(saved: Tensor) -> Tensor:
-        if saved.layout == torch.strided and saved.untyped_storage().data_ptr() in kept:
-            return saved
-        return _copy_with_strides(saved)
+        return _copy_with_strides(saved) if kept.isdisjoint(_addresses([saved])) else saved
 
     with suppress(RuntimeError):  # done already for another objective, or freed
         for saved in node._raw_saved_tensors:  # type: ignore[attr-defined]
             saved.register_hooks(_itself, copy_unless_kept)
+
+
+def _check_no_cuda_graph(node: Node) -> None:
+    """Raises if a compiled node belongs to a CUDA graph of the compiler's.
+
+    The graph of its backward pass expects what was saved where the forward pass left it, and would
+    be recorded anew for each copy, without end.
+    """
+    trees: Any = sys.modules.get("torch._inductor.cudagraph_trees")
+    if trees is None:  # no module was compiled to CUDA graphs
+        return
+    saved: tuple[Tensor, ...] = ()
+    with suppress(RuntimeError):  # freed
+        saved = node.saved_tensors  # type: ignore[attr-defined]
+    for index in {tensor.device.index or 0 for tensor in saved}:
+        manager = trees.get_manager(index, create_if_none_exists=False)
+        recorded = None if manager is None else manager.current_node
+        live = [] if recorded is None else recorded.path_live_weakrefs()
+        if not _addresses(saved).isdisjoint(storage.data_ptr() for storage in live):
+            raise MMParetoError(
+                "A compiled module should allow several backward passes. Found one in a CUDA graph "
+                '(mode="reduce-overhead" or "max-autotune"), which would be recorded anew in every '
+                'pass. Compile it with the default mode, or mode="max-autotune-no-cudagraphs".'
+            )
+
+
+def _addresses(tensors: Iterable[Tensor]) -> set[int]:
+    """Where the storages of those that have one begin."""
+    addresses = set()
+    for tensor in tensors:
+        if tensor.layout == torch.strided:
+            addresses.add(tensor.untyped_storage().data_ptr())
+    return addresses
 
 
 def _itself(saved: Tensor) -> Tensor:

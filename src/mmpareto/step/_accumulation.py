@@ -135,7 +135,7 @@ class Accumulation:
             communicator,
             self._partition,
             lambda: self._read(sums, zeros),
-            (describe(self._balancer or self._method), *self._geometry.settings()),
+            lambda: (describe(self._balancer or self._method), *self._geometry.settings()),
         )
         check_required(self._method, graphs.reach)
         return Step(

@@ -121,9 +121,10 @@ def _settle(
 def _buckets(step: Step, name: str, gradients: dict[str, list[Tensor | None]]) -> Buckets:
     """The gradients on an encoder in buckets, those of its probe apart; taken from `gradients`."""
     parameters, probe = step.encoders[name].parameters, step.geometry.probe
-    probed = set(parameters if probe is None or name not in probe else probe[name])
-    groups = list(map(probed.__contains__, parameters))
-    check_probed(name, gradients, [list(compress(row, groups)) for row in gradients.values()])
+    groups = [True] * len(parameters)
+    if probe is not None and name in probe:
+        groups = list(map(set(probe[name]).__contains__, parameters))
+        check_probed(name, gradients, [list(compress(row, groups)) for row in gradients.values()])
     return side_by_side(list(gradients.values()), groups, joined=not step.per_tensor)
 
 

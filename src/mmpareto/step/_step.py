@@ -192,7 +192,9 @@ def agree_on_step(
         check_meaning(graphs, partition, geometry, communicator)
         return graphs
 
-    settings = describe(method), *geometry.settings()
+    def settings() -> object:
+        return describe(method), *geometry.settings()
+
     graphs = agree(communicator, partition, read, settings)
     check_required(checked[0], graphs.reach)
     return Step(
