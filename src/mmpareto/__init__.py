@@ -2,6 +2,7 @@
 
 from mmpareto._load import load as load
 from mmpareto.balancing import AGM as AGM
+from mmpareto.balancing import CGGM as CGGM
 from mmpareto.balancing import DGL as DGL
 from mmpareto.balancing import IMTLG as IMTLG
 from mmpareto.balancing import LFM as LFM
@@ -20,6 +21,7 @@ from mmpareto.balancing import DualProj as DualProj
 from mmpareto.balancing import Ensemble as Ensemble
 from mmpareto.balancing import GBlending as GBlending
 from mmpareto.balancing import GradientIntegration as GradientIntegration
+from mmpareto.balancing import GradNorm as GradNorm
 from mmpareto.balancing import InfoReg as InfoReg
 from mmpareto.balancing import Joint as Joint
 from mmpareto.balancing import LossWeighting as LossWeighting
@@ -29,6 +31,7 @@ from mmpareto.balancing import MMPareto as MMPareto
 from mmpareto.balancing import ModalityDropout as ModalityDropout
 from mmpareto.balancing import NashMTL as NashMTL
 from mmpareto.balancing import PCGrad as PCGrad
+from mmpareto.balancing import ReconBoost as ReconBoost
 from mmpareto.balancing import Relearning as Relearning
 from mmpareto.balancing import ScaledUniform as ScaledUniform
 from mmpareto.balancing import Setup as Setup

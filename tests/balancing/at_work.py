@@ -64,11 +64,21 @@ class Configuration:
 
 @dataclass
 class Loop:
-    """A model, a method at work on it, and an optimizer."""
+    """A model, a method at work on it, and an optimizer.
+
+    Args:
+        method: The method.
+        model: The model.
+        seed: Seed of the method.
+        lessons: Steps of those trainings that come first.
+        rate: The learning rate.
+    """
 
     method: Any
     model: LateFusion = field(default_factory=make_model)
     seed: int = 0
+    lessons: int = 0
+    rate: float = 0.1
 
     def __post_init__(self) -> None:
         self.method.adapt(self.model)
@@ -76,13 +86,24 @@ class Loop:
         self.partition = mp.Partition(self.model, **self.model.encoders)
         names = tuple(self.model.encoders)
         trained = {
-            name: make_model(first.modalities or names, self.dtype)
+            name: self.taught(first.modalities or names)
             for name, first in self.method.trainings(Configuration(self.method, names)).items()
         }
         setup = Setup(self.partition, TARGET, self.model.widths, trained)
         self.balancer = Balancer(self.method, self.partition, seed=self.seed, setup=setup)
-        self.optimizer = torch.optim.SGD(self.model.parameters(), 0.1, momentum=0.9)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), self.rate, momentum=0.9)
         self.initial = {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    def taught(self, modalities: tuple[str, ...]) -> LateFusion:
+        """A model of a training that comes first."""
+        model = make_model(modalities, self.dtype)
+        optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+        for number in range(self.lessons):
+            batch = select_modalities(make_batch(number, dtype=self.dtype), modalities)
+            optimizer.zero_grad()
+            torch.stack([*view_of(TARGET, model, batch).losses.values()]).sum().backward()
+            optimizer.step()
+        return model
 
     def view(self, batch: Batch, epoch: int = 0) -> View:
         return view_of(TARGET, self.model, batch, epoch)
@@ -103,7 +124,13 @@ class Loop:
 
     def begin(self, epoch: int) -> None:
         self.balancer.survey(
-            Survey(epoch, self.partition, self.read, lambda: self.initial),
+            Survey(
+                epoch,
+                self.partition,
+                self.read,
+                lambda: self.initial,
+                self.optimizer.state.clear,
+            )
         )
 
     def read(self, part: str, model: Any = None) -> Iterator[View]:

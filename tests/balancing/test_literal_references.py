@@ -21,6 +21,8 @@ import mmpareto as mp
 from balancing.at_work import STEPS_PER_EPOCH, Loop, make_batch, make_model
 from mmpareto import balancing
 from mmpareto.balancing._kmeans import kmeans
+from mmpareto.balancing._mmcosine import CosineHead
+from mmpareto.balancing._moment import generator
 from mmpareto.models import LateFusion
 
 NAMES = ("audio", "visual", "text")
@@ -304,6 +306,77 @@ def blending(slow: Slow) -> Any:
     return {}, 0.0, None
 
 
+def drop(slow: Slow, rates: dict[str, float]) -> None:
+    """Features are dropped sample by sample, by the numbers that the method draws."""
+    drawn = torch.rand(8, 3, generator=generator(torch.device("cpu"), 0, slow.number, 0))
+    left = []
+    for i in range(8):
+        kept = [float(drawn[i, k]) >= rates[m] for k, m in enumerate(NAMES)]
+        if not any(kept):
+            kept = [True] * 3
+        slow.store["dropped"] = slow.store.get("dropped", 0) + kept.count(False)
+        scale = 1 / (1 - sum(rates.values()) / 3)
+        parts = [slow.x[m][i] * scale * keep for m, keep in zip(NAMES, kept, strict=True)]
+        left.append(slow.model.joint(torch.cat(parts)))
+    slow.joint = torch.stack(left)
+
+
+def dropout(slow: Slow) -> Any:
+    drop(slow, dict.fromkeys(NAMES, 0.4))
+    return {}, 0.0, None
+
+
+def opm(slow: Slow) -> Any:
+    s = {m: float(slow.truth(slow.shares[m]).mean()) for m in NAMES}
+    rho = {m: s[m] / others(s, m) for m in NAMES}
+    drop(slow, slow.store.get("rates", dict.fromkeys(NAMES, 0.0)))
+    slow.store["rates"] = {
+        m: 0.5 * (1 + 0.5 * math.tanh(r - 1)) if r > 1 else 0.0 for m, r in rho.items()
+    }
+    return {}, 0.0, None
+
+
+def cggm(slow: Slow) -> Any:
+    accuracy = {}
+    for m in NAMES:
+        right = 0
+        for row, label in zip(slow.heads[m].tolist(), slow.label.tolist(), strict=True):
+            right += row.index(max(row)) == label
+        accuracy[m] = right / 8
+    before = slow.store.get("accuracy", accuracy)
+    slow.store["accuracy"] = accuracy
+    gains = {m: max(accuracy[m] - before[m], 0.0) for m in NAMES}
+    total = sum(gains.values())
+    return {m: 1.4 * ((total - gains[m]) / total if total else 2 / 3) for m in NAMES}, 0.0, None
+
+
+def gradnorm(slow: Slow) -> Any:
+    weights = slow.store.setdefault("weights", {m: [1.0, 1.0] for m in NAMES})
+    first = slow.store.setdefault("first", {})
+    slow.weights = {m: weights[m][1] / weights[m][0] for m in NAMES}
+    scales = {m: weights[m][0] for m in NAMES}
+    for m in NAMES:
+        lengths, losses = [], []
+        for logits in (slow.joint, slow.heads[m]):
+            squares = []
+            for i in range(8):
+                loss = functional.cross_entropy(logits[i], slow.label[i])
+                (gradient,) = torch.autograd.grad(loss, slow.x[m], retain_graph=True)
+                squares.append(float(gradient[i].square().sum()))
+            lengths.append(math.sqrt(sum(squares) / 8))
+            losses.append(float(functional.cross_entropy(logits.detach(), slow.label)))
+        start = first.setdefault(m, losses)
+        ratios = [loss / begun for loss, begun in zip(losses, start, strict=True)]
+        pulls = [weight * length for weight, length in zip(weights[m], lengths, strict=True)]
+        moved = []
+        for i in range(2):
+            target = sum(pulls) / 2 * (ratios[i] / (sum(ratios) / 2)) ** 1.5
+            sign = (pulls[i] > target) - (pulls[i] < target)
+            moved.append(weights[m][i] - 0.1 * lengths[i] / (sum(lengths) / 2) * sign)
+        weights[m] = [2 * weight / sum(moved) for weight in moved]
+    return scales, 0.0, None
+
+
 def nothing(slow: Slow) -> Any:
     return {}, 0.0, None
 
@@ -324,6 +397,12 @@ CASES: dict[str, tuple[mp.Method, Reference, Callable[[Slow], None] | None, tupl
     ),
     "g-blending": (balancing.GBlending(), blending, begin_blending, ("joint", *NAMES)),
     "dgl": (balancing.DGL(), nothing, None, NAMES),
+    "modality-dropout": (balancing.ModalityDropout(rate=0.4), dropout, None, ("joint",)),
+    "opm": (balancing.OPM(), opm, None, ("joint",)),
+    "cggm": (balancing.CGGM(rho=1.4), cggm, None, ("joint",)),
+    "gradnorm": (
+        balancing.GradNorm(alpha=1.5, rate=0.1), gradnorm, None, ("joint", *NAMES)
+    ),
 }  # fmt: skip
 
 
@@ -375,12 +454,153 @@ class Nothing(mp.LossWeighting):
     """Overrides nothing."""
 
 
-@pytest.mark.parametrize("method", [balancing.MLB(alpha=0.0), Nothing()], ids=repr)
+UNIFORM = [balancing.MLB(alpha=0.0), balancing.GradNorm(rate=0.0), Nothing()]
+
+
+@pytest.mark.parametrize("method", UNIFORM, ids=repr)
 def test_is_uniform_in_the_limit(method: mp.Method) -> None:
     work, plain = Loop(method), Loop(balancing.Uniform())
     work.train(12)
     plain.train(12)
     torch.testing.assert_close(work.weights(), plain.weights(), rtol=1e-12, atol=1e-13)
+
+
+@dataclass(frozen=True)
+class Steady(balancing.CGGM):
+    """Whose modalities are never right."""
+
+    def evidence(self, view: Any, memory: Any) -> Any:
+        return {m: torch.zeros(len(view.label)).double() for m in view.features}
+
+
+@dataclass(frozen=True)
+class Unprojected(balancing.MLA):
+    """Whose shared head takes its gradient as it is."""
+
+    def additions(self, moment: Any, memory: Any) -> Any:
+        return {}
+
+
+@dataclass(frozen=True)
+class OfMeanLogits(mp.LossWeighting):
+    """Twice the loss of the heads' mean logits."""
+
+    def objectives(self, view: Any, evidence: Any, memory: Any) -> Any:
+        mean = torch.stack([view.logits[m] for m in NAMES]).mean(0)
+        return {"joint": 2 * view.joint_loss(mean)}
+
+
+@dataclass(frozen=True)
+class Alike(balancing.GBlending):
+    """Whose heads all learn and overfit alike."""
+
+    def raw_weight(self, before: Tensor, after: Tensor) -> Tensor:
+        return torch.ones((), dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class AQuarter(mp.LossWeighting):
+    """A quarter of every loss."""
+
+    def objectives(self, view: Any, evidence: Any, memory: Any) -> Any:
+        return {name: loss / 4 for name, loss in view.losses.items()}
+
+
+LIMITS = {
+    "cggm": (Steady(rho=1.5), balancing.Joint()),
+    "mla": (balancing.MLA(alpha=1e14), Unprojected()),
+    "lfm": (balancing.LFM(first=1.0, last=1.0), OfMeanLogits()),
+    "g-blending": (Alike(), AQuarter()),
+}
+
+
+@pytest.mark.parametrize("case", LIMITS.values(), ids=LIMITS)
+def test_is_a_plainer_training_in_the_limit(case: tuple[mp.Method, mp.Method]) -> None:
+    limit, plain = map(Loop, case)
+    limit.train(12)
+    plain.train(12)
+    torch.testing.assert_close(limit.weights(), plain.weights(), rtol=1e-11, atol=1e-12)
+
+
+@dataclass(frozen=True)
+class OwnLosses(mp.LossWeighting):
+    """Without a joint loss."""
+
+    def objectives(self, view: Any, evidence: Any, memory: Any) -> Any:
+        return {m: view.losses[m] for m in view.features}
+
+
+def test_detached_encoders_are_those_of_models_without_a_joint_loss() -> None:
+    detached, apart = Loop(balancing.DGL()), Loop(OwnLosses())
+    detached.train(12)
+    apart.train(12)
+    for name, parameter in apart.model.encoders.named_parameters():
+        got = detached.model.encoders.get_parameter(name)
+        torch.testing.assert_close(got, parameter, rtol=1e-12, atol=1e-13)
+
+
+def test_a_head_of_cosines_is_linear_for_directions() -> None:
+    head = CosineHead({"audio": 2, "visual": 2}, 3, 1.0).double()
+    parts = torch.randn(3, 2, 2, generator=torch.Generator().manual_seed(0)).double()
+    head.weight.data.copy_(functional.normalize(parts, dim=2).flatten(1))
+    features = functional.normalize(parts[:2] + 1, dim=2).flatten(1)
+    torch.testing.assert_close(head(features), features @ head.weight.T)
+
+
+def test_stages_are_those_of_the_equations() -> None:
+    """Alone, together, alone, together: each with an optimizer that remembers nothing."""
+    work, model = Loop(balancing.ReconBoost(strength=3.0, alone=1, together=1)), make_model()
+    work.train(4 * STEPS_PER_EPOCH)
+    for number in range(4 * STEPS_PER_EPOCH):
+        if number % STEPS_PER_EPOCH == 0:
+            momentum: dict[Tensor, Tensor] = {}
+        batch, epoch = make_batch(number), number // STEPS_PER_EPOCH
+        z = {m: model.unimodal[m](model.encoders[m](batch["inputs"][m])) for m in NAMES}
+        if epoch % 2:
+            learners = list(NAMES)
+            loss = functional.cross_entropy(z["audio"] + z["visual"] + z["text"], batch["label"])
+        else:
+            learners = [NAMES[epoch // 2]]
+            loss = torch.zeros((), dtype=torch.float64)
+            for i, label in enumerate(batch["label"].tolist()):
+                rest = sum(z[m][i].detach() for m in NAMES if m not in learners)
+                soft = 3.0 - rest.softmax(0)[label]
+                loss = loss - soft * z[learners[0]][i].log_softmax(0)[label] / (3 * 8)
+        for m in learners:
+            learned = [*model.encoders[m].parameters(), *model.unimodal[m].parameters()]
+            parts = torch.autograd.grad(loss, learned, retain_graph=True)
+            for parameter, gradient in zip(learned, parts, strict=True):
+                momentum[parameter] = 0.9 * momentum.get(parameter, 0) + gradient
+        with torch.no_grad():
+            for parameter, velocity in momentum.items():
+                parameter -= 0.1 * velocity
+    expected = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+    torch.testing.assert_close(work.weights(), expected, rtol=1e-9, atol=1e-10)
+
+
+def test_the_first_stage_is_a_training_of_one_modality_beside_equal_odds() -> None:
+    """Others that say nothing leave cross-entropy, and the other encoders stay where they are."""
+    method = balancing.ReconBoost(alone=4, together=0)
+    work, model = Loop(method), make_model(("audio",))
+    for m in ("visual", "text"):
+        for parameter in work.model.unimodal[m].parameters():
+            parameter.data.zero_()
+    model.encoders["audio"].load_state_dict(work.model.encoders["audio"].state_dict())
+    model.unimodal["audio"].load_state_dict(work.model.unimodal["audio"].state_dict())
+    start = work.model.encoders["text"][0].weight.clone()
+    work.train(8)
+    assert torch.equal(work.model.encoders["text"][0].weight, start)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    for number in range(8):
+        batch = make_batch(number)
+        logits = model.unimodal["audio"](model.encoders["audio"](batch["inputs"]["audio"]))
+        optimizer.zero_grad()
+        loss = functional.cross_entropy(logits, batch["label"])
+        ((5.0 - 1 / 3) / 3 * loss).backward()
+        optimizer.step()
+    for name, parameter in model.encoders.named_parameters():
+        got = work.model.encoders.get_parameter(name)
+        torch.testing.assert_close(got, parameter, rtol=1e-11, atol=1e-12)
 
 
 def test_alternating_steps_are_those_of_the_equations() -> None:

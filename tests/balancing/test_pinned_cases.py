@@ -326,3 +326,42 @@ def test_mla_needs_features_of_one_width() -> None:
     heads = nn.ModuleDict({"audio": nn.Linear(3, 2), "visual": nn.Linear(4, 2)})
     with pytest.raises(mp.MMParetoError, match="equal widths"):
         balancing.MLA().adapt(nn.ModuleDict({"unimodal": heads}))
+
+
+def test_cggm_slows_who_gains_and_stays_bounded() -> None:
+    """The release divides by the sum of all gains, which may be 0 or negative."""
+    method = balancing.CGGM(rho=1.3)
+    assert method.factors(torch.tensor([0.02, 0.08]).double()).tolist() == near([1.04, 0.26])
+    assert method.factors(torch.tensor([-0.1, 0.1]).double()).tolist() == near([1.3, 0.0])
+    assert method.factors(torch.tensor([-0.1, 0.0]).double()).tolist() == near([0.65, 0.65])
+    assert method.factors(torch.tensor([0.1]).double()).tolist() == [1.0]
+
+
+def test_gradnorm() -> None:
+    lengths, ratios = torch.tensor([1.0, 2.0]).double().sqrt(), torch.tensor([0.5, 1.0]).double()
+    method = balancing.GradNorm(alpha=1.5)
+    assert method.targets(lengths, ratios).tolist() == near([0.6570657, 1.8584625])
+    equal = balancing.GradNorm(alpha=0.0).targets(lengths, ratios)
+    assert equal.tolist() == near([1.2071068, 1.2071068])
+
+
+def test_gradnorm_weights_do_not_depend_on_the_scale_of_the_gradients() -> None:
+    left, right = Loop(balancing.GradNorm()), Loop(balancing.GradNorm())
+    means = {m: torch.tensor([1.0, 2.0, 3.0, 4.0]).double() for m in left.partition}
+    large = {m: torch.tensor([1.0, 2.0, 3e8, 4e8]).double() for m in left.partition}
+    for work, shown in ((left, means), (right, large)):
+        work.method.scales(Evidence(shown, TRUE), work.balancer.memory)
+    weights = left.balancer.memory.weights
+    torch.testing.assert_close(weights, right.balancer.memory.weights)
+    assert (weights[:, 0] > 1).all()
+    torch.testing.assert_close(weights.sum(1), torch.full((3,), 2.0).double())
+
+
+def test_reconboost() -> None:
+    first, others = torch.tensor([[1.0, 0.0]]).double(), torch.zeros(1, 2).double()
+    loss = balancing.ReconBoost().alone_loss(first, others, torch.tensor([0]))
+    assert float(loss) == pytest.approx(0.7048388, abs=6e-8)
+    method = balancing.ReconBoost(alone=2, together=1)
+    stages = [method.stage(epoch) for epoch in range(7)]
+    pair = [(0, True), (0, True), (0, False), (1, True), (1, True), (1, False)]
+    assert stages == [*pair, (2, True)]

@@ -2,9 +2,13 @@
 
 from mmpareto.balancing._agm import AGM as AGM
 from mmpareto.balancing._aligned_mtl import AlignedMTL as AlignedMTL
+from mmpareto.balancing._as_method import as_method as as_method
+from mmpareto.balancing._as_method import check_required as check_required
+from mmpareto.balancing._as_method import describe as describe
 from mmpareto.balancing._balancer import AT_WORK as AT_WORK
 from mmpareto.balancing._balancer import Balancer as Balancer
 from mmpareto.balancing._cagrad import CAGrad as CAGrad
+from mmpareto.balancing._cggm import CGGM as CGGM
 from mmpareto.balancing._conflict_free import ConFIG as ConFIG
 from mmpareto.balancing._dgl import DGL as DGL
 from mmpareto.balancing._dualproj import DualProj as DualProj
@@ -13,6 +17,7 @@ from mmpareto.balancing._evidence import Evidence as Evidence
 from mmpareto.balancing._facts import Facts as Facts
 from mmpareto.balancing._facts import Range as Range
 from mmpareto.balancing._g_blending import GBlending as GBlending
+from mmpareto.balancing._gradnorm import GradNorm as GradNorm
 from mmpareto.balancing._hooks import Method as Method
 from mmpareto.balancing._hooks import overrides as overrides
 from mmpareto.balancing._imtlg import IMTLG as IMTLG
@@ -23,9 +28,6 @@ from mmpareto.balancing._method import CustomWeighting as CustomWeighting
 from mmpareto.balancing._method import GradientIntegration as GradientIntegration
 from mmpareto.balancing._method import GramianWeighting as GramianWeighting
 from mmpareto.balancing._method import LossWeighting as LossWeighting
-from mmpareto.balancing._method import as_method as as_method
-from mmpareto.balancing._method import check_required as check_required
-from mmpareto.balancing._method import describe as describe
 from mmpareto.balancing._mgda import MGDA as MGDA
 from mmpareto.balancing._mla import MLA as MLA
 from mmpareto.balancing._mlb import MLB as MLB
@@ -38,6 +40,7 @@ from mmpareto.balancing._ogm_ge import OGMGE as OGMGE
 from mmpareto.balancing._opm import OPM as OPM
 from mmpareto.balancing._pcgrad import PCGrad as PCGrad
 from mmpareto.balancing._pmr import PMR as PMR
+from mmpareto.balancing._reconboost import ReconBoost as ReconBoost
 from mmpareto.balancing._relearning import Relearning as Relearning
 from mmpareto.balancing._role import Part as Part
 from mmpareto.balancing._role import Role as Role

@@ -23,5 +23,11 @@ def check_shares(**settings: float) -> None:
             raise MMParetoError(f"Parameter `{name}` should be from 0 to 1. Found {value!r}.")
 
 
+def check_gamma(gamma: float) -> None:
+    """Raises unless `gamma` is a positive, finite number."""
+    if not _is_number(gamma) or gamma <= 0:
+        raise MMParetoError(f"Parameter `gamma` should be positive and finite. Found {gamma!r}.")
+
+
 def _is_number(value: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -33,7 +33,8 @@ class Facts:
         modalities: How many it is defined for, ``"any"`` or ``"two"``.
         forwards: Passes forward through the whole model in a step.
         backwards: Passes back through the whole model in a step, for late fusion, where a
-            modality's own loss reaches its encoder alone. A plain training has 1 of each.
+            modality's own loss reaches its encoder alone. A plain training has 1 of each. Where
+            epochs differ, those of the dearest.
         uses_validation: Whether it learns from samples that are held out of the training part.
         host_sync: Whether a step waits for the device.
         ranges: For each setting that is a number, the interval in which it is worth trying.

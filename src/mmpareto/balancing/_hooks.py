@@ -100,7 +100,8 @@ class Method:
     def survey(self, survey: Survey, memory: nn.Module) -> None:
         """Called before each epoch, without gradients, alike on all processes.
 
-        It may read the data, change what is remembered, and change the model's weights.
+        It may read the data, change what is remembered and the model's weights, and let the
+        optimizer begin anew.
         """
 
     def turns(self, modalities: Sequence[str]) -> Sequence[tuple[str, ...]]:

@@ -12,20 +12,10 @@ from mmpareto.balancing._facts import Facts, Range
 from mmpareto.balancing._method import LossWeighting
 from mmpareto.balancing._moment import Moment
 from mmpareto.balancing._setup import Setup
+from mmpareto.balancing._shared_head import Projection, share_head
 from mmpareto.balancing._shares import certainty_weights
 from mmpareto.balancing._view import View
 from mmpareto.errors import MMParetoError
-
-
-class _Projection(nn.Module):
-    """The matrix P of directions in the shared head's inputs that earlier modalities left free."""
-
-    def __init__(self, setup: Setup, weight: Tensor) -> None:
-        super().__init__()
-        self.weights = [weight]  # in a list: it is the model's, and not remembered
-        width = weight.shape[1]
-        self.p: Tensor
-        self.register_buffer("p", torch.diag(setup.zeros(width) + 1))
 
 
 @dataclass(frozen=True)
@@ -78,23 +68,14 @@ class MLA(LossWeighting):
             raise MMParetoError("Parameter `alpha` should be positive. Found 0.")
 
     def adapt(self, model: nn.Module) -> None:
-        heads = getattr(model, "unimodal", None)
-        if not isinstance(heads, nn.ModuleDict) or not _alike(heads):
-            raise MMParetoError(
-                "Parameter `model` should have one linear head per modality, on features of equal "
-                f"widths, for {self.name}, which shares one. Found {type(model).__name__}. Use the "
-                "model late-fusion of depth 1 on inputs of one kind."
-            )
-        shared = next(iter(heads.values()))
-        for modality in heads:
-            heads[modality] = shared
+        share_head(model, self.name)
 
     def turns(self, modalities: Sequence[str]) -> Sequence[tuple[str, ...]]:
         return [(modality,) for modality in modalities]
 
     def memory(self, setup: Setup) -> nn.Module:
         heads = getattr(setup.encoders.model, "unimodal", {})
-        return _Projection(setup, next(iter(heads.values())).weight)
+        return Projection(setup, next(iter(heads.values())).weight)
 
     def evidence(self, view: View, memory: nn.Module) -> Mapping[str, Tensor]:
         features = {}
@@ -103,14 +84,14 @@ class MLA(LossWeighting):
         return features
 
     def width(self, memory: nn.Module) -> tuple[int, ...]:
-        assert isinstance(memory, _Projection)
+        assert isinstance(memory, Projection)
         return (len(memory.p),)
 
     def objectives(self, view: View, evidence: Evidence, memory: nn.Module) -> Mapping[str, Tensor]:
         return {modality: view.losses[modality] for modality in view.features}
 
     def additions(self, moment: Moment, memory: nn.Module) -> Mapping[Tensor, Tensor]:
-        assert isinstance(memory, _Projection)
+        assert isinstance(memory, Projection)
         (weight,) = memory.weights
         added = {}
         if weight in moment.gradients:
@@ -129,11 +110,3 @@ class MLA(LossWeighting):
         logits = torch.stack(list(unimodal.values()))
         weights = certainty_weights(logits)
         return (weights[..., None] * logits.nan_to_num()).sum(0)
-
-
-def _alike(heads: nn.ModuleDict) -> bool:
-    """Whether all heads are linear, and read features of one width."""
-    widths = set()
-    for module in heads.values():
-        widths.add(module.in_features if isinstance(module, nn.Linear) else None)
-    return len(widths) == 1 and None not in widths

@@ -6,8 +6,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from mmpareto.balancing._checks import check_gamma
 from mmpareto.balancing._facts import FACTOR, Facts
-from mmpareto.balancing._method import GradientIntegration, check_gamma
+from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._min_norm import weights_in_conflict
 from mmpareto.balancing._role import Role
 from mmpareto.errors import MMParetoError

@@ -66,5 +66,7 @@ class ModalityDropout(LossWeighting):
         assert isinstance(memory, Names)
         if not view.features:
             return view.losses
-        rates = torch.full((len(memory.modalities),), self.rate, device=view.label.device)
+        loss = view.losses[JOINT]
+        dtype = torch.promote_types(loss.dtype, torch.float32)
+        rates = torch.full_like(loss, self.rate, dtype=dtype).expand(len(memory.modalities))
         return {**view.losses, JOINT: joint_loss_dropping(view, memory.modalities, rates)}

@@ -45,12 +45,14 @@ class Survey:
             or ``held-out``, with the model that is trained, or with another. It gives what each
             batch showed.
         initial: Gives the model's initial weights, by the names in its ``state_dict``.
+        restart: Lets the optimizer begin anew, without what it remembers of earlier steps.
     """
 
     epoch: int
     encoders: Partition
     read: Callable[..., Iterator[View]] = lambda part, model=None: iter(())
     initial: Callable[[], Mapping[str, Tensor]] = dict
+    restart: Callable[[], None] = lambda: None
 
 
 def zeros_like_weights(encoders: Partition, *shape: int) -> Tensor:

@@ -3,8 +3,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmpareto.balancing._checks import check_gamma
 from mmpareto.balancing._facts import FACTOR, Facts
-from mmpareto.balancing._method import LossWeighting, check_gamma
+from mmpareto.balancing._method import LossWeighting
 from mmpareto.balancing._role import Role
 
 

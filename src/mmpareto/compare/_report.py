@@ -11,6 +11,7 @@ from mmpareto.compare._comparison import Comparison, read_comparison
 from mmpareto.compare._disclosure import shareable
 from mmpareto.compare._page import render, shareable_failures, where_measured
 from mmpareto.compare._results import modalities, score_of
+from mmpareto.compare._roles import ENSEMBLE, JOINT_LOSS
 from mmpareto.compare._table import build_table
 from mmpareto.compare._wording import datasets, settings_sentences
 
@@ -65,4 +66,6 @@ def _page(comparison: Comparison, pictures: dict[str, Illustration]) -> str:
         table=build_table(comparison.results, comparison.failures),
         settings=settings_sentences(comparison.tuned),
         score=score_of(comparison.results).title,
+        joint_loss=JOINT_LOSS,
+        apart=ENSEMBLE,
     )

@@ -27,8 +27,8 @@ def accuracy_figure(results: Sequence[Result]) -> Figure:
 
     Returns:
         The figure; bars are sample standard deviations over seeds, dashed lines training with a
-        single loss: the joint score of ``joint`` (vertical), the modality's in ``ensemble``
-        (horizontal).
+        single loss: the joint score with the joint loss alone (vertical), the modality's of the
+        networks that are trained apart (horizontal).
     """
     names = measured(results)
     shown = [part for part in modalities(results) if set(measured(results, part)) & set(names)]

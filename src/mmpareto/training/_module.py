@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 import lightning
@@ -16,7 +15,6 @@ from mmpareto.data import Batch
 from mmpareto.distributed import shard, spread
 from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel
-from mmpareto.optimizers import parameter_groups
 from mmpareto.partition import JOINT, Partition
 from mmpareto.specs import Target
 from mmpareto.step import Accumulation, BalancedLoss, StepReport
@@ -24,6 +22,7 @@ from mmpareto.training._config import RunConfig
 from mmpareto.training._device import on_device
 from mmpareto.training._loading import select_modalities
 from mmpareto.training._mean_losses import MeanLosses
+from mmpareto.training._optimization import optimization
 from mmpareto.training._predictions import REMEDY, Collector, predicted, view_of
 from mmpareto.training._step_loss import AccumulatedLoss
 from mmpareto.training._survey import Surveyor
@@ -89,17 +88,7 @@ class BalancedModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer of all parameters, and how their learning rates change."""
-        factors = self.config.lr_factors or {}
-        groups = parameter_groups(self.model, self.model.encoders, factors)
-        optimizer, schedule = self.config.optimizer.make(groups), self.config.schedule
-        for group in optimizer.param_groups:
-            group["lr"] *= group["factor"]
-        if not schedule.changes:
-            return optimizer
-        total = int(self.trainer.estimated_stepping_batches)
-        rate = partial(schedule.factor_at, epoch=total // self.config.epochs, total=total)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step))
-        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+        return optimization(self.config, self.model, self.trainer)
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
@@ -114,7 +103,8 @@ class BalancedModule(lightning.LightningModule):
         if overrides(self.config.method, "survey"):
             if self.trainer.world_size > 1:  # or processes would see different features
                 spread(self.model.buffers())
-            survey = self.surveyor.at(self.current_epoch, self.model, self.balanced.partition)
+            partition, restart = self.balanced.partition, self.trainer.optimizers[0].state.clear
+            survey = self.surveyor.at(self.current_epoch, self.model, partition, restart)
             self.balancer.survey(survey)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

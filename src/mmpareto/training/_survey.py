@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -37,9 +37,15 @@ class Surveyor:
     held_out: MultimodalDataset | None = None
     trained: dict[str, MultimodalModel] = field(default_factory=dict)
 
-    def at(self, epoch: int, model: MultimodalModel, encoders: Partition) -> Survey:
+    def at(
+        self,
+        epoch: int,
+        model: MultimodalModel,
+        encoders: Partition,
+        restart: Callable[[], None],
+    ) -> Survey:
         """The beginning of an epoch."""
-        return Survey(epoch, encoders, partial(self.read, model), self.initial)
+        return Survey(epoch, encoders, partial(self.read, model), self.initial, restart)
 
     def read(
         self, trained: MultimodalModel, part: str, other: MultimodalModel | None = None
