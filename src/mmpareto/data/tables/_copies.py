@@ -69,4 +69,5 @@ class CopyFinder:
         wrong_without = len(labels) - int(counts.sum(0).max())
         if not wrong_without or wrong > (1 - _EXPLAINED) * wrong_without:
             return ""
-        return f"determines the label, but for {wrong:,} of {len(labels):,} rows"
+        exceptions = f", but for {wrong:,} of {len(labels):,} rows" if wrong else " in every row"
+        return f"determines the label{exceptions}"
