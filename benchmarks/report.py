@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from mmpareto._storage._files import make_folder, write_atomically
+from mmpareto._storage._files import write_atomically
+from mmpareto._storage._folders import make_folder
 from mmpareto.compare._environment import environment
 
 RESULTS = Path(__file__).parent / "results"

@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import mmpareto as mp
 from mmpareto import recipes
-from mmpareto._storage._files import make_folder, write_atomically
+from mmpareto._storage._files import write_atomically
+from mmpareto._storage._folders import make_folder
 from mmpareto.compare import compare
 from mmpareto.compare._drawing import BLUE, looks, panels, png, styled
 from mmpareto.compare._results import Result, read_results, values, write_results

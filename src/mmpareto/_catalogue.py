@@ -21,9 +21,9 @@ def catalogue(package: ModuleType, base: type) -> dict[str, Any]:
         The concrete subclasses of `base`, sorted by name.
 
     Example:
-        >>> from mmpareto import balancing
-        >>> list(catalogue(balancing, balancing.LossWeighting))
-        ['joint', 'scaled-uniform', 'uniform']
+        >>> from mmpareto import optimizers
+        >>> list(catalogue(optimizers, optimizers.Optimizer))
+        ['adamw', 'sgd', 'torch']
     """
     entries = {}
     for item in vars(package).values():

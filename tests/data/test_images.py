@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import resource
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from data.media import (
     write_image,
 )
 from mmpareto.data.caching._cache import Unreadable
-from mmpareto.data.caching._decoding import DecodingFailure, attempt
 from mmpareto.data.media._image import ImageDecoder
 
 
@@ -149,21 +149,31 @@ def test_an_image_too_large_for_memory_is_refused(tmp_path: Path) -> None:
         ImageDecoder(224)(path)
 
 
+WITH_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from mmpareto.data.caching._decoding import attempt
+from mmpareto.data.media._image import ImageDecoder
+
+small, large = map(Path, sys.argv[1:])
+ImageDecoder(224)(small)  # so that all modules are there
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000,) * 2)
+failure = attempt(ImageDecoder(224), large)
+print(failure.reason, failure.temporary, sep=";")
+"""
+
+
 def test_an_image_that_memory_does_not_suffice_for_is_named(tmp_path: Path) -> None:
-    path = write_image(tmp_path / "image.jp2")
-    content, size = bytearray(path.read_bytes()), struct.pack(">II", 10_000, 10_000)
+    """In a process of its own: one that has freed much memory has enough."""
+    small, large = write_image(tmp_path / "small.jp2"), tmp_path / "large.jp2"
+    content, size = bytearray(small.read_bytes()), struct.pack(">II", 10_000, 10_000)
     header, stream = content.index(b"ihdr"), content.index(b"\xff\x4f\xff\x51")
     content[header + 4 : header + 12] = content[stream + 8 : stream + 16] = size
-    ImageDecoder(224)(path)  # so that all modules are there
-    path.write_bytes(content)
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    try:
-        resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000, before[1]))
-        reason = attempt(ImageDecoder(224), path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
-    assert reason == DecodingFailure("is an image too large for the memory", temporary=True)
+    large.write_bytes(content)
+    command = [sys.executable, "-c", WITH_LITTLE_MEMORY, small, large]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout == "is an image too large for the memory;True\n"
 
 
 def test_images_at_which_pillow_fails_by_other_errors_are_named(tmp_path: Path) -> None:
