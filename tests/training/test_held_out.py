@@ -49,6 +49,15 @@ def test_samples_of_a_part_are_changed_at_random_as_those_of_the_whole() -> None
         assert torch.equal(values, train[whole]["inputs"][modality])
 
 
+def test_a_model_trains_on_after_a_survey_that_ends_early() -> None:
+    model = build_model(CONFIG)
+    views = Surveyor(CONFIG, CONFIG.data.load().train).read(model, "train")
+    next(views)
+    assert not model.training
+    views.close()
+    assert all(module.training for module in model.modules())
+
+
 def test_initial_weights_are_drawn_again_and_nothing_else_is() -> None:
     config = replace(CONFIG, seed=7)
     lightning.seed_everything(7, verbose=False)

@@ -65,11 +65,13 @@ class Surveyor:
         model.to(device)
         modes = {module: module.training for module in model.modules()}
         model.eval()
-        with torch.no_grad():
-            for batch in loader:
-                yield view_of(target, model, on_device(batch, target, device))
-        for module, mode in modes.items():
-            module.training = mode
+        try:
+            with torch.no_grad():
+                for batch in loader:
+                    yield view_of(target, model, on_device(batch, target, device))
+        finally:  # also if who reads stops early
+            for module, mode in modes.items():
+                module.training = mode
 
     def initial(self) -> Mapping[str, Tensor]:
         """The weights that the training began with, drawn again."""
