@@ -178,7 +178,7 @@ class Communicator:
             return list(values)
         sizes = list(map(Tensor.numel, values))
         flat = torch.cat(list(map(Tensor.flatten, values)))
-        sums = torch.split(total(flat, self.group), sizes)
+        sums = torch.split(total(flat, self.group, "their parts of Gramians"), sizes)
         return list(map(Tensor.view_as, sums, values))
 
     def assign(self, gradients: Mapping[Tensor, Tensor]) -> None:

@@ -59,7 +59,7 @@ def place(group: Group) -> tuple[int, int]:
 def sum_over(values: Tensor, group: Group) -> Tensor:
     """The sum over the processes, `values` for a single one; they may be written to."""
     others = multi_process_group(group)
-    return values if others is None else total(values, others)
+    return values if others is None else total(values, others, "their evidence")
 
 
 @contextmanager
@@ -84,11 +84,31 @@ def awaiting(what: str, group: ProcessGroup) -> Iterator[None]:
         ) from error
 
 
-def total(values: Tensor, group: ProcessGroup) -> Tensor:
-    """Sum over the processes, written into `values`."""
-    with awaiting("their parts of Gramians", group):
+def total(values: Tensor, group: ProcessGroup, what: str) -> Tensor:
+    """Sum over the processes, written into `values`.
+
+    Args:
+        values: What this process has.
+        group: The processes.
+        what: What the values are, for messages.
+    """
+    with awaiting(what, group):
         dist.all_reduce(values, group=group)
     return values
+
+
+def _arriving(
+    works: list[dist.Work], values: Tensor, group: ProcessGroup, what: str
+) -> Callable[[], Tensor]:
+    """What waits for messages, and gives the values that they bring."""
+
+    def finish() -> Tensor:
+        with awaiting(what, group):
+            for work in works:
+                work.wait()
+        return values
+
+    return finish
 
 
 def begin_mean(values: Tensor, group: ProcessGroup, what: str) -> Callable[[], Tensor]:
@@ -104,13 +124,7 @@ def begin_mean(values: Tensor, group: ProcessGroup, what: str) -> Callable[[], T
     operation = _mean(values, group)
     with awaiting(what, group):
         work = dist.all_reduce(values, operation, group, async_op=True)
-
-    def finish() -> Tensor:
-        with awaiting(what, group):
-            work.wait()
-        return values
-
-    return finish
+    return _arriving([work], values, group, what)
 
 
 def spread(tensors: Iterable[Tensor]) -> None:
@@ -131,25 +145,14 @@ def begin_mean_share(values: Tensor, group: ProcessGroup, what: str) -> Callable
     if _backend(values.device, group) == "gloo":  # whose reduce-scatter is an all-reduce
         received = torch.empty_like(values)
         with awaiting(what, group):
-            sent = dist.all_to_all_single(received, values, group=group, async_op=True)
-
-        def finish() -> Tensor:
-            with awaiting(what, group):
-                sent.wait()
-            return received.view(group.size(), -1).mean(0)
-
-        return finish
+            work = dist.all_to_all_single(received, values, group=group, async_op=True)
+        finish = _arriving([work], received, group, what)
+        return lambda: finish().view(group.size(), -1).mean(0)
     share = values.new_empty(len(values) // group.size())
     operation = _mean(values, group)
     with awaiting(what, group):
         work = _reduce_scatter(share, values, operation, group, async_op=True)
-
-    def finish_share() -> Tensor:
-        with awaiting(what, group):
-            work.wait()
-        return share
-
-    return finish_share
+    return _arriving([work], share, group, what)
 
 
 def begin_union(share: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
@@ -165,14 +168,7 @@ def begin_union(share: Tensor, group: ProcessGroup) -> Callable[[], Tensor]:
     else:
         with awaiting(_COMBINED, group):
             works.append(_all_gather(whole, share, group, async_op=True))
-
-    def finish() -> Tensor:
-        with awaiting(_COMBINED, group):
-            for work in works:
-                work.wait()
-        return whole
-
-    return finish
+    return _arriving(works, whole, group, _COMBINED)
 
 
 def divides(device: torch.device, group: ProcessGroup) -> bool:
