@@ -52,3 +52,4 @@ from mmpareto.balancing._uniform import ScaledUniform as ScaledUniform
 from mmpareto.balancing._uniform import Uniform as Uniform
 from mmpareto.balancing._upgrad import UPGrad as UPGrad
 from mmpareto.balancing._view import View as View
+from mmpareto.balancing._view import spread_over as spread_over

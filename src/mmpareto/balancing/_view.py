@@ -73,11 +73,7 @@ class View:
 
     def spread(self, modality: str) -> Tensor:
         """A modality's predictions [B, outputs], NaN for samples that lack it."""
-        prediction, rows = self.logits[modality], self.rows.get(modality)
-        if rows is None:
-            return prediction
-        absent = prediction.new_full((len(self.label), prediction.shape[1]), torch.nan)
-        return absent.index_copy(0, rows, prediction)
+        return spread_over(self.logits[modality], self.rows.get(modality), len(self.label))
 
     @cached_property
     def slices(self) -> dict[str, Tensor]:
@@ -112,6 +108,20 @@ class View:
         """The mean loss of a joint prediction [B, outputs], over samples with any modality."""
         label = self.having(JOINT, self.label)
         return self.target.loss(self.having(JOINT, prediction), label)
+
+
+def spread_over(prediction: Tensor, rows: Tensor | None, size: int) -> Tensor:
+    """Predictions [size, outputs], NaN for samples that have none.
+
+    Args:
+        prediction: Those of n samples, [n, outputs].
+        rows: int64 [n], which samples these are; None for all.
+        size: Number of all samples.
+    """
+    if rows is None:
+        return prediction
+    absent = prediction.new_full((size, prediction.shape[1]), torch.nan)
+    return absent.index_copy(0, rows, prediction)
 
 
 def check_classes(method: str, target: Target) -> None:

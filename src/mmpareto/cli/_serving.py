@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mmpareto.cli._parser import Parser
 from mmpareto.cli._printing import say
 from mmpareto.errors import MMParetoError
+from mmpareto.training import Accelerator
 
 _RUN = "Folder that `mmpareto train` wrote."
 
@@ -36,7 +37,7 @@ def predict_parser() -> Parser:
     )
     parser.add_argument(
         "--accelerator",
-        type=Literal["auto", "cpu", "gpu", "mps"],
+        type=Accelerator,
         default="auto",
         help="Where the model computes; auto is gpu where there is one.",
     )

@@ -13,6 +13,7 @@ from mmpareto.training._config_file import describe as describe
 from mmpareto.training._config_file import load_config as load_config
 from mmpareto.training._config_file import save_config as save_config
 from mmpareto.training._config_file import unchanged as unchanged
+from mmpareto.training._device import Accelerator as Accelerator
 from mmpareto.training._device import choose_device as choose_device
 from mmpareto.training._evaluation import evaluate as evaluate
 from mmpareto.training._evaluation import load_run as load_run

@@ -11,6 +11,7 @@ from mmpareto.models import ModelRecipe
 from mmpareto.optimizers import SGD, Optimizer, Schedule
 from mmpareto.specs import Shape
 from mmpareto.training._config_checks import check_with_data, check_without_data
+from mmpareto.training._device import Accelerator
 from mmpareto.training._geometry_settings import GeometrySettings
 
 NOT_IN_RESULT = ("workers", "accelerator")
@@ -97,7 +98,7 @@ class RunConfig:
     num_nodes: int = 1
     workers: int = 0
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
-    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    accelerator: Accelerator = "auto"
     schedule: Schedule = _SCHEDULE
     lr_factors: dict[str, float] | None = None
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from mmpareto.errors import MMParetoError
 from mmpareto.specs import Classes
+from mmpareto.training._device import Accelerator
 
 if TYPE_CHECKING:
     from mmpareto.training._config import RunConfig
@@ -24,7 +25,7 @@ _LEAST = {
 }
 _CHOICES = {
     "strategy": ("auto", "ddp", "fsdp"),
-    "accelerator": ("auto", "cpu", "gpu", "mps"),
+    "accelerator": get_args(Accelerator),
     "precision": ("32-true", "bf16-mixed", "16-mixed"),
 }
 

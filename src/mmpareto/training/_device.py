@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 import torch
 from torch import Tensor
 
 from mmpareto.data import Batch, PendingBatch
 from mmpareto.errors import MMParetoError
 from mmpareto.specs import Target
+
+Accelerator: TypeAlias = Literal["auto", "cpu", "gpu", "mps"]
+"""Where a model computes; auto is gpu where there is one."""
 
 SCORED = "scored_label"
 """Under which key a batch on a device has its labels as the data set gives them."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -13,12 +12,11 @@ from mmpareto.models import MultimodalModel
 from mmpareto.training._building import make_model
 from mmpareto.training._config import RunConfig
 from mmpareto.training._config_file import identity, load_config
+from mmpareto.training._device import Accelerator
 from mmpareto.training._folder import CONFIG, INTERFACE, SERVED, WEIGHTS, check_unchanged
 from mmpareto.training._interface import Interface, load_interface
 from mmpareto.training._trained_model import TrainedModel
 from mmpareto.training._weights import load_weights
-
-Accelerator = Literal["auto", "cpu", "gpu", "mps"]
 
 
 def load(run: Path | str, accelerator: Accelerator = "auto") -> TrainedModel:

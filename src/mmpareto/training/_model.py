@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from mmpareto.balancing import AT_WORK, Method, overrides
+from mmpareto.balancing import AT_WORK, Method, overrides, spread_over
 from mmpareto.errors import MMParetoError
 from mmpareto.models import MultimodalModel, Output, can_split
 from mmpareto.specs import Target
@@ -73,13 +71,6 @@ class _Combined:
         rows = kwargs.get("rows", args[1] if len(args) > 1 else None) or {}
         unimodal = {}
         for modality, prediction in output.unimodal.items():
-            unimodal[modality] = _spread(prediction, rows, modality, output.joint.shape[0])
+            size = output.joint.shape[0]
+            unimodal[modality] = spread_over(prediction, rows.get(modality), size)
         return replace(output, joint=self._method.combine(output.joint, unimodal))
-
-
-def _spread(prediction: Tensor, rows: Mapping[str, Tensor], modality: str, size: int) -> Tensor:
-    """Predictions [B, outputs], NaN for samples that lack the modality."""
-    if modality not in rows:
-        return prediction
-    absent = torch.full_like(prediction[:1], torch.nan).repeat(size, 1)
-    return absent.index_copy(0, rows[modality], prediction)
