@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from mmpareto.balancing._eigen import eigen, inverse_powers
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import gradient_facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.errors import MMParetoError
+from mmpareto.gradients import whole, widened
 
 Scale = Literal["min", "rmse"]
 
@@ -47,14 +48,7 @@ class AlignedMTL(GradientIntegration):
     """
 
     name = "aligned-mtl"
-    facts = Facts(
-        source="Senushkin et al., CVPR 2023, arXiv 2305.19000",
-        family="gradients",
-        needs="a gradient per loss",
-        modalities="any",
-        forwards=1,
-        backwards=2,
-    )
+    facts = gradient_facts("Senushkin et al., CVPR 2023, arXiv 2305.19000")
 
     scale: Scale = "min"
 
@@ -65,9 +59,8 @@ class AlignedMTL(GradientIntegration):
             )
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
-        wide = gramian if gramian.device.type == "mps" else gramian.double()
-        values, vectors = eigen(wide)
+        gramian = whole(gramians)
+        values, vectors = eigen(widened(gramian))
         inverse = inverse_powers(values, -0.5, gramian.dtype)
         if self.scale == "min":
             sigma = torch.where(inverse.any(), 1 / inverse.amax(), 0.0)

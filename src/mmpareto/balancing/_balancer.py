@@ -145,12 +145,12 @@ class Balancer(nn.Module):
         Args:
             gradients: By parameter, averaged over processes; not written to.
         """
-        width = self.method.width(self.memory)
         if not overrides(self.method, "scales", "additions"):
             return gradients
-        total = zeros_like_weights(self.encoders, 2, len(self.encoders), *width)
-        if self._sums is not None:
-            total = self._sums
+        total = self._sums
+        if total is None:
+            width = self.method.width(self.memory)
+            total = zeros_like_weights(self.encoders, 2, len(self.encoders), *width)
         evidence = evidence_of(total, self.encoders)
         changed = dict(gradients)
         for encoder, scale in self.method.scales(evidence, self.memory).items():

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmpareto.balancing._facts import Facts, Range
+from mmpareto.balancing._facts import Range, gradient_facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._nonnegative import nonnegative_minimum, stationary
 from mmpareto.balancing._unit_gramian import UnitGramian, unit_gramian
 from mmpareto.errors import MMParetoError
+from mmpareto.gradients import whole
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,7 @@ class CAGrad(GradientIntegration):
     """
 
     name = "cagrad"
-    facts = Facts(
-        source="Liu et al., NeurIPS 2021, arXiv 2110.14048",
-        family="gradients",
-        needs="a gradient per loss",
-        modalities="any",
-        forwards=1,
-        backwards=2,
-        ranges={"c": Range(0.1, 0.9)},
-    )
+    facts = gradient_facts("Liu et al., NeurIPS 2021, arXiv 2110.14048", {"c": Range(0.1, 0.9)})
 
     c: float = 0.5
 
@@ -60,7 +53,7 @@ class CAGrad(GradientIntegration):
             )
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
+        gramian = whole(gramians)
         unit = unit_gramian(gramian)
         return (1 + _correction(unit, self.c) / unit.lengths).to(gramian.dtype)
 

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from mmpareto.balancing._eigen import pseudo_solution
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import gradient_facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._unit_gramian import unit_gramian
+from mmpareto.gradients import whole
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,10 @@ class ConFIG(GradientIntegration):
     """
 
     name = "conflict-free"  # a method called config would be one option beside another
-    facts = Facts(
-        source="Liu, Chu and Thuerey, ICLR 2025, arXiv 2408.11104",
-        family="gradients",
-        needs="a gradient per loss",
-        modalities="any",
-        forwards=1,
-        backwards=2,
-    )
+    facts = gradient_facts("Liu, Chu and Thuerey, ICLR 2025, arXiv 2408.11104")
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
+        gramian = whole(gramians)
         cosines, lengths, alive = unit_gramian(gramian)
         u = pseudo_solution(cosines, alive.to(cosines.dtype), gramian.dtype)
         products = cosines @ u

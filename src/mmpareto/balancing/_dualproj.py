@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import gradient_facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._nonnegative import nonnegative_minimum
 from mmpareto.balancing._unit_gramian import unit_gramian
+from mmpareto.gradients import whole
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,10 @@ class DualProj(GradientIntegration):
     """
 
     name = "dualproj"
-    facts = Facts(
-        source="Lopez-Paz and Ranzato, NeurIPS 2017, arXiv 1706.08840",
-        family="gradients",
-        needs="a gradient per loss",
-        modalities="any",
-        forwards=1,
-        backwards=2,
-    )
+    facts = gradient_facts("Lopez-Paz and Ranzato, NeurIPS 2017, arXiv 1706.08840")
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
+        gramian = whole(gramians)
         cosines, lengths, alive = unit_gramian(gramian)
         x = nonnegative_minimum(cosines, -(cosines @ (lengths * alive))[None])[0]
         return (1 + x / lengths).to(gramian.dtype)

@@ -53,3 +53,16 @@ class Facts:
 
 FACTOR = Range(0.5, 4.0, "log")
 """A factor of an encoder's step: as wide for a method as for its control."""
+
+
+def gradient_facts(source: str, ranges: Mapping[str, Range] | None = None) -> Facts:
+    """Facts of a method that reads nothing but the Gramian of each loss's gradients."""
+    return Facts(
+        source=source,
+        family="gradients",
+        needs="a gradient per loss",
+        modalities="any",
+        forwards=1,
+        backwards=2,
+        ranges=ranges or {},
+    )

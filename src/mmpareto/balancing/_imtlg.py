@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from mmpareto.balancing._eigen import pseudo_solution
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import gradient_facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._unit_gramian import unit_gramian
+from mmpareto.gradients import whole
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,10 @@ class IMTLG(GradientIntegration):
     """
 
     name = "imtl-g"
-    facts = Facts(
-        source="Liu et al., ICLR 2021",
-        family="gradients",
-        needs="a gradient per loss",
-        modalities="any",
-        forwards=1,
-        backwards=2,
-    )
+    facts = gradient_facts("Liu et al., ICLR 2021")
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
+        gramian = whole(gramians)
         cosines, lengths, alive = unit_gramian(gramian)
         # A combination of unit gradients with equal products with each of them.
         x = pseudo_solution(cosines, alive.to(cosines.dtype), gramian.dtype)

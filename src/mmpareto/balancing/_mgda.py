@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import gradient_facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._min_norm import min_norm_weights
 from mmpareto.balancing._role import Role
@@ -28,14 +28,7 @@ class MGDA(GradientIntegration):
     """
 
     name = "mgda"
-    facts = Facts(
-        source="Sener and Koltun, NeurIPS 2018, arXiv 1810.04650",
-        family="gradients",
-        needs="a gradient per loss",
-        modalities="any",
-        forwards=1,
-        backwards=2,
-    )
+    facts = gradient_facts("Sener and Koltun, NeurIPS 2018, arXiv 1810.04650")
     role = Role("competitor", 3, "#CC79A7", "v")
 
     def weights(self, gramians: Tensor) -> Tensor:

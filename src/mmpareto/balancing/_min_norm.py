@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mmpareto.balancing._nonnegative import active_set
-from mmpareto.gradients import nonzero
+from mmpareto.gradients import nonzero, widened
 
 LARGEST_ENUMERATED = 16
 
@@ -35,7 +35,7 @@ def min_norm_weights(gramian: Tensor) -> Tensor:
         tensor([0.2857, 0.7143])
     """
     dead = gramian.diagonal() == 0
-    wide = _wide(gramian)
+    wide = widened(gramian)
     if len(gramian) == 1:
         weights = torch.ones_like(wide[0])
     elif len(gramian) == 2:
@@ -80,11 +80,6 @@ def weights_in_conflict(gramian: Tensor) -> Tensor:
         return nonzero(gramian).sum() * min_norm_weights(gramian)
     weights = gramian.diagonal().flip(0) - gramian[0, -1]  # a sum of what is not negative
     return weights / weights.mean()
-
-
-def _wide(gramian: Tensor) -> Tensor:
-    """In a precision that adds no rounding to that of the Gramian, which limits the result."""
-    return gramian if gramian.device.type == "mps" else gramian.double()
 
 
 def _of_two(gramian: Tensor, dead: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mmpareto.balancing._checks import check_gamma
-from mmpareto.balancing._facts import FACTOR, Facts
+from mmpareto.balancing._facts import FACTOR, gradient_facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._min_norm import weights_in_conflict
 from mmpareto.balancing._role import Role
@@ -58,15 +58,7 @@ class MMPareto(GradientIntegration):
     """
 
     name = "mmpareto"
-    facts = Facts(
-        source="Wei and Hu, ICML 2024, arXiv 2405.17730",
-        family="gradients",
-        needs="a gradient per loss",
-        modalities="any",
-        forwards=1,
-        backwards=2,
-        ranges={"gamma": FACTOR},
-    )
+    facts = gradient_facts("Wei and Hu, ICML 2024, arXiv 2405.17730", {"gamma": FACTOR})
     role = Role("subject", 4, "#D55E00", "*")
 
     gamma: float = 1.5

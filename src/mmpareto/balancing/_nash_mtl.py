@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import gradient_facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._unit_gramian import unit_gramian
+from mmpareto.gradients import whole
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,10 @@ class NashMTL(GradientIntegration):
     """
 
     name = "nash-mtl"
-    facts = Facts(
-        source="Navon et al., ICML 2022, arXiv 2202.01017",
-        family="gradients",
-        needs="a gradient per loss",
-        modalities="any",
-        forwards=1,
-        backwards=2,
-    )
+    facts = gradient_facts("Navon et al., ICML 2022, arXiv 2202.01017")
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
+        gramian = whole(gramians)
         cosines, lengths, alive = unit_gramian(gramian)
         alpha = alive * _bargain(cosines) / lengths
         return torch.where(alive.any(), alive.sum() * alpha / alpha.sum(), 1.0).to(gramian.dtype)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import gradient_facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._unit_gramian import unit_gramian
+from mmpareto.gradients import whole
 
 _LARGEST_AVERAGED = 6
 
@@ -34,17 +35,10 @@ class PCGrad(GradientIntegration):
     """
 
     name = "pcgrad"
-    facts = Facts(
-        source="Yu et al., NeurIPS 2020, arXiv 2001.06782",
-        family="gradients",
-        needs="a gradient per loss",
-        modalities="any",
-        forwards=1,
-        backwards=2,
-    )
+    facts = gradient_facts("Yu et al., NeurIPS 2020, arXiv 2001.06782")
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
+        gramian = whole(gramians)
         cosines, lengths, _ = unit_gramian(gramian)
         m = len(cosines)
         eye = torch.eye(m, dtype=cosines.dtype, device=cosines.device)

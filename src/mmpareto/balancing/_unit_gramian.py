@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmpareto.gradients import nonzero
+from mmpareto.gradients import nonzero, widened
 
 
 class UnitGramian(NamedTuple):
@@ -42,8 +42,7 @@ def unit_gramian(gramian: Tensor) -> UnitGramian:
         (-0.5, [1.0, 0.5])
     """
     alive = nonzero(gramian)
-    # Rounding in G is what limits the result; what follows must add none of its own.
-    wide = gramian if gramian.device.type == "mps" else gramian.double()
+    wide = widened(gramian)
     lengths = torch.where(alive, wide.diagonal().sqrt(), torch.inf)
     cosines = (wide / lengths[:, None] / lengths).masked_fill(~(alive[:, None] & alive), 0.0)
     cosines.diagonal().fill_(1 + len(cosines) * torch.finfo(gramian.dtype).eps)

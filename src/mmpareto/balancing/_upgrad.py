@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mmpareto.balancing._facts import Facts
+from mmpareto.balancing._facts import gradient_facts
 from mmpareto.balancing._method import GradientIntegration
 from mmpareto.balancing._nonnegative import nonnegative_minimum
 from mmpareto.balancing._unit_gramian import unit_gramian
+from mmpareto.gradients import whole
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,10 @@ class UPGrad(GradientIntegration):
     """
 
     name = "upgrad"
-    facts = Facts(
-        source="Quinton and Rey, 2024, arXiv 2406.16232",
-        family="gradients",
-        needs="a gradient per loss",
-        modalities="any",
-        forwards=1,
-        backwards=2,
-    )
+    facts = gradient_facts("Quinton and Rey, 2024, arXiv 2406.16232")
 
     def weights(self, gramians: Tensor) -> Tensor:
-        gramian = gramians.sum(0)
+        gramian = whole(gramians)
         cosines, lengths, _ = unit_gramian(gramian)
         # The projection of g_i is g_i plus the least combination x >= 0 that undoes what it does
         # to the others.

@@ -18,6 +18,7 @@ from mmpareto.gradients._gramian import gramians as gramians
 from mmpareto.gradients._gramian import nonzero as nonzero
 from mmpareto.gradients._gramian import norms as norms
 from mmpareto.gradients._gramian import whole as whole
+from mmpareto.gradients._gramian import widened as widened
 from mmpareto.gradients._graph import Graphs as Graphs
 from mmpareto.gradients._graph import read_graphs as read_graphs
 from mmpareto.gradients._select import among as among

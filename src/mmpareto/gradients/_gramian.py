@@ -72,6 +72,11 @@ def whole(gramians: Tensor) -> Tensor:
     return gramians[0] if len(gramians) == 1 else gramians.sum(0)
 
 
+def widened(gramian: Tensor) -> Tensor:
+    """In a precision that adds no rounding to that of the Gramian, which limits every result."""
+    return gramian if gramian.device.type == "mps" else gramian.double()
+
+
 def norms(gramian: Tensor) -> Tensor:
     """Euclidean norms [m] of the objectives' gradients, from their Gramian [m, m]."""
     return gramian.diagonal().sqrt()
